@@ -1,0 +1,80 @@
+# Every command of the project. Targets that need the environment make it first.
+# Works with GNU make 3.81 (macOS) and later; uv is used where it is installed, pip otherwise.
+
+SHELL := /bin/sh
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+
+# The newest Python of those that the lock is tested with, else any that is new enough.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo "$$p"; exit; }; done; \
+  for p in python3 python; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done)
+
+# Numerical libraries start one thread for each core in every worker; two workers on two cores need one.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test test-all lab fmt lint type runs bench course ci lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+env: $(STAMP)  ## the environment .venv, from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "precsim needs Python 3.11 or newer on the PATH (or: make PYTHON=/path/to/python3 $(MAKECMDGOALS))"; exit 1; }
+	@echo "environment: $$($(PYTHON) --version) in $(VENV), about 1 GB, some minutes the first time"
+	@if command -v uv >/dev/null 2>&1; then \
+	  { test -x $(BIN)/python || uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); } && \
+	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --require-hashes -r requirements.lock && \
+	  VIRTUAL_ENV=$(VENV) uv pip install --quiet --no-deps --no-build-isolation -e . ; \
+	else \
+	  { test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv"; exit 1; }; } && \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+book: $(STAMP)  ## build and execute the book; prints the page to open
+	$(BIN)/python book/build.py
+
+test: $(STAMP)  ## the fast tests
+	$(TEST) -n 2 --dist worksteal -m "not slow and not weekly" -p no:benchmark $(ARGS)
+
+test-all: book  ## also slow tests, the examples in docstrings, exercises in nbgrader, every page in a browser
+	$(TEST) -n 2 --dist worksteal -m "not weekly" -p no:benchmark --doctest-modules precsim tests $(ARGS)
+
+lab: $(STAMP)  ## JupyterLab with the book and the exercises
+	$(BIN)/python -m precsim.course lab
+
+fmt: $(STAMP)  ## format the code
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+lint: $(STAMP)  ## style, docstrings, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: $(STAMP)  ## types
+	$(BIN)/basedpyright
+
+runs: $(STAMP)  ## the sweeps behind precsim/data: hours of a GPU
+	$(BIN)/python -m precsim.data.make
+
+bench: $(STAMP)  ## speed, as ratios
+	$(BIN)/python -m pytest tests/bench $(ARGS)
+
+course: $(STAMP)  ## student notebooks, answer key, graded release
+	$(BIN)/python -m precsim.course build
+
+ci: lint type test-all  ## what .ci/run runs; the book is built on the way
+
+lock: $(STAMP)  ## solve the dependencies again into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
+
+clean:  ## remove what was built (not the environment)
+	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks book/_assets/vendor

@@ -1,0 +1,72 @@
+"""Draws charts and widgets into the pages of the book: a renderer plug-in for MyST-NB.
+
+A chart goes into the page as its JSON specification, a widget as the name of its script and its
+state; ``book/_assets/precsim.js`` draws both in the browser, without a kernel and without asking
+another host. This module is loaded by Sphinx and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from typing import Any, ClassVar
+
+from docutils import nodes
+
+VEGA_LITE = "application/vnd.vegalite.v5+json"
+WIDGET = "application/vnd.precsim.widget+json"
+
+
+def _script(data: Any) -> str:
+    """JSON that may stand inside a script element: no character sequence can end it early."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def chart_html(spec: dict[str, Any]) -> str:
+    """Return the figure element of a Vega-Lite specification, its description as the text alternative.
+
+    Raises
+    ------
+    ValueError
+        The specification has no description: a page without it is closed to a screen reader.
+    """
+    description = spec.get("description")
+    if not description:
+        raise ValueError(
+            f"a chart of the book needs a description in words, got {description!r}: .properties(description=…)"
+        )
+    spec = {key: value for key, value in spec.items() if key != "$schema"}
+    label = html.escape(description, quote=True)
+    return (
+        f'<figure class="ps-chart" role="group" aria-label="{label}">'
+        f'<div class="ps-canvas"></div><script type="application/json">{_script(spec)}</script>'
+        f"<noscript>{html.escape(description)}</noscript></figure>"
+    )
+
+
+def widget_html(data: dict[str, Any]) -> str:
+    """Return the element of a widget: script name, state, and the static view that stands until it runs."""
+    label = html.escape(data["description"], quote=True)
+    return (
+        f'<div class="ps-widget" role="group" aria-label="{label}" data-module="{html.escape(data["module"], quote=True)}">'
+        f'<script type="application/json">{_script(data["state"])}</script>'
+        f'<div class="ps-static">{data["static"]}</div></div>'
+    )
+
+
+class VegaLiteIsland:
+    """MyST-NB plug-in that puts charts and widgets into HTML pages as data for the page's own script."""
+
+    # Above MyST-NB's own types, for every HTML builder; the others fall back to the text.
+    mime_priority_overrides: ClassVar = [
+        (builder, mime, 1) for builder in ("html", "dirhtml", "singlehtml") for mime in (WIDGET, VEGA_LITE)
+    ]
+
+    @staticmethod
+    def handle_mime(renderer: Any, data: Any, inline: bool) -> list[nodes.Element] | None:
+        """Return the page's nodes for a chart or a widget, or None to leave the output to MyST-NB."""
+        if inline or data.mime_type not in {VEGA_LITE, WIDGET}:
+            return None
+        content = data.content if isinstance(data.content, dict) else json.loads(data.content)
+        text = chart_html(content) if data.mime_type == VEGA_LITE else widget_html(content)
+        return [nodes.raw(text=text, format="html", classes=["output"])]

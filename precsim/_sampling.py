@@ -1,0 +1,99 @@
+"""Tokens of a language, drawn inside a compiled program: the JAX side of `precsim.languages`."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from precsim.languages import Language, exact
+
+
+class Tables(NamedTuple):
+    """A language on the device: what sampling and exact evaluation read.
+
+    Cumulative laws are integers out of 2^32, so that a draw is a comparison of integers: a probability
+    is off by at most 2^-32, where float32 would be off by 2^-24.
+    """
+
+    context_cdf: Array  # (S,) uint32, law of contexts
+    next_cdf: Array  # (S, V) uint32, law of the next token
+    contexts: Array  # (S,) float32
+    conditional: Array  # (S, V) float32
+
+
+@functools.lru_cache(maxsize=4)
+def tables(language: Language) -> Tables:
+    """The language's tables as device arrays, kept for the last few languages."""
+    law = exact(language)
+    return Tables(
+        jnp.asarray(_integer_cdf(law.contexts)),
+        jnp.asarray(_integer_cdf(law.conditional)),
+        jnp.asarray(law.contexts, jnp.float32),
+        jnp.asarray(law.conditional, jnp.float32),
+    )
+
+
+def draw_pairs(language: Language, table: Tables, key: Array, count: int) -> tuple[Array, Array]:
+    """Draw `count` independent (context, next token) pairs: tokens (count, K) and targets (count,), int32."""
+    first, second = jax.random.split(key)
+    context = _draw_context(table, first, (count,))
+    target = _draw_next(table, jax.random.bits(second, (count,), jnp.uint32), context)
+    return _tokens(language, context), target
+
+
+def draw_sequences(language: Language, table: Tables, key: Array, count: int, length: int) -> Array:
+    """Draw `count` stretches of the stationary chain, tokens (count, length) int32."""
+    V, K, S = language.vocabulary, language.context_length, table.contexts.shape[0]
+    first, second = jax.random.split(key)
+    context = _draw_context(table, first, (count,))
+    if length <= K:
+        return _tokens(language, context)[:, :length]
+
+    def append(context: Array, noise: Array) -> tuple[Array, Array]:
+        token = _draw_next(table, noise, context)
+        return (context * V + token) % S, token
+
+    _, later = jax.lax.scan(append, context, jax.random.bits(second, (length - K, count), jnp.uint32))
+    return jnp.concatenate([_tokens(language, context), later.T], axis=1)
+
+
+def context_numbers(language: Language, tokens: Array) -> Array:
+    """Number of the context that ends at each position >= K - 1: (…, T) -> (…, T - K + 1)."""
+    V, K = language.vocabulary, language.context_length
+    length = tokens.shape[-1] - K + 1
+    number = jnp.zeros((*tokens.shape[:-1], length), jnp.int32)
+    for k in range(K):
+        number = number * V + tokens[..., k : k + length]
+    return number
+
+
+def all_contexts(language: Language) -> Array:
+    """Every context's tokens, (S, K) int32, in the order of the tables."""
+    return _tokens(language, jnp.arange(language.vocabulary**language.context_length, dtype=jnp.int32))
+
+
+def _tokens(language: Language, context: Array) -> Array:
+    V, K = language.vocabulary, language.context_length
+    return jnp.stack([context // V ** (K - 1 - k) % V for k in range(K)], axis=-1)
+
+
+def _draw_context(table: Tables, key: Array, shape: tuple[int, ...]) -> Array:
+    noise = jax.random.bits(key, shape, jnp.uint32)
+    return jnp.searchsorted(table.context_cdf[:-1], noise, side="right").astype(jnp.int32)
+
+
+def _draw_next(table: Tables, noise: Array, context: Array) -> Array:
+    # number of thresholds passed; the last threshold is the certain event and is left out
+    rows = table.next_cdf[context]
+    return jnp.sum(noise[:, None] >= rows[:, :-1], axis=-1, dtype=jnp.int32)
+
+
+def _integer_cdf(law: np.ndarray) -> np.ndarray:
+    cdf = np.cumsum(law, axis=-1)
+    cdf /= cdf[..., -1:]
+    return np.minimum(np.floor(cdf * 2.0**32), 2.0**32 - 1).astype(np.uint32)

@@ -1,0 +1,9 @@
+"""Small networks as frozen configurations and pure functions over pytrees, with named quantization points."""
+
+from precsim.models.mlp import MLP
+from precsim.models.points import EXACT, Kind, Points, linear
+from precsim.models.transformer import Transformer
+
+Model = MLP | Transformer
+
+__all__ = ["EXACT", "MLP", "Kind", "Model", "Points", "Transformer", "linear"]

@@ -1,0 +1,159 @@
+"""Training runs that were: `Run`, its tables' columns, and how a table is checked, saved and loaded.
+
+A table of runs is a plain pandas DataFrame in tidy form, one row for each (trained model, evaluation);
+`COLUMNS` says what each column means. `RunStore` keeps runs in a file, `load_runs` reads them. Nothing
+here knows how runs are made, so a session that only fits laws needs neither JAX nor the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precsim._run import COLUMNS, TEXT, Evaluation, Run
+from precsim._store import CorruptStore, ForeignStore, NewerStore, RunStore, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "COLUMNS",
+    "CorruptStore",
+    "Evaluation",
+    "ForeignStore",
+    "NewerStore",
+    "Run",
+    "RunStore",
+    "StoreError",
+    "check",
+    "excess",
+    "load_runs",
+    "table",
+]
+
+
+#: Columns that must be there, and the least value allowed; the others may be missing in tables of other origin.
+_NEEDED: dict[str, float] = {"N": 0.0, "D": 0.0, "loss": 0.0}
+_BITS = ("weights", "activations", "kv", "post", "post_activations", "post_kv")
+_NEVER_NEGATIVE = ("gap", "entropy", "delta_se", "seconds", "learning_rate", "weight_decay", "step", "steps")
+_GAP_SLACK = 1e-5  # a gap is a float32 sum of thousands of terms; the model of a gap of 0 may come out below 0
+
+
+def table(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row for each (trained model, evaluation), with the columns of `COLUMNS` in their order.
+
+    Examples
+    --------
+    >>> look = Evaluation(step=10, loss=3.0, gap=0.5, delta=0.0, delta_se=0.0)
+    >>> run = Run(job="a", model="MLP(width=8)", N=1024, D=10240, entropy=2.5, steps=10, evaluations=(look,))
+    >>> table([run])[["N", "D", "loss", "weights"]].to_dict("records")
+    [{'N': 1024, 'D': 10240, 'loss': 3.0, 'weights': inf}]
+    """
+    import pandas as pd
+
+    return pd.DataFrame([row for run in runs for row in run.rows()], columns=list(COLUMNS))
+
+
+def check(table: pd.DataFrame) -> pd.DataFrame:
+    """The table itself, if it can be fitted: columns there, numbers positive, keys unambiguous.
+
+    Raises
+    ------
+    ValueError
+        Naming the columns and the first offending row: a column is missing; N, D or loss is not a
+        positive number in a run that has not diverged; bits are below 1 or NaN; a gap or an
+        entropy is negative; one job has two values of N, D or training bits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> check(pd.DataFrame({"N": [10, 20], "D": [100, -5], "loss": [1.0, 2.0]}))
+    Traceback (most recent call last):
+        ...
+    ValueError: column D must be positive; row 1 has -5
+    """
+    import numpy as np
+
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing:
+        raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    kept = table[~table["diverged"].astype(bool)] if "diverged" in table.columns else table
+
+    def refuse(name: str, wrong, what: str) -> None:
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"column {name} must be {what}; row {kept.index[row]} has {kept[name].iloc[row]}")
+
+    def numbers(name: str):
+        try:
+            return kept[name].to_numpy(dtype=float)
+        except (TypeError, ValueError):
+            raise ValueError(f"column {name} must hold numbers, not {kept[name].dtype}") from None
+
+    for name in _NEEDED:
+        values = numbers(name)
+        refuse(name, ~(values > 0), "positive")
+        refuse(name, np.isinf(values), "finite")
+    for name in filter(kept.columns.__contains__, _BITS):
+        refuse(name, ~(numbers(name) >= 1), "at least 1 bit (inf: not quantized)")
+    for name in filter(kept.columns.__contains__, _NEVER_NEGATIVE):
+        refuse(name, numbers(name) < (-_GAP_SLACK if name == "gap" else 0.0), "at least 0")
+    fixed = [name for name in ("N", "D", "weights", "activations", "kv", "seed") if name in kept.columns]
+    if "job" in kept.columns and len(kept):
+        several = kept.groupby("job", sort=False)[fixed].nunique(dropna=False).gt(1)
+        if several.any(axis=None):
+            job = several.index[several.any(axis=1)][0]
+            columns = ", ".join(several.columns[several.loc[job]])
+            raise ValueError(f"job {job} has more than one value of {columns}; a job is one trained model")
+    return table
+
+
+def excess(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with loss replaced by the gap, so that the irreducible loss E of a law is 0.
+
+    Raises
+    ------
+    ValueError
+        If the table has no gap, or some of its gaps are NaN in runs that have not diverged.
+    """
+    if "gap" not in table.columns:
+        raise ValueError("the table has no column gap; the entropy of its language is not known")
+    kept = ~table["diverged"].astype(bool) if "diverged" in table.columns else table["gap"].notna() | True
+    if table.loc[kept, "gap"].isna().any():
+        raise ValueError("column gap has NaN in runs that have not diverged; fit the loss instead")
+    return table.assign(loss=table["gap"], entropy=0.0)
+
+
+def load_runs(source: str | Path) -> pd.DataFrame:
+    """Read a table of runs from a store (.db), a Parquet file or a CSV file, and check it.
+
+    Parameters
+    ----------
+    source : path
+
+    Raises
+    ------
+    ValueError
+        If the ending is another, or the content is no table of runs (`check`); `StoreError` for a bad store.
+    FileNotFoundError
+        If there is no such file.
+    """
+    import pandas as pd
+
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"no table of runs at {path}")
+    match path.suffix:
+        case ".db":
+            with RunStore(path) as store:
+                return check(store.table())
+        case ".parquet":
+            return check(pd.read_parquet(path))
+        case ".csv":
+            frame = pd.read_csv(path)
+            text = [name for name in frame.columns if name in TEXT]
+            return check(frame.assign(**frame[text].astype(object).fillna("").astype(str)))
+    raise ValueError(f"cannot read {path.name!r}: runs are kept in .db, .parquet or .csv files")
+
+

@@ -1,0 +1,72 @@
+"""Scaling laws as values: bases, precision factors and degradations, composed with ``|``.
+
+>>> from precsim import laws
+>>> law = laws.Chinchilla() | laws.Saturating(laws.WEIGHTS) | laws.KumarDegradation()
+>>> law.free
+('E', 'A', 'B', 'alpha', 'beta', 'c_w', 'gamma_w', 'C_T', 'gamma_D', 'gamma_N', 'gamma_post')
+"""
+
+from precsim.laws import published
+from precsim.laws.base import BetaOfN, Chinchilla, Kaplan, OuterExponent, PowerBase, Tied
+from precsim.laws.composition import Base, Composite, Degradation, Effective, Factor, Law, Part, Setting, Tensor
+from precsim.laws.degradation import (
+    ChenDegradation,
+    KumarDegradation,
+    OuyangDegradation,
+    RobustDegradation,
+    SecondOrderDegradation,
+    SunPenalty,
+)
+from precsim.laws.optima import best_bits, critical_tokens, tied_factor
+from precsim.laws.precision import (
+    BitFactor,
+    Drifting,
+    GaussianCapacity,
+    Offset,
+    PerScheme,
+    Plain,
+    Powered,
+    Saturating,
+)
+
+WEIGHTS, ACTIVATIONS, KV, TIED = Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV, Tensor.TIED
+
+__all__ = [
+    "ACTIVATIONS",
+    "KV",
+    "TIED",
+    "WEIGHTS",
+    "Base",
+    "BetaOfN",
+    "BitFactor",
+    "ChenDegradation",
+    "Chinchilla",
+    "Composite",
+    "Degradation",
+    "Drifting",
+    "Effective",
+    "Factor",
+    "GaussianCapacity",
+    "Kaplan",
+    "KumarDegradation",
+    "Law",
+    "Offset",
+    "OuterExponent",
+    "OuyangDegradation",
+    "Part",
+    "PerScheme",
+    "Plain",
+    "PowerBase",
+    "Powered",
+    "RobustDegradation",
+    "Saturating",
+    "SecondOrderDegradation",
+    "Setting",
+    "SunPenalty",
+    "Tensor",
+    "Tied",
+    "best_bits",
+    "critical_tokens",
+    "published",
+    "tied_factor",
+]

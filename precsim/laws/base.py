@@ -1,0 +1,180 @@
+"""Loss at full precision: Chinchilla's form and its relatives.
+
+All share one skeleton, L = E + (A·T₁ + B·T₂)^g, with T₁ falling in N and T₂ in D; they differ in the terms and in
+whether the outer exponent g is 1. The skeleton is what lets a fit solve A, B and E linearly while it scans the rest.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from precsim.laws.composition import Base, parameter
+
+
+class PowerBase(Base):
+    """A base L = E + (A·T₁(N) + B·T₂(D, N))^g."""
+
+    E: Any
+    A: Any
+    B: Any
+
+    @abstractmethod
+    def terms(self, N, D):
+        """(T₁, T₂), both positive."""
+
+    @property
+    def outer(self):
+        """The outer exponent g."""
+        return 1.0
+
+    def loss(self, N, D):
+        """L(N, D) [nats/token]."""
+        first, second = self.terms(N, D)
+        inner = self.A * first + self.B * second
+        return self.E + (inner if isinstance(self.outer, float) and self.outer == 1.0 else inner**self.outer)
+
+
+@dataclass(frozen=True)
+class Chinchilla(PowerBase):
+    """L = E + A·N^(−α) + B·D^(−β) [nats/token], N parameters, D tokens.
+
+    References: hoffmann2022, section 3.3.
+
+    Examples
+    --------
+    >>> float(Chinchilla(E=1.0, A=400.0, B=800.0, alpha=0.5, beta=0.5)(1e4, 1e4))
+    13.0
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    B: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.03, 1.2)
+    beta: Any = parameter(0.03, 1.2)
+
+    def terms(self, N, D):
+        """(N^−α, D^−β)."""
+        return N**-self.alpha, D**-self.beta
+
+    def optimum(self, C):
+        """(N*, D*) of least loss at C = 6·N·D FLOP: N* = G (C/6)^(β/(α+β)), G = (αA/βB)^(1/(α+β))."""
+        share = 1.0 / (self.alpha + self.beta)
+        G = (self.alpha * self.A / (self.beta * self.B)) ** share
+        return G * (C / 6) ** (self.beta * share), (C / 6) ** (self.alpha * share) / G
+
+
+@dataclass(frozen=True)
+class Tied(PowerBase):
+    """L = E + A·N^(−α) + B·D^(−α): Chinchilla with one exponent, as in the paper's fits.
+
+    References: muennighoff2023; kumar2024, appendix K.
+
+    Examples
+    --------
+    >>> float(Tied(E=1.0, A=400.0, B=800.0, alpha=0.5)(1e4, 1e4))
+    13.0
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    B: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.03, 1.2)
+
+    def terms(self, N, D):
+        """(N^−α, D^−α)."""
+        return N**-self.alpha, D**-self.alpha
+
+
+@dataclass(frozen=True)
+class OuterExponent(PowerBase):
+    """L = E + (A·N^(−α) + B·D^(−β))^g: one exponent more, which couples N and D.
+
+    References: busbridge2025; panferov2025quartet; the form wins on most public tables once they are large.
+
+    Examples
+    --------
+    >>> float(OuterExponent(E=1.0, A=400.0, B=800.0, alpha=0.5, beta=0.5, g=1.0)(1e4, 1e4))
+    13.0
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    B: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.1, 1.5)
+    beta: Any = parameter(0.1, 1.5)
+    g: Any = parameter(0.08, 1.5)
+
+    @property
+    def outer(self):
+        """The outer exponent g."""
+        return self.g
+
+    def terms(self, N, D):
+        """(N^−α, D^−β)."""
+        return N**-self.alpha, D**-self.beta
+
+
+@dataclass(frozen=True)
+class BetaOfN(PowerBase):
+    """L = E + (A·N^(−α) + B·D^(−β(N)))^g with β(N) = β·(N/N₀)^k: larger models use data at another rate.
+
+    N₀ = `reference` parameters is a unit, not a fitted number. The idea is Farseer's (li2025farseer), which spends
+    nine parameters on it; this form adds one to `OuterExponent`.
+
+    Examples
+    --------
+    >>> law = BetaOfN(E=1.0, A=400.0, B=800.0, alpha=0.5, beta=0.5, k=0.1, g=1.0, reference=1e4)
+    >>> float(law(1e4, 1e4))
+    13.0
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    B: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.1, 1.5)
+    beta: Any = parameter(0.1, 1.5)
+    k: Any = parameter(-0.15, 0.15, positive=False)
+    g: Any = parameter(0.08, 1.5)
+    reference: float = field(default=1e8, kw_only=True)
+
+    @property
+    def outer(self):
+        """The outer exponent g."""
+        return self.g
+
+    def terms(self, N, D):
+        """(N^−α, D^−β(N))."""
+        return N**-self.alpha, D ** (-self.beta * (N / self.reference) ** self.k)
+
+
+@dataclass(frozen=True)
+class Kaplan(PowerBase):
+    """L = E + (A·N^(−α) + B/D)^g: Kaplan's coupled form, whose g is its α_D and whose α is α_N/α_D.
+
+    In Kaplan's letters A = N_c^(α_N/α_D), B = D_c and E = 0 (pass ``E=0.0``).
+
+    References: kaplan2020, equation 1.5.
+
+    Examples
+    --------
+    >>> law = Kaplan(E=0.0, A=(8.8e13) ** 0.8, B=5.4e13, alpha=0.8, g=0.095)
+    >>> round(float(law(1e9, 1e10)), 3)
+    2.484
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    B: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.1, 1.5)
+    g: Any = parameter(0.03, 1.0)
+
+    @property
+    def outer(self):
+        """The outer exponent g."""
+        return self.g
+
+    def terms(self, N, D):
+        """(N^−α, 1/D)."""
+        return N**-self.alpha, 1 / D

@@ -1,0 +1,393 @@
+"""What a law is: parts joined by ``|``, evaluated on numbers, arrays, jets and symbols.
+
+A law maps a setting (N, D, bits of each tensor, bits after training) to a predicted loss:
+
+    L = base(N · Π f_N,  D · Π f_D) + Σ degradations
+
+where each factor f says how many effective parameters (or tokens) a low precision leaves, and each degradation
+adds the damage of quantizing a trained model. Parts are frozen values; a parameter that is None is still to be
+fitted, a number is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from precsim.laws.jets import Jet, numeric
+
+#: Stands for "not quantized" inside expressions: every factor is 1 to the last bit there, and so are its derivatives.
+_OFF = 1e9
+
+
+#: Further columns that some rival laws read: the scheme's name, elements per group or per scale, the bits of a float's
+#: two fields, and the Gaussian capacity of a grid.
+CONTEXT = frozenset({"scheme", "group", "block", "exponent_bits", "significand_bits", "capacity"})
+
+
+class Tensor(Enum):
+    """Which tensor's bits a factor reads; TIED reads the one width that all quantized tensors share."""
+
+    WEIGHTS = "weights"
+    ACTIVATIONS = "activations"
+    KV = "kv"
+    TIED = "tied"
+
+
+class Effective(Enum):
+    """What a factor multiplies: the parameters N (the paper's choice) or the tokens D."""
+
+    N = "N"
+    D = "D"
+
+
+def parameter(low: float, high: float, *, positive: bool = True, default: float | None = None) -> Any:
+    """Field of a part that a fit may estimate: searched first in [low, high], then without limits.
+
+    `positive` parameters are moved on a logarithmic scale.
+    """
+    return field(default=default, metadata={"low": low, "high": high, "positive": positive})
+
+
+def bits_of(x):
+    """Bits of a `Format` or `Quantizer` (its ``bits``), or x itself; inf means not quantized."""
+    bits = getattr(x, "bits", x) if not hasattr(x, "free_symbols") else x
+    if numeric(bits):
+        bits = np.asarray(bits, dtype=float)[()]
+        if np.any(np.isnan(bits)) or np.any(bits <= 0):
+            raise ValueError(f"bits must be positive (inf for not quantized), got {x!r}")
+    return bits
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One point (or an array of points) at which a law is evaluated.
+
+    N : parameters; D : tokens; weights, activations, kv : bits in training; post : bits of the weights after
+    training; context : further columns some rival laws read (scheme, group, exponent_bits, significand_bits).
+    """
+
+    N: Any
+    D: Any
+    weights: Any = np.inf
+    activations: Any = np.inf
+    kv: Any = np.inf
+    post: Any = np.inf
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def bits(self, tensor: Tensor):
+        """Bits of a tensor with inf replaced by a width at which nothing changes; None if nothing is quantized."""
+        if tensor is not Tensor.TIED:
+            return _quantized(getattr(self, tensor.value))
+        used = [b for b in map(_quantized, (self.weights, self.activations, self.kv)) if b is not None]
+        if not used:
+            return None
+        if all(numeric(b) for b in used):
+            lowest = np.minimum.reduce(np.broadcast_arrays(*used))
+            for b in used:
+                if np.any((b != lowest) & (b != _OFF)):
+                    raise ValueError(
+                        "a tied factor needs one width for all quantized tensors; got different bits for weights, "
+                        "activations and kv; use one factor for each tensor instead"
+                    )
+            return lowest[()]
+        if any(b != used[0] for b in used[1:]):
+            raise ValueError("a tied factor needs the same symbol for every quantized tensor")
+        return used[0]
+
+    def need(self, name: str, part: str):
+        """The context column `name`, or an error that says which part wants it."""
+        if name not in self.context:
+            raise ValueError(f"{part} needs {name}=; pass it to the law, or as a column of the table")
+        return self.context[name]
+
+
+def _quantized(bits):
+    if not numeric(bits):
+        return bits
+    off = np.isinf(bits)
+    if np.all(off):
+        return None
+    return np.where(off, _OFF, bits)[()]
+
+
+def _positive(f):
+    """F itself, NaN where it is not positive: two negative factors must not multiply to a plausible one."""
+    if isinstance(f, Jet):
+        return Jet(_positive(f.value), f.first, f.second)
+    return np.where(f > 0, f, np.nan)[()] if numeric(f) and np.any(np.asarray(f) <= 0) else f
+
+
+class Law(ABC):
+    """A loss surface; an instance is one law. Its expression is written once, with + - * / ** and exp.
+
+    ``law(N, D, weights=, activations=, kv=, post=)`` is the predicted loss [nats/token]. Bits may be numbers,
+    arrays, `Format`s or SymPy symbols; inf (the default) means not quantized. Arguments broadcast.
+
+    Laws compose: ``Chinchilla() | Saturating(Tensor.WEIGHTS) | KumarDegradation()``.
+
+    Examples
+    --------
+    >>> from precsim.laws import Chinchilla
+    >>> law = Chinchilla(E=1.0, A=400.0, B=800.0, alpha=0.5, beta=0.5)
+    >>> float(law(1e4, 1e4))
+    13.0
+    """
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Part, ...]:
+        """The parts in the order in which they were joined."""
+
+    # -- parameters ---------------------------------------------------------------------------------------------
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter by its name in the whole law, None where it is still to be fitted."""
+        return {name: getattr(part, f) for part in self.parts for f, name in part.names.items()}
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the parameters that have no value yet."""
+        return tuple(name for name, value in self.parameters.items() if value is None)
+
+    def describe(self, name: str) -> Mapping[str, Any]:
+        """Search range (low, high) and sign rule (positive) of one parameter."""
+        for part in self.parts:
+            for f, flat in part.names.items():
+                if flat == name:
+                    return part.search(f)
+        raise ValueError(f"no parameter {name!r} in this law; it has {', '.join(self.parameters)}")
+
+    def replace(self, **values) -> Law:
+        """The same form with some parameters changed (None frees one for fitting)."""
+        unknown = set(values) - set(self.parameters)
+        if unknown:
+            raise ValueError(f"no parameter {sorted(unknown)} in this law; it has {', '.join(self.parameters)}")
+        parts = tuple(
+            part.with_fields({f: values[name] for f, name in part.names.items() if name in values})
+            for part in self.parts
+        )
+        return parts[0] if isinstance(self, Part) else Composite(parts)
+
+    def blank(self) -> Law:
+        """The same form with every parameter free."""
+        return self.replace(**dict.fromkeys(self.parameters))
+
+    def __getattr__(self, name: str):
+        if not name.startswith("_"):
+            parameters = self.parameters
+            if name in parameters:
+                return parameters[name]
+            raise AttributeError(f"{type(self).__name__} has no {name!r}; its parameters are {', '.join(parameters)}")
+        raise AttributeError(name)
+
+    # -- composition --------------------------------------------------------------------------------------------
+    def __or__(self, other: Law) -> Composite:
+        if not isinstance(other, Law):
+            return NotImplemented
+        return Composite(self.parts + other.parts)
+
+    @property
+    def base(self) -> Base | None:
+        """The part that gives the loss at full precision, if any."""
+        return next((p for p in self.parts if isinstance(p, Base)), None)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The parts that turn N into N_eff or D into D_eff."""
+        return tuple(p for p in self.parts if isinstance(p, Factor))
+
+    @property
+    def degradations(self) -> tuple[Degradation, ...]:
+        """The parts that add to the loss."""
+        return tuple(p for p in self.parts if isinstance(p, Degradation))
+
+    # -- evaluation ---------------------------------------------------------------------------------------------
+    def __call__(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context):
+        """Predicted loss [nats/token]; a law without a base predicts the added loss δ alone."""
+        return self.evaluate(
+            self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context)
+        )
+
+    def setting(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context) -> Setting:
+        """The checked arguments of a call as one value."""
+        unknown = set(context) - CONTEXT
+        if unknown:
+            raise ValueError(f"unknown argument {sorted(unknown)}; a law reads weights, activations, kv, post, "
+                             f"{', '.join(sorted(CONTEXT))}")
+        for name, x in (("N", N), ("D", D)):
+            if numeric(x) and not np.all(np.asarray(x, dtype=float) > 0):
+                raise ValueError(f"{name} must be positive, got {x!r}")
+        n, d = (np.asarray(x, dtype=float)[()] if numeric(x) else x for x in (N, D))
+        return Setting(n, d, *map(bits_of, (weights, activations, kv, post)), context)
+
+    def evaluate(self, s: Setting):
+        """The law at a setting."""
+        self._require()
+        n, d = self.effective(s)
+        total = self.base.loss(n, d) if self.base is not None else 0.0
+        for part in self.degradations:
+            total = total + part.delta(s, n)
+        return total
+
+    def effective(self, s: Setting):
+        """(N_eff, D_eff) at a setting: N and D times their factors."""
+        n, d = s.N, s.D
+        for part in self.factors:
+            f = part.factor(s)
+            if f is None:
+                continue
+            f = _positive(f)
+            if part.on is Effective.N:
+                n = n * f
+            else:
+                d = d * f
+        return n, d
+
+    def n_eff(self, N, D=1.0, **bits):
+        """Effective parameters N_eff = N Π f."""
+        return self.effective(self.setting(N, D, **bits))[0]
+
+    def delta(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context):
+        """Loss added by the degradation parts alone, δ [nats/token]."""
+        s = self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context)
+        n, _ = self.effective(s)
+        total = 0.0
+        for part in self.degradations:
+            total = total + part.delta(s, n)
+        return total
+
+    def gradient(self, N, D, **bits) -> dict[str, Any]:
+        """∂L/∂p for every parameter p, by exact differentiation of the expression; same shape as the loss."""
+        self._require()
+        names = list(self.parameters)
+        jets = {name: Jet.variable(self.parameters[name], i) for i, name in enumerate(names)}
+        out = self.replace(**jets)(N, D, **bits)
+        shape = np.shape(out.value)
+        return {name: np.broadcast_to(out.first.get(i, 0.0), shape)[()] for i, name in enumerate(names)}
+
+    def best_bits(self, price=None, *, low: float = 1.0, high: float = 32.0):
+        """P* = argmax f(P)/price(P) when every tensor trains at P bits; see `precsim.laws.optima.best_bits`."""
+        from precsim.laws.optima import best_bits
+
+        return best_bits(self, price, low=low, high=high)
+
+    def _require(self):
+        free = self.free
+        if free:
+            raise ValueError(f"{', '.join(free)} have no value yet: fit the law, or pass numbers")
+
+    # -- text ---------------------------------------------------------------------------------------------------
+    def to_json(self) -> str:
+        """JSON text from which `from_json` makes an equal law; numbers are not rounded."""
+        return json.dumps([part.record() for part in self.parts])
+
+    @staticmethod
+    def from_json(text: str) -> Law:
+        """The law that `to_json` wrote."""
+        records = json.loads(text)
+        parts = tuple(Part.kinds[r["kind"]].from_record(r) for r in records)
+        return parts[0] if len(parts) == 1 else Composite(parts)
+
+
+class Part(Law):
+    """One ingredient of a law. Subclasses are frozen dataclasses; `parameter` fields are what a fit estimates."""
+
+    kinds: ClassVar[dict[str, type[Part]]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Part.kinds[cls.__name__] = cls
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """This part alone."""
+        return (self,)
+
+    @property
+    def suffix(self) -> str:
+        """What distinguishes this part's parameter names from a twin's; empty where no twin can be."""
+        return ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Field name → name in the whole law."""
+        return {f.name: f.name + self.suffix for f in dataclasses.fields(self) if "positive" in f.metadata}
+
+    def search(self, name: str) -> Mapping[str, Any]:
+        """Search range and sign rule of one of this part's fields."""
+        return next(f.metadata for f in dataclasses.fields(self) if f.name == name)
+
+    def with_fields(self, values: Mapping[str, Any]) -> Part:
+        """This part with some fields changed."""
+        return dataclasses.replace(self, **values) if values else self
+
+    def record(self) -> dict[str, Any]:
+        """This part as plain JSON values."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        return {"kind": type(self).__name__} | {k: v.name if isinstance(v, Enum) else v for k, v in values.items()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Part:
+        """The part that `record` described."""
+        enums = {"tensor": Tensor, "on": Effective}
+        return cls(**{k: enums[k][v] if k in enums else v for k, v in record.items() if k != "kind"})
+
+
+class Base(Part):
+    """Loss at full precision as a function of N and D."""
+
+    @abstractmethod
+    def loss(self, N, D):
+        """L(N, D) [nats/token]."""
+
+
+class Factor(Part):
+    """Share of the parameters (or tokens) that a low precision leaves, f in (0, 1]."""
+
+    on: Effective
+
+    @abstractmethod
+    def factor(self, s: Setting):
+        """F at a setting, or None where nothing is quantized."""
+
+
+class Degradation(Part):
+    """Loss added to the base, δ ≥ 0."""
+
+    @abstractmethod
+    def delta(self, s: Setting, n_eff):
+        """Delta at a setting [nats/token]; n_eff is N times the law's factors."""
+
+
+@dataclass(frozen=True, repr=False)
+class Composite(Law):
+    """Several parts joined: at most one base, factors with distinct names, degradations.
+
+    Raises ValueError for two bases or for two parts whose parameters have the same name.
+    """
+
+    joined: tuple[Part, ...]
+
+    def __post_init__(self):
+        if sum(isinstance(p, Base) for p in self.joined) > 1:
+            raise ValueError("a law has one base; got " + " and ".join(repr(p) for p in self.joined))
+        names = [n for p in self.joined for n in p.names.values()]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two parts share the parameters {twice}; give them different tensors or placements")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The joined parts."""
+        return self.joined
+
+    def __repr__(self):
+        return " | ".join(repr(p) for p in self.joined)

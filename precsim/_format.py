@@ -273,7 +273,7 @@ class Format:
             flush=0.0,
             signed=int(self.signed),
             negative_zero=int(self.has_negative_zero),
-            parity=(self.emin - 1 + int(not self.has_zero)) & 1 if self.precision == 1 else 0,
+            parity=(self.emin + int(not self.has_zero)) & 1 if self.precision == 1 else 0,
         )
 
     @property

@@ -29,7 +29,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def off(cls) -> Grid:
-        """Return the grid that leaves every float32 unchanged."""
+        """Return the grid that leaves every float32 number unchanged (NaN becomes the quiet NaN)."""
         largest = math.ldexp(2.0**24 - 1, 104)
         return cls(24, -126, largest, largest, math.inf, math.inf, math.inf, math.inf, math.nan, 0.0, 0.0, 1, 1, 0)
 

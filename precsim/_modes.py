@@ -1,0 +1,60 @@
+"""Rounding modes and the rules for what has no image in the target format, as enums; random bits as values."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["NanRule", "Rounding", "Saturation", "Subnormals"]
+
+
+class Rounding(enum.Enum):
+    """Which of the two neighbouring values of the format a number between them moves to.
+
+    With nu the fraction of the interval already passed (0 at the neighbour nearer zero, 1 at the other), N random
+    bits and R the integer they form, the stochastic modes move away from zero when (IEEE P3109 4.0):
+
+    * A: ``floor(nu 2**N) + R >= 2**N``; biased toward zero by less than ``2**-N`` of the interval, exact when the
+      interval has at most N bits in the carrier;
+    * B: ``floor(nu 2**(N+1)) + 2R + 1 >= 2**(N+1)``; bias at most ``2**-(N+1)``;
+    * C: ``round_half_even(nu 2**N) + R >= 2**N``; no bias over the finite fractions of a carrier.
+    """
+
+    NEAREST_EVEN = "nearest; a tie goes to the even code"
+    NEAREST_AWAY = "nearest; a tie goes away from zero"
+    TOWARD_ZERO = "the neighbour nearer zero"
+    UP = "the neighbour above (toward +infinity)"
+    DOWN = "the neighbour below (toward -infinity)"
+    TO_ODD = "the neighbour with odd code, unless the number is in the format"
+    STOCHASTIC_A = "stochastic, fraction truncated to N bits"
+    STOCHASTIC_B = "stochastic, fraction rounded half up to N bits"
+    STOCHASTIC_C = "stochastic, fraction rounded half to even to N bits"
+    STOCHASTIC = STOCHASTIC_A
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True if the mode needs random bits."""
+        return self in (Rounding.STOCHASTIC_A, Rounding.STOCHASTIC_B, Rounding.STOCHASTIC_C)
+
+
+class Saturation(enum.Enum):
+    """What becomes of a result beyond the largest value (P3109: SatNone, SatFinite, SatPropagate)."""
+
+    NONE = "infinity, or NaN where the format has no infinity; directed modes may stop at the largest value"
+    FINITE = "the largest value, for infinities too"
+    PROPAGATE = "the largest value, but infinity stays infinity (NaN where the format has no infinity)"
+
+
+class NanRule(enum.Enum):
+    """What becomes of NaN in a format that has no NaN."""
+
+    RAISE = "ValueError, before anything is changed"
+    KEEP = "NaN stays in the array although the format has no code for it"
+    ZERO = "zero"
+    MAXIMUM = "the largest value with the sign of the NaN"
+
+
+class Subnormals(enum.Enum):
+    """Whether results between zero and the smallest normal number are kept."""
+
+    KEEP = "gradual underflow, as the format defines it"
+    FLUSH = "a rounded result below the smallest normal number becomes zero of its sign"

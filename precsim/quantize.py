@@ -49,15 +49,16 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
     Notes
     -----
     s = max(max|x| * (1 / maximum), 2**-126) over each group, and the result is s * round(x * (1 / s)), each
-    operation in float32. Nearest-even without noise. NaN or infinity in a group makes the whole group NaN: a diverged run stays visible.
+    operation in float32; nearest-even without noise. NaN or infinity in a group makes the whole group NaN, so
+    that a diverged run stays visible.
     The derivative is the straight-through rule: that of the identity.
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> from precsim.formats import INT4
-    >>> fake_quantize(jnp.array([0.1, -0.26, 0.7]), INT4.grid(), PerTensor()).round(3).tolist()
-    [0.10000000149011612, -0.30000001192092896, 0.699999988079071]
+    >>> print(fake_quantize(jnp.array([1.0, -2.6, 7.0]), INT4.grid(), PerTensor()))
+    [ 1. -3.  7.]
     """
     import jax.numpy as jnp
 
@@ -68,6 +69,9 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
     if noise is not None and noise.shape != x.shape:
         raise ValueError(f"noise must have the shape of x, {x.shape}; received {noise.shape}")
     return straight_through(_scaled_rounding(scaling, mode), x, grid, noise)
+
+
+_WHOLE = PerTensor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,15 @@ class Quantizer:
     """
 
     format: Format
-    scaling: Scaling = PerTensor()
+    scaling: Scaling = _WHOLE
     rounding: Rounding = Rounding.NEAREST_EVEN
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:
         for field, kind in (("format", Format), ("scaling", Scaling), ("rounding", Rounding)):
             if not isinstance(getattr(self, field), kind):
                 raise ValueError(f"Quantizer.{field} must be a {kind}; received {getattr(self, field)!r}")
+        if not self.format.has_zero:
+            raise ValueError(f"{self.format} has no zero, so no array can be quantized to it; it can hold scales")
 
     @property
     def bits(self) -> float:

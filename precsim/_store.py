@@ -219,7 +219,7 @@ def _inspect(path: Path) -> None:
     with open(path, "rb") as file:
         header = file.read(100)
     if len(header) < 100 or not header.startswith(_MAGIC):
-        raise ForeignStore(f"{path} is not a store of runs: it is no SQLite file; give the path of a store or a new one")
+        raise ForeignStore(f"{path} is not a store of runs: it is no SQLite file; give another path")
     version, owner = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
     if owner != _OURS:
         raise ForeignStore(f"{path} is a SQLite file of another program (application id {owner:#x}, not {_OURS:#x})")

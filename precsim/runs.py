@@ -155,5 +155,3 @@ def load_runs(source: str | Path) -> pd.DataFrame:
             text = [name for name in frame.columns if name in TEXT]
             return check(frame.assign(**frame[text].astype(object).fillna("").astype(str)))
     raise ValueError(f"cannot read {path.name!r}: runs are kept in .db, .parquet or .csv files")
-
-

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -40,10 +41,27 @@ EXACT = Points(_unchanged, _unchanged, _unchanged)
 
 
 def linear(points: Points, name: str, x: Array, weight: Array) -> Array:
-    """x @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
+    """X @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
     return points.activations(name, x) @ points.weights(name, weight)
 
 
+def map_weights(params: Any, change: Callable[[str, Array], Array]) -> Any:
+    """The same pytree with each matrix replaced by ``change(name, matrix)``, names as in a model's `sites`."""
+
+    def visit(path: tuple, matrix: Array) -> Array:
+        steps = [step.key if isinstance(step, jax.tree_util.DictKey) else step.idx for step in path]
+        return change(f"block{steps[1]}.{steps[2]}" if steps[0] == "blocks" else str(steps[0]), matrix)
+
+    return jax.tree_util.tree_map_with_path(visit, params)
+
+
+def chain(first: Points, then: Points) -> Points:
+    """Round by `first`, and what it gives by `then`."""
+    return Points(
+        *(lambda name, x, f=f, g=g: g(name, f(name, x)) for f, g in zip(first, then, strict=True)),
+    )
+
+
 def rms_norm(x: Array) -> Array:
-    """x over its root mean square along the last axis; no gain, which would fold into the next matrix."""
+    """X over its root mean square along the last axis; no gain, which would fold into the next matrix."""
     return x / jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)

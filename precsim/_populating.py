@@ -1,0 +1,138 @@
+"""The loop around a compiled population: fill its places, advance, look, record, refill."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from precsim import _sampling
+from precsim._population import Member, Shape, member, program, stack
+from precsim.ptq import damage
+from precsim.recipes import Wiring, grids, wire
+from precsim.runs import Evaluation
+from precsim.training import Job, Trained, record
+
+_REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
+
+
+@dataclass(slots=True)
+class _Place:
+    """One place of a population and the job in it."""
+
+    job: Job
+    done: int = 0
+    seconds: float = 0.0
+    looks: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def next_look(self) -> int:
+        return next(step for step in self.job.look_steps if step > self.done)
+
+
+def populate(jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None]) -> Iterator[Trained]:
+    """Train the jobs, longest first, in a population of `members` places (see `training.train_population`)."""
+    shape = shape_of([*jobs, *together], members)
+    compiled, tables = program(shape), _sampling.tables(shape.language)
+    waiting = sorted(jobs, key=lambda job: -job.steps)
+    places: list[_Place | None] = [_Place(waiting.pop(0)) if waiting else None for _ in range(members)]
+    crew = [_member(place.job if place else None, jobs[0], shape.wiring) for place in places]
+    who = stack(crew)
+    state = stack_states([compiled.start(one) for one in crew])
+    chunk = 8
+    while any(places):
+        busy = [place for place in places if place]
+        count = min(chunk, *(place.next_look - place.done for place in busy))
+        began = time.perf_counter()
+        state = compiled.advance(state, who, tables, count)
+        state.step.block_until_ready()
+        spent = time.perf_counter() - began
+        chunk = max(1, min(2 * chunk, int(count * _REPORT_SECONDS / max(spent, 1e-9))))
+        for place in busy:
+            place.done += count
+            place.seconds += spent / len(busy)
+        report(count * shape.batch_tokens * len(busy))
+        for slot, place in enumerate(places):
+            if place is None or place.done not in place.job.look_steps:
+                continue
+            params = jax.tree.map(lambda leaf, slot=slot: leaf[slot], state.params)
+            _look(place, params, shape)
+            if place.done < place.job.steps:
+                continue
+            yield Trained(place.job, params, _finish(place, bool(state.finite[slot])))
+            places[slot] = _Place(waiting.pop(0)) if waiting else None
+            one = _member(places[slot].job if places[slot] else None, jobs[0], shape.wiring)
+            state, who = compiled.put(state, who, slot, compiled.start(one), one)
+
+
+def shape_of(jobs: list[Job], members: int) -> Shape:
+    """The shape that these jobs share.
+
+    Raises
+    ------
+    ValueError
+        If they cannot share one program.
+    """
+    first = jobs[0]
+    for job in jobs:
+        for name in ("model", "language", "batch", "optimizer", "schedule", "compute", "sample"):
+            if getattr(job, name) != getattr(first, name):
+                raise ValueError(
+                    f"jobs of one population must have the same {name}, not {getattr(first, name)} "
+                    f"and {getattr(job, name)}; sweep groups them"
+                )
+    wiring = wire([job.recipe for job in jobs], first.model)
+    return Shape(
+        first.model, first.language, first.batch, first.optimizer, first.schedule, first.compute.value, wiring, members
+    )
+
+
+def stack_states(states: list) -> object:
+    """States of single members as one state of a population."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def _member(job: Job | None, like: Job, wiring: Wiring) -> Member:
+    """The numbers of a job, or of an empty place: no steps to do."""
+    if job is None:
+        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring))
+    return member(job.seed, job.steps, job.rate, job.weight_decay, grids(job.recipe, job.model, wiring))
+
+
+def _look(place: _Place, params: object, shape: Shape) -> None:
+    job, began = place.job, time.perf_counter()
+    rate = job.rate * float(job.schedule.factor(jnp.float32(place.done - 1), jnp.float32(job.steps)))
+    place.looks += damage(
+        job.model,
+        params,
+        job.language,
+        job.post,
+        recipe=job.recipe,
+        sample=job.sample,
+        step=place.done,
+        rate=rate,
+    )
+    place.seconds += time.perf_counter() - began
+
+
+def _finish(place: _Place, finite: bool) -> object:
+    final = next(e for e in reversed(place.looks) if e.post_method == "none")
+    guess = math.log(place.job.language.vocabulary)
+    diverged = not finite or not math.isfinite(final.loss) or final.loss > guess
+    return record(place.job, tuple(place.looks), diverged, place.seconds, _device(), _versions())
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return platform.machine() + " CPU" if device.platform == "cpu" else device.device_kind
+
+
+def _versions() -> str:
+    names = ("precsim", "jax", "jaxlib", "numpy")
+    return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)

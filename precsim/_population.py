@@ -1,0 +1,131 @@
+"""One compiled program that trains a population of equal shape: scan over steps, map over members.
+
+What decides a member's fate (formats, seed, learning rate, weight decay, number of steps) is traced, so
+one compile serves all of it. The number of steps between two looks is traced too: the loop's length is
+not part of the program.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from precsim import _sampling
+from precsim._grid import Grid
+from precsim.languages import Language
+from precsim.models import MLP, Model
+from precsim.recipes import Wiring, points
+from precsim.schedules import Optimizer, Schedule
+
+_INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
+
+
+class Shape(NamedTuple):
+    """All that a compiled program depends on; equal shapes share one."""
+
+    model: Model
+    language: Language
+    batch_tokens: int
+    optimizer: Optimizer
+    schedule: Schedule
+    precision: str
+    wiring: Wiring
+    members: int
+
+
+class Member(NamedTuple):
+    """What differs between members: numbers, or arrays over the population once stacked."""
+
+    seed: Any  # uint32
+    steps: Any  # int32; 0 marks an empty place
+    rate: Any  # float32, peak learning rate
+    decay: Any  # float32
+    grids: Grid | None  # (places,)
+
+
+class State(NamedTuple):
+    """Where each member stands."""
+
+    params: Any
+    moments: Any
+    step: Array  # int32, steps done
+    loss: Array  # float32, training loss of the last step [nats/token]
+    finite: Array  # bool, false once a loss was not finite
+
+
+class Program(NamedTuple):
+    """The compiled functions of one shape; each is compiled at its first call."""
+
+    start: Any  # (member) -> state of one member
+    advance: Any  # (state, members, tables, count) -> state; members beyond their last step stand still
+    put: Any  # (state, members, slot, state of one, member) -> (state, members)
+
+
+def stack(members: list[Member]) -> Member:
+    """Members as one, with arrays along a new first axis."""
+    return jax.tree.map(lambda *columns: np.stack(columns), *members)
+
+
+def member(seed: int, steps: int, rate: float, decay: float, grids: Grid | None) -> Member:
+    """Numbers of one member in the types that the program is compiled for."""
+    return Member(np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay), grids)
+
+
+@functools.lru_cache(maxsize=64)
+def program(shape: Shape) -> Program:
+    """The program of a shape, kept so that it is compiled once in a process."""
+    model, language, optimizer = shape.model, shape.language, shape.optimizer
+
+    def start(one: Member) -> State:
+        key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
+        params = model.init(key, language.vocabulary, language.context_length)
+        return State(params, optimizer.start(params), jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
+
+    def step(state: State, one: Member, tables: _sampling.Tables) -> State:
+        key = jax.random.key(one.seed)
+        data = jax.random.fold_in(jax.random.fold_in(key, _DATA), state.step)
+        noise = jax.random.fold_in(jax.random.fold_in(key, _ROUNDING), state.step)
+        batch = draw(shape, tables, data)
+
+        def objective(params: Any) -> Array:
+            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise))
+
+        loss, grads = jax.value_and_grad(objective)(state.params)
+        rate = one.rate * shape.schedule.factor(state.step, one.steps)
+        params, moments = optimizer.update(state.params, state.moments, grads, rate, one.decay, state.step)
+        new = State(params, moments, state.step + 1, loss, state.finite & jnp.isfinite(loss))
+        return jax.tree.map(lambda a, b: jnp.where(state.step < one.steps, a, b), new, state)
+
+    def advance(state: State, members: Member, tables: _sampling.Tables, count: Array) -> State:
+        with jax.default_matmul_precision(shape.precision):
+            return jax.lax.fori_loop(
+                0, count, lambda _, s: jax.vmap(step, in_axes=(0, 0, None))(s, members, tables), state
+            )
+
+    def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
+        return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))
+
+    return Program(jax.jit(start), jax.jit(advance, donate_argnums=0), jax.jit(put, donate_argnums=0))
+
+
+def draw(shape: Shape, tables: _sampling.Tables, key: Array) -> tuple[Array, Array]:
+    """One batch: what the model reads, and the token after each position that counts."""
+    if isinstance(shape.model, MLP):
+        return _sampling.draw_pairs(shape.language, tables, key, shape.batch_tokens)
+    window = shape.model.window
+    tokens = _sampling.draw_sequences(shape.language, tables, key, shape.batch_tokens // window, window + 1)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def cross_entropy(model: Model, params: Any, batch: tuple[Array, Array], points: Any) -> Array:
+    """Mean of -log p(target) [nats/token]."""
+    tokens, targets = batch
+    logits = model.logits(params, tokens, points)
+    # a one-hot product: the gradient of a gather would be a slow, on GPUs unordered, scatter
+    hit = jnp.sum(logits * jax.nn.one_hot(targets, logits.shape[-1]), axis=-1)
+    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - hit)

@@ -1,0 +1,57 @@
+"""What is done to a trained model: which tensors are quantized, and by which method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from precsim.quantize import Quantizer
+from precsim.recipes import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RTN:
+    """Round to nearest: each matrix is quantized by itself; no data needed."""
+
+    @property
+    def name(self) -> str:
+        """Name in a table of runs."""
+        return "rtn"
+
+
+Method = RTN
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One treatment after training.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Which tensors are quantized; weights once, activations and KV on their way through the model.
+    method : RTN
+        How the weights are chosen.
+
+    Notes
+    -----
+    A model that was trained with quantized weights *is* those quantized weights: they are what is quantized
+    again, so the same quantizer a second time changes nothing.
+    """
+
+    recipe: Recipe
+    method: Method = RTN()
+
+    @classmethod
+    def of(cls, value: Post | Quantizer) -> Post:
+        """A quantizer alone means: round the weights to nearest with it.
+
+        Raises
+        ------
+        ValueError
+            If the value is neither a Post nor a Quantizer.
+        """
+        if isinstance(value, Post):
+            return value
+        if isinstance(value, Quantizer):
+            return cls(Recipe(weights=value))
+        raise ValueError(f"a treatment after training is a Quantizer or a Post, not {value!r}")

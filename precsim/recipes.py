@@ -1,0 +1,203 @@
+"""Recipes: which tensor of a network gets which quantizer."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+from jax import Array
+
+from precsim._grid import Grid
+from precsim._modes import Rounding
+from precsim.models import Kind, Model, Points
+from precsim.quantize import Quantizer, Scaling, fake_quantize
+
+_ENDS = ("embedding", "head")
+_TRAINABLE = (Rounding.NEAREST_EVEN, Rounding.STOCHASTIC_A)  # what the traced kernel does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerLayer:
+    """One quantizer for most places and others for some, chosen by name.
+
+    Parameters
+    ----------
+    default : Quantizer or None
+        For every place that no pattern names.
+    layers : mapping from str to Quantizer or None
+        Patterns in the manner of file names ("block0.*", "head"); the last that matches decides.
+
+    Examples
+    --------
+    >>> PerLayer(default=None, layers={"head": None}).choose("block0.up") is None
+    True
+    """
+
+    default: Quantizer | None = None
+    layers: Mapping[str, Quantizer | None] | tuple[tuple[str, Quantizer | None], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        pairs = self.layers.items() if isinstance(self.layers, Mapping) else self.layers
+        object.__setattr__(self, "layers", tuple((str(pattern), quantizer) for pattern, quantizer in pairs))
+
+    def choose(self, name: str) -> Quantizer | None:
+        """The quantizer of the place with this name."""
+        for pattern, quantizer in reversed(self.layers):
+            if fnmatch.fnmatchcase(name, pattern):
+                return quantizer
+        return None if name in _ENDS else self.default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Which tensors are rounded, and how; None leaves a kind in float32.
+
+    Parameters
+    ----------
+    weights, activations, kv : Quantizer, PerLayer or None
+        Quantizer of the weight matrices, of what is multiplied with them, and of the keys and values
+        kept for later tokens. The embedding and the unembedding ("head") stay in float32 unless a
+        `PerLayer` names them.
+
+    Raises
+    ------
+    ValueError
+        If a field is something else.
+
+    Notes
+    -----
+    The forward pass uses the rounded tensor; the gradient passes through the rounding unchanged
+    (straight-through), and the optimizer updates float32 weights.
+
+    Examples
+    --------
+    >>> Recipe() == Recipe(weights=None, activations=None, kv=None)
+    True
+    """
+
+    weights: Quantizer | PerLayer | None = None
+    activations: Quantizer | PerLayer | None = None
+    kv: Quantizer | PerLayer | None = None
+
+    def __post_init__(self) -> None:
+        for kind in Kind:
+            value = self.of(kind)
+            if value is not None and not isinstance(value, (Quantizer, PerLayer)):
+                raise ValueError(
+                    f"{kind.value} must be a Quantizer, a PerLayer or None, not {value!r}; "
+                    "a Format becomes a Quantizer with a scaling: Quantizer(format, scaling)"
+                )
+
+    def of(self, kind: Kind) -> Quantizer | PerLayer | None:
+        """What this recipe does to one kind of tensor."""
+        return {Kind.WEIGHTS: self.weights, Kind.ACTIVATIONS: self.activations, Kind.KV: self.kv}[kind]
+
+    def places(self, model: Model) -> dict[tuple[Kind, str], Quantizer]:
+        """Every place of the model that this recipe rounds, and its quantizer.
+
+        Raises
+        ------
+        ValueError
+            If a pattern names no place of the model, or the model has no tensor of the kind.
+        """
+        found = {}
+        for kind in Kind:
+            chosen, names = self.of(kind), model.sites[kind]
+            if chosen is None:
+                continue
+            if not names:
+                raise ValueError(f"{model} has no {kind.value} to quantize; leave {kind.value}=None")
+            layers = chosen if isinstance(chosen, PerLayer) else PerLayer(default=chosen)
+            for pattern, _ in layers.layers:
+                if not fnmatch.filter(names, pattern):
+                    raise ValueError(f"{pattern!r} names none of the {kind.value} of {model}: {', '.join(names)}")
+            for quantizer in (layers.default, *(q for _, q in layers.layers)):
+                if quantizer is not None and quantizer.rounding not in _TRAINABLE:
+                    raise ValueError(
+                        f"a recipe rounds to nearest-even or stochastically (variant A), not {quantizer.rounding}"
+                    )
+            found |= {(kind, name): q for name in names if (q := layers.choose(name)) is not None}
+        return found
+
+    def bits(self, kind: Kind, model: Model) -> float:
+        """Mean bits of one kind over the model's places without embedding and head; inf if any is left in float32."""
+        names = [name for name in model.sites[kind] if name not in _ENDS]
+        places = self.places(model)
+        widths = [float(q.bits) if (q := places.get((kind, name))) else math.inf for name in names]
+        return sum(widths) / len(widths) if widths else math.inf
+
+    def format_name(self, kind: Kind) -> str:
+        """Name of the format of one kind: "" if left in float32, "mixed" under a `PerLayer`."""
+        chosen = self.of(kind)
+        if chosen is None:
+            return ""
+        return "mixed" if isinstance(chosen, PerLayer) else chosen.format.name
+
+
+class Place(NamedTuple):
+    """A rounded place, as far as a compiled program must know it."""
+
+    kind: Kind
+    name: str
+    scaling: Scaling
+    stochastic: bool
+
+
+#: Rounded places in a fixed order; hashable, so that it can choose a compiled program.
+Wiring = tuple[Place, ...]
+
+
+def wire(recipes: Iterable[Recipe], model: Model) -> Wiring:
+    """One wiring that serves all of these recipes: a place is wired if any of them rounds it.
+
+    Raises
+    ------
+    ValueError
+        If two recipes scale or round the same place differently; such recipes need different programs.
+    """
+    wiring: dict[tuple[Kind, str], Place] = {}
+    for recipe in recipes:
+        for (kind, name), quantizer in recipe.places(model).items():
+            place = Place(kind, name, quantizer.scaling, _is_stochastic(quantizer))
+            if wiring.setdefault((kind, name), place) != place:
+                raise ValueError(f"{name} is rounded as {wiring[kind, name]} and as {place}")
+    return tuple(sorted(wiring.values(), key=lambda place: (place.kind.value, place.name)))
+
+
+def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
+    """Numbers of this recipe's formats, arrays (places,) in the order of the wiring; `Grid.off` where not rounded."""
+    if not wiring:
+        return None
+    places = recipe.places(model)
+    chosen = [places.get((place.kind, place.name)) for place in wiring]
+    return Grid.stack(*(quantizer.format.grid() if quantizer else Grid.off() for quantizer in chosen))
+
+
+def points(wiring: Wiring, grids: Grid | None, key: Array | None = None) -> Points:
+    """Rounding functions for a model's `logits`, from a wiring and (traced) grids.
+
+    Stochastic places draw their bits from `key`; without one they round to nearest.
+    """
+    number = {(place.kind, place.name): n for n, place in enumerate(wiring)}
+
+    def rounding(kind: Kind) -> Callable[[str, Array], Array]:
+        def apply(name: str, x: Array) -> Array:
+            n = number.get((kind, name))
+            if n is None:
+                return x
+            noise = None
+            if wiring[n].stochastic and key is not None:
+                noise = jax.random.bits(jax.random.fold_in(key, n), x.shape, "uint32")
+            return fake_quantize(x, Grid(*(entry[n] for entry in grids)), wiring[n].scaling, noise=noise)
+
+        return apply
+
+    return Points(rounding(Kind.WEIGHTS), rounding(Kind.ACTIVATIONS), rounding(Kind.KV))
+
+
+def _is_stochastic(quantizer: Quantizer) -> bool:
+    return quantizer.rounding is Rounding.STOCHASTIC_A

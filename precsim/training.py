@@ -1,0 +1,339 @@
+"""One training run to be (`Job`), and how it becomes a run that was: alone, or in a population."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from precsim.languages import Language, ZipfFacts, Zipfgram, entropy
+from precsim.models import MLP, Kind, Model, Transformer
+from precsim.ptq import Post, Sample
+from precsim.recipes import PerLayer, Recipe
+from precsim.runs import Run
+from precsim.schedules import SGD, AdamW, Cosine, Optimizer, Schedule
+
+__all__ = ["Compute", "Job", "PerLayer", "Recipe", "Trained", "train", "train_model", "train_population"]
+
+
+class Compute(enum.Enum):
+    """Arithmetic of the matrix products in training; evaluation is always in full float32.
+
+    Processors without the faster products (most CPUs) use float32 for all three.
+    """
+
+    FLOAT32 = "highest"
+    TF32 = "tensorfloat32"
+    BF16 = "bfloat16"
+
+
+_NO_ROUNDING, _COSINE, _ADAMW, _SAMPLE = Recipe(), Cosine(), AdamW(), Sample()  # defaults of a job, immutable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training run to be; equal jobs give equal bits on the same machine and the same population size.
+
+    Parameters
+    ----------
+    model : MLP or Transformer
+    language : Zipfgram or ZipfFacts
+        What is read. `Transformer` needs a Zipfgram, which can be read as a sequence.
+    tokens : int
+        D, training tokens; rounded to whole steps, at least one (`D`).
+    recipe : Recipe
+        Which tensors are rounded in training.
+    seed : int
+        Decides the starting weights and the order of data: jobs of equal seed and batch differ in nothing
+        else, so their losses can be compared in pairs. Below 2^32.
+    learning_rate : float, optional
+        Peak, per step; the model's own choice for AdamW if not given (`rate`).
+    weight_decay : float
+    schedule : Cosine, Linear, Constant or WarmupStableDecay
+    optimizer : AdamW or SGD
+    batch_tokens : int, optional
+        Tokens of one step; the model's own choice if not given. A multiple of a Transformer's window.
+    post : sequence of Quantizer or Post
+        Treatments after training, each evaluated against the model as trained.
+    looks : sequence of int
+        Numbers of tokens at which the model is evaluated on the way, besides the end.
+    compute : Compute
+    sample : Sample
+        Held-out text of evaluations.
+    holdout : bool
+        A label in the table of runs: never to be used in a fit. Not part of the key.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its range, or recipe, model and language do not fit together.
+
+    Examples
+    --------
+    >>> job = Job(model=MLP(8), language=Zipfgram(), tokens=100_000)
+    >>> job.steps, job.D, job.rate
+    (98, 100352, 0.04)
+    """
+
+    model: Model
+    language: Language
+    tokens: int
+    recipe: Recipe = _NO_ROUNDING
+    seed: int = 0
+    learning_rate: float | None = None
+    weight_decay: float = 0.0
+    schedule: Schedule = _COSINE
+    optimizer: Optimizer = _ADAMW
+    batch_tokens: int | None = None
+    post: tuple[Post, ...] = ()
+    looks: tuple[int, ...] = ()
+    compute: Compute = Compute.FLOAT32
+    sample: Sample = _SAMPLE
+    holdout: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "post", tuple(Post.of(post) for post in self.post))
+        object.__setattr__(self, "looks", tuple(sorted({int(tokens) for tokens in self.looks})))
+        _check(self)
+
+    @property
+    def batch(self) -> int:
+        """Tokens of one step."""
+        return self.batch_tokens or self.model.batch_tokens
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run: tokens / batch, rounded, at least 1."""
+        return max(1, round(self.tokens / self.batch))
+
+    @property
+    def D(self) -> int:
+        """Tokens that the run really reads: steps times batch."""
+        return self.steps * self.batch
+
+    @property
+    def N(self) -> int:
+        """Parameters of the model without embedding and unembedding."""
+        return self.model.parameters
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate."""
+        return self.model.learning_rate if self.learning_rate is None else self.learning_rate
+
+    @property
+    def look_steps(self) -> tuple[int, ...]:
+        """Steps after which the model is evaluated; the last is the end."""
+        inner = {min(self.steps, max(1, round(tokens / self.batch))) for tokens in self.looks}
+        return tuple(sorted(inner | {self.steps}))
+
+    @property
+    def spec(self) -> str:
+        """Every field that decides the run, as JSON; fields at their default are left out."""
+        named = dataclasses.replace(self, learning_rate=self.rate, batch_tokens=self.batch)
+        return json.dumps(_describe(named), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """Hash of the fields, 16 hexadecimal digits: the job's name in a store of runs."""
+        return hashlib.sha256(self.spec.encode()).hexdigest()[:16]
+
+    @classmethod
+    def grid(cls, **fields: Any) -> tuple[Job, ...]:
+        """Every combination of the given values, the last field changing fastest.
+
+        Parameters
+        ----------
+        **fields
+            Fields of a Job. A list or a range is a set of alternatives; anything else, tuples
+            included, is one value.
+
+        Raises
+        ------
+        ValueError
+            If a field does not exist, or a list of alternatives is empty.
+
+        Examples
+        --------
+        >>> jobs = Job.grid(model=[MLP(8), MLP(16)], language=Zipfgram(), tokens=[10**5, 10**6], seed=range(3))
+        >>> len(jobs), jobs[0].N, jobs[-1].N
+        (12, 1024, 4096)
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        for name, value in fields.items():
+            if name not in known:
+                raise ValueError(f"a Job has no field {name!r}; it has {', '.join(sorted(known))}")
+            if isinstance(value, (list, range)) and not len(value):
+                raise ValueError(f"the list of alternatives for {name} is empty")
+        choices = [value if isinstance(value, (list, range)) else [value] for value in fields.values()]
+        return tuple(cls(**dict(zip(fields, values, strict=True))) for values in itertools.product(*choices))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained model: its job, its weights (a pytree of arrays), and its record."""
+
+    job: Job
+    params: Any
+    run: Run
+
+
+def train(job: Job, *, progress: Callable[[int], None] | None = None) -> Run:
+    """Train one small model; same job, same machine, same bits.
+
+    Parameters
+    ----------
+    job : Job
+    progress : callable, optional
+        Called now and then with the number of tokens read since the last call.
+
+    Returns
+    -------
+    Run
+        A run that diverged has ``diverged=True``; that is no error.
+    """
+    return train_model(job, progress=progress).run
+
+
+def train_model(job: Job, *, progress: Callable[[int], None] | None = None) -> Trained:
+    """Train one small model and keep its weights."""
+    (trained,) = train_population([job], progress=progress)
+    return trained
+
+
+def train_population(
+    jobs: Iterable[Job],
+    *,
+    members: int | None = None,
+    together: Iterable[Job] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Trained]:
+    """Train jobs of equal shape side by side in one compiled program, and yield each as it ends.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        They may differ in formats, seed, learning rate, weight decay, tokens, treatments and looks.
+    members : int, optional
+        Places in the population: a job that ends makes room for the next. By default one for each job.
+    together : iterable of Job, optional
+        Jobs for which the program must serve too, though they are not trained now: so that a sweep
+        taken up again uses the same program as before.
+    progress : callable, optional
+        Called now and then with the number of tokens read since the last call, over all members.
+
+    Raises
+    ------
+    ValueError
+        If two jobs cannot share a program.
+
+    Notes
+    -----
+    Members do not see each other. A member of a population equals the same job trained alone to 1e-5
+    (relative) over 50 steps; it is not bit-equal, because matrix products of another batch shape may be
+    summed in another order. Training is chaotic, so over thousands of steps that may grow to the size of
+    the difference between two seeds. Members of populations of equal size are bit-equal.
+    """
+    from precsim._populating import populate
+
+    jobs = list(jobs)
+    if not jobs:
+        return
+    yield from populate(jobs, members or len(jobs), list(together or ()), progress or (lambda tokens: None))
+
+
+def _check(job: Job) -> None:
+    """Refuse a job that cannot be trained, before anything is compiled."""
+    for name, kinds in (
+        ("model", (MLP, Transformer)),
+        ("language", (Zipfgram, ZipfFacts)),
+        ("recipe", (Recipe,)),
+        ("schedule", Schedule.__args__),
+        ("optimizer", (AdamW, SGD)),
+        ("compute", (Compute,)),
+        ("sample", (Sample,)),
+    ):
+        if not isinstance(getattr(job, name), kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"{name} must be a {wanted}, not {getattr(job, name)!r}")
+    for name in ("tokens", "seed", "batch_tokens"):
+        value = getattr(job, name)
+        if value is None and name == "batch_tokens":
+            continue
+        if int(value) != value or isinstance(value, bool):
+            raise ValueError(f"{name} must be an integer, not {value!r}")
+        object.__setattr__(job, name, int(value))
+    if job.tokens < 1 or job.batch < 1:
+        raise ValueError(f"tokens and batch_tokens must be positive, not {job.tokens} and {job.batch}")
+    if job.steps >= 2**31:
+        raise ValueError(f"{job.tokens} tokens make {job.steps} steps; use larger batches")
+    if not 0 <= job.seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2^32 - 1, not {job.seed}")
+    if not (math.isfinite(job.rate) and job.rate > 0):
+        raise ValueError(f"learning_rate must be a positive number, not {job.learning_rate!r}")
+    if not (math.isfinite(job.weight_decay) and job.weight_decay >= 0):
+        raise ValueError(f"weight_decay must be a number of at least 0, not {job.weight_decay!r}")
+    if any(not 1 <= tokens <= job.tokens for tokens in job.looks):
+        raise ValueError(f"looks must lie between 1 and tokens = {job.tokens}, not {job.looks}")
+    if isinstance(job.model, Transformer):
+        if not job.language.successive:
+            raise ValueError(f"{job.language} has no sequences for a Transformer to read; use an MLP or a Zipfgram")
+        if job.batch % job.model.window:
+            raise ValueError(f"batch_tokens {job.batch} is not a multiple of the window {job.model.window}")
+        if job.model.window <= 8 + job.language.context_length:
+            raise ValueError(f"window {job.model.window} is too short to evaluate: use at least 16")
+    for recipe in (job.recipe, *(post.recipe for post in job.post)):
+        recipe.places(job.model)
+
+
+def _describe(value: Any) -> Any:
+    """A value as JSON: dataclasses by name with the fields that are not at their default."""
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if dataclasses.is_dataclass(value):
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
+        defaults = {f.name: f.default for f in dataclasses.fields(value)}
+        kept = {name: _describe(v) for name, v in named.items() if v != defaults[name]}
+        return {"is": type(value).__name__, **kept}
+    if isinstance(value, tuple):
+        return [_describe(v) for v in value]
+    if isinstance(value, (bool, int, float, str)) or value is None:
+        return value
+    raise ValueError(f"{value!r} cannot be part of a job's key")
+
+
+def record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str, versions: str) -> Run:
+    """The run that a job has become."""
+    bits = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
+    names = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
+    return Run(
+        job=job.key,
+        model=str(job.model),
+        N=job.N,
+        D=job.D,
+        entropy=entropy(job.language),
+        steps=job.steps,
+        evaluations=looks,
+        seed=job.seed,
+        language=type(job.language).__name__,
+        language_seed=job.language.seed,
+        learning_rate=job.rate,
+        weight_decay=job.weight_decay,
+        schedule=str(job.schedule),
+        optimizer=str(job.optimizer),
+        batch_tokens=job.batch,
+        diverged=diverged,
+        holdout=job.holdout,
+        seconds=seconds,
+        device=device,
+        versions=versions,
+        spec=job.spec,
+        **bits,
+        **names,
+    )

@@ -360,7 +360,15 @@ class Factor(Part):
 
 
 class Degradation(Part):
-    """Loss added to the base, δ ≥ 0."""
+    """Loss added to the base, δ ≥ 0.
+
+    `paired` says whether δ is the difference of two evaluations of one trained model (quantized after training, as
+    trained) or an effect of the training itself; `amplitude` is the field δ is proportional to, and the sign of its
+    power.
+    """
+
+    paired: ClassVar[bool] = True
+    amplitude: ClassVar[tuple[str, int]]
 
     @abstractmethod
     def delta(self, s: Setting, n_eff):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class KumarDegradation(Degradation):
     0.138
     """
 
+    amplitude: ClassVar[tuple[str, int]] = ("C_T", 1)
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(0.05, 1.5)
@@ -67,6 +68,7 @@ class RobustDegradation(Degradation):
     (0.0, True)
     """
 
+    amplitude: ClassVar[tuple[str, int]] = ("C_T", 1)
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(0.05, 1.5)
@@ -107,6 +109,7 @@ class OuyangDegradation(Degradation):
     0.19
     """
 
+    amplitude: ClassVar[tuple[str, int]] = ("k", 1)
     k: Any = parameter(1e-3, 100.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(0.05, 1.5)
@@ -135,6 +138,7 @@ class SecondOrderDegradation(Degradation):
     0.1111
     """
 
+    amplitude: ClassVar[tuple[str, int]] = ("K", 1)
     K: Any = parameter(1e-3, 100.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(0.05, 1.5)
@@ -165,12 +169,19 @@ class ChenDegradation(Degradation):
     0.0441
     """
 
+    paired: ClassVar[bool] = False
+    amplitude: ClassVar[tuple[str, int]] = ("k", 1)
     tensor: Tensor
     k: Any = parameter(1e-2, 10.0)
     gamma_N: Any = parameter(0.05, 1.0)
     gamma_D: Any = parameter(0.01, 0.5)
     gamma_G: Any = parameter(0.1, 1.5)
     off_bits: float = field(default=16.0, kw_only=True)
+
+    @property
+    def suffix(self) -> str:
+        """Keeps its exponents apart from those of a degradation after training."""
+        return "_qat"
 
     def delta(self, s: Setting, n_eff):
         """Delta at a setting [nats/token]; zero at `off_bits` bits or more."""
@@ -199,6 +210,8 @@ class SunPenalty(Degradation):
     0.0352
     """
 
+    paired: ClassVar[bool] = False
+    amplitude: ClassVar[tuple[str, int]] = ("gamma", -1)
     alpha: Any = parameter(0.1, 1.0)
     beta: Any = parameter(0.1, 1.0)
     gamma: Any = parameter(10.0, 1e6)

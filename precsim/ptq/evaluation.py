@@ -33,7 +33,7 @@ class Sample:
     Models that read single contexts need none: all contexts are enumerated, weighted by their probability.
     """
 
-    sequences: int = 512
+    sequences: int = 256
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,248 @@
+"""Many training runs: grouped into populations, run here or in worker processes, kept as they end, taken up again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precsim._workers import SweepError, Worker, run_in_workers
+from precsim.runs import Run, RunStore, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precsim.training import Job
+
+__all__ = ["Accelerator", "Cores", "Local", "Population", "SweepError", "populations", "sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Run in this process, one population after another.
+
+    Parameters
+    ----------
+    members : int
+        Most jobs side by side. 4 to 8 suit a CPU, 64 a GPU.
+    """
+
+    members: int = 8
+
+    def __post_init__(self) -> None:
+        _positive("members", self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Run in one single-threaded worker process for each core, each pinned to its core where the system can.
+
+    Two such workers do more than one process with two threads, since small matrices do not divide well.
+
+    Parameters
+    ----------
+    count : int, optional
+        Number of workers; by default, one for each core that this process may use.
+    members : int
+        Most jobs side by side in one worker.
+    """
+
+    count: int | None = None
+    members: int = 8
+
+    def __post_init__(self) -> None:
+        _positive("members", self.members)
+        if self.count is not None:
+            _positive("count", self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """Run in one worker process on the GPU that JAX finds, with the compiler settings that suit small models.
+
+    Parameters
+    ----------
+    members : int
+        Most jobs side by side.
+    """
+
+    members: int = 64
+
+    def __post_init__(self) -> None:
+        _positive("members", self.members)
+
+
+Where = Local | Cores | Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Jobs that one compiled program serves.
+
+    Attributes
+    ----------
+    jobs : tuple of Job
+        What is to be trained.
+    together : tuple of Job
+        One job for each recipe of the whole group, trained already or not: they decide the program.
+    members : int
+        Places of the population.
+    """
+
+    jobs: tuple[Job, ...]
+    together: tuple[Job, ...]
+    members: int
+
+    @property
+    def flops(self) -> float:
+        """Training cost at 6 N D [FLOP]."""
+        return float(sum(6 * job.N * job.D for job in self.jobs))
+
+
+def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozenset()) -> tuple[Population, ...]:
+    """Group jobs into populations of equal shape, the most expensive first; jobs in `done` are left out.
+
+    The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
+    """
+    from precsim.recipes import wire
+
+    groups: dict[tuple, list[list[Job]]] = {}
+    for job in jobs:
+        alike = (job.model, job.language, job.batch, job.optimizer, job.schedule, job.compute, job.sample)
+        for group in groups.setdefault(alike, []):
+            recipes = {other.recipe for other in group}
+            if job.recipe in recipes or _can_share(wire, recipes | {job.recipe}, job.model):
+                group.append(job)
+                break
+        else:
+            groups[alike].append([job])
+    found = []
+    for group in (group for some in groups.values() for group in some):
+        left = tuple(job for job in group if job.key not in done)
+        if left:
+            one_each = tuple({job.recipe: job for job in reversed(group)}.values())
+            found.append(Population(left, one_each, min(members, len(group))))
+    return tuple(sorted(found, key=lambda population: -population.flops))
+
+
+def sweep(
+    jobs: Iterable[Job],
+    store: RunStore | str | Path | None = None,
+    *,
+    where: Where | None = None,
+    cache: str | Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train every job, keep each run as it ends, and return the table of all of them.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        A job given twice is trained once.
+    store : RunStore or path, optional
+        Where runs are kept. Jobs that are there already are not trained again, so a sweep that was
+        stopped or killed is taken up by calling it again. Without a store the runs are kept in memory only.
+    where : Local, Cores or Accelerator, optional
+        Where the jobs run; `Local` by default.
+    cache : path, optional
+        Folder for compiled programs, made if absent; a later sweep of the same shapes starts in seconds.
+    progress : bool
+        Show a bar on standard error with the rate and the time left.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each (job, evaluation), in the order of the jobs; see `runs.COLUMNS`. A run that
+        diverged is a row with ``diverged=True``, never an exception.
+
+    Raises
+    ------
+    ValueError
+        If `where` is something else, or something in `jobs` is no Job.
+    StoreError
+        If the store cannot be used; nothing was trained.
+    SweepError
+        If worker processes keep dying; what was finished is in the store.
+
+    Notes
+    -----
+    Only this process writes to the store, one transaction for each finished run. An interruption (Ctrl-C) stops the
+    workers and leaves the store ready to be taken up again.
+    """
+    where = Local() if where is None else where
+    if not isinstance(where, Where):
+        raise ValueError(f"where must be Local(), Cores(n) or Accelerator(), not {where!r}")
+    wanted = {_key(job): job for job in jobs}
+    with contextlib.ExitStack() as stack:
+        if isinstance(store, (str, Path)):
+            store = stack.enter_context(RunStore(store))
+        kept = {} if store is None else {run.job: run for run in store.runs() if run.job in wanted}
+        todo = populations(wanted.values(), where.members, frozenset(kept))
+        bar = stack.enter_context(_bar(todo, progress))
+        runs = stack.enter_context(contextlib.closing(_run(todo, where, cache, bar.update)))
+        for run in runs:
+            kept[run.job] = run
+            if store is not None:
+                store.add(run)
+            bar.set_postfix_str(f"{len(kept)} of {len(wanted)} runs", refresh=False)
+    return table(kept[key] for key in wanted)
+
+
+def _run(todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable) -> Iterator[Run]:
+    """Run all populations at the place asked for; `report` is called with training FLOP done."""
+    match where:
+        case Local():
+            yield from _run_here(todo, cache, report)
+        case Cores():
+            cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+            count = where.count or len(cores) or os.cpu_count() or 1
+            workers = [Worker.pinned(cores[n % len(cores)] if cores else None) for n in range(count)]
+            yield from run_in_workers(todo, workers, cache, report)
+        case Accelerator():
+            yield from run_in_workers(todo, [Worker.on_accelerator()], cache, report)
+
+
+def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Callable) -> Iterator[Run]:
+    from precsim._compilation import cached_in
+    from precsim.training import train_population
+
+    with cached_in(cache):
+        for population in todo:
+            cost = 6 * population.jobs[0].N
+            for trained in train_population(
+                population.jobs,
+                members=population.members,
+                together=population.together,
+                progress=lambda tokens, cost=cost: report(cost * tokens),
+            ):
+                yield trained.run
+
+
+def _bar(todo: tuple[Population, ...], show: bool):
+    from tqdm.auto import tqdm
+
+    total = sum(population.flops for population in todo)
+    return tqdm(total=total, unit="FLOP", unit_scale=True, disable=not show or not todo, desc="sweep")
+
+
+def _can_share(wire: Callable, recipes: set, model: object) -> bool:
+    try:
+        wire(recipes, model)
+    except ValueError:
+        return False
+    return True
+
+
+def _key(job: Job) -> str:
+    try:
+        return job.key
+    except AttributeError:
+        raise ValueError(f"a sweep is made of Jobs; received {job!r}") from None
+
+
+def _positive(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, not {value!r}")

@@ -1,0 +1,208 @@
+# %% [markdown]
+# # Problem set 1: codes, rounding, and too much data
+#
+# Three functions, each about ten lines. Replace `raise NotImplementedError`, run the cell, then run the check below
+# it. A wrong answer is told which mistake it most likely is. Reading: the chapters *One sitting* and *The number
+# line* of the book. Time: about 90 minutes.
+
+# %%
+import math
+
+import precsim as ps
+from precsim.course import ps1
+
+# %% [markdown]
+# ## 1. Decode a code (3 points)
+#
+# The 8 bits of an E4M3 number (the format of the Open Compute Project) are, from the highest: 1 sign bit $s$,
+# 4 bits of exponent $E$, 3 bits of trailing significand $T$. Its value is
+#
+# $$x = (-1)^s \cdot \begin{cases} (1 + T/8)\, 2^{E-7} & E > 0,\\ (T/8)\, 2^{-6} & E = 0,\end{cases}$$
+#
+# except for the codes with $E = 15$ and $T = 7$, which are not a number. Write `decode`, which takes the code as an
+# integer from 0 to 255.
+#
+# Two codes to try by hand first: `0x38` is 1, `0x01` is $2^{-9}$.
+
+
+# %% exercise="decode" role="answer"
+def decode(code: int) -> float:
+    """Value of an E4M3 code, 0 <= code < 256; math.nan for the two codes that are not a number."""
+    ### BEGIN SOLUTION
+    sign = -1.0 if code >> 7 else 1.0
+    exponent = (code >> 3) & 0b1111
+    trailing = code & 0b111
+    if exponent == 15 and trailing == 7:
+        return math.nan
+    if exponent == 0:
+        return sign * trailing / 8 * 2.0**-6
+    return sign * (1 + trailing / 8) * 2.0 ** (exponent - 7)
+    ### END SOLUTION
+
+
+# %% exercise="decode" role="check" points=3
+ps.course.check(ps1.DECODE, decode)
+### BEGIN HIDDEN TESTS
+for code in range(256):
+    got, value = decode(code), ps.FP8_E4M3.value(code)
+    assert got == value or (math.isnan(got) and math.isnan(value)), "a code outside the visible ones"
+### END HIDDEN TESTS
+
+
+# %% exercise="decode" role="wrong" mistake="bias"
+def decode(code: int) -> float:
+    sign, exponent, trailing = (-1) ** (code >> 7), (code >> 3) & 15, code & 7
+    if code & 127 == 127:
+        return math.nan
+    if exponent == 0:
+        return sign * math.ldexp(trailing, -10)
+    return sign * math.ldexp(8 + trailing, exponent - 8 - 3)
+
+
+# %% exercise="decode" role="wrong" mistake="hidden bit"
+def decode(code: int) -> float:
+    sign, exponent, trailing = (-1) ** (code >> 7), (code >> 3) & 15, code & 7
+    if code & 127 == 127:
+        return math.nan
+    return sign * math.ldexp(8 + trailing, exponent - 10)
+
+
+# %% exercise="decode" role="wrong" mistake="subnormal exponent"
+def decode(code: int) -> float:
+    sign, exponent, trailing = (-1) ** (code >> 7), (code >> 3) & 15, code & 7
+    if code & 127 == 127:
+        return math.nan
+    return sign * math.ldexp(trailing + 8 * (exponent > 0), exponent - 7 - 3)
+
+
+# %% exercise="decode" role="wrong" mistake="no NaN"
+def decode(code: int) -> float:
+    sign, exponent, trailing = (-1) ** (code >> 7), (code >> 3) & 15, code & 7
+    return sign * math.ldexp(trailing + 8 * (exponent > 0), max(exponent, 1) - 7 - 3)
+
+
+# %% [markdown]
+# ## 2. Round a number (4 points)
+#
+# Write `round_e4m3`, which moves a finite number to the nearest E4M3 value. If two values are equally near, it takes
+# the one whose last significand bit is 0 (nearest-even). Numbers beyond the largest value, 448, become 448
+# (saturation), and zero stays zero.
+#
+# Hint 1: `math.frexp(x)` returns $m, e$ with $x = m \cdot 2^e$ and $\tfrac12 \le |m| < 1$.
+# Hint 2: the spacing of E4M3 values around $x$ is $2^{\max(e-1,\,-6) - 3}$. Why the maximum?
+# Hint 3: Python's `round(t)` with one argument goes to the nearest integer, ties to even.
+
+
+# %% exercise="round_e4m3" role="answer"
+def round_e4m3(x: float) -> float:
+    """The E4M3 value nearest to a finite x, ties to even; at most 448 in magnitude."""
+    ### BEGIN SOLUTION
+    if x == 0:
+        return x
+    exponent = math.frexp(x)[1] - 1
+    spacing = 2.0 ** (max(exponent, -6) - 3)
+    nearest = round(abs(x) / spacing) * spacing
+    return math.copysign(min(nearest, 448.0), x)
+    ### END SOLUTION
+
+
+# %% exercise="round_e4m3" role="check" points=4
+ps.course.check(ps1.ROUND, round_e4m3)
+### BEGIN HIDDEN TESTS
+import itertools
+
+grid = ps.FP8_E4M3.values().tolist()
+for low, high in itertools.pairwise(grid):
+    for x in (low, low + 0.25 * (high - low), (low + high) / 2, low + 0.75 * (high - low)):
+        assert round_e4m3(x) == ps1.ROUND.truth(x), "a number outside the visible ones"
+assert round_e4m3(-1e30) == -448
+### END HIDDEN TESTS
+
+
+# %% exercise="round_e4m3" role="wrong" mistake="cut"
+def round_e4m3(x: float) -> float:
+    if x == 0:
+        return x
+    spacing = 2.0 ** (max(math.frexp(x)[1] - 1, -6) - 3)
+    return max(min(math.trunc(x / spacing) * spacing, 448.0), -448.0)
+
+
+# %% exercise="round_e4m3" role="wrong" mistake="ties away"
+def round_e4m3(x: float) -> float:
+    if x == 0:
+        return x
+    spacing = 2.0 ** (max(math.frexp(x)[1] - 1, -6) - 3)
+    return math.copysign(min(int(abs(x) / spacing + 0.5) * spacing, 448.0), x)
+
+
+# %% exercise="round_e4m3" role="wrong" mistake="no subnormals"
+def round_e4m3(x: float) -> float:
+    if x == 0:
+        return x
+    spacing = math.ldexp(1, math.frexp(x)[1] - 4)
+    return max(min(round(x / spacing) * spacing, 448.0), -448.0)
+
+
+# %% exercise="round_e4m3" role="wrong" mistake="overflow"
+def round_e4m3(x: float) -> float:
+    spacing = 2.0 ** (max(math.frexp(x)[1] - 1, -6) - 3)
+    return math.copysign(round(abs(x) / spacing) * spacing, x)
+
+
+# %% [markdown]
+# ## 3. Where more data hurts (3 points)
+#
+# A model of 30 million parameters is trained on more and more tokens and then quantized. The law of Kumar et al.
+# (2024) with its published constants gives the losses below. Each row has `D` (tokens), `full` (loss as trained) and
+# `quantized` (loss after quantizing the weights), both in nats per token.
+
+# %%
+for row in ps1.damage_table(3):
+    damage = row.quantized - row.full
+    print(f"D = {row.D:8.2g}   full {row.full:.3f}   quantized {row.quantized:.3f}   damage {damage:.3f}")
+
+# %% [markdown]
+# Write `turning_point`: the `D` of the table after which more data makes the *quantized* model worse, which is the
+# `D` of its least loss; `math.inf` if the least loss is in the last row, because then the table shows no turning
+# point. Before you write it: at 8 bits, do you expect a finite answer?
+
+
+# %% exercise="turning_point" role="answer"
+def turning_point(rows) -> float:
+    """Tokens D of the least quantized loss; math.inf if that is the last row. Rows are in ascending D."""
+    ### BEGIN SOLUTION
+    best = min(rows, key=lambda row: row.quantized)
+    return math.inf if best.D == rows[-1].D else best.D
+    ### END SOLUTION
+
+
+# %% exercise="turning_point" role="check" points=3
+ps.course.check(ps1.TURNING_POINT, turning_point)
+### BEGIN HIDDEN TESTS
+for bits in (2.5, 3.2, 4.5, 6):
+    rows = ps1.damage_table(bits, N=110e6)
+    assert turning_point(rows) == ps1.TURNING_POINT.truth(rows), "a table outside the visible ones"
+### END HIDDEN TESTS
+
+
+# %% exercise="turning_point" role="wrong" mistake="never"
+def turning_point(rows) -> float:
+    losses = [row.quantized for row in rows]
+    return rows[losses.index(min(losses))].D
+
+
+# %% exercise="turning_point" role="wrong" mistake="before quantizing"
+def turning_point(rows) -> float:
+    return sorted(rows, key=lambda row: row.full)[0].D
+
+
+# %% exercise="turning_point" role="wrong" mistake="index"
+def turning_point(rows) -> float:
+    losses = [row.quantized for row in rows]
+    return losses.index(min(losses))
+
+
+# %% exercise="turning_point" role="wrong" mistake="least damage"
+def turning_point(rows) -> float:
+    damage = {row.D: row.quantized - row.full for row in rows}
+    return min(damage, key=damage.get)

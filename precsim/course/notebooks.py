@@ -1,0 +1,146 @@
+"""The notebooks of a problem set, made from its one source: the student's, and the instructor's with solutions.
+
+A source is a script in jupytext's percent format. Cells of an exercise carry ``exercise="name"`` and a role:
+
+========  ==========================================================================================
+answer    the function with its solution between ``### BEGIN SOLUTION`` and ``### END SOLUTION``
+check     the visible check, with ``points=``; lines between ``### BEGIN HIDDEN TESTS`` and
+          ``### END HIDDEN TESTS`` are run in grading only
+wrong     a stored wrong answer, with ``mistake=`` naming the hint that it must get; in no notebook
+========  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+
+class Edition(Enum):
+    """For whom a notebook is made."""
+
+    STUDENT = "stubs instead of solutions, no hidden tests"
+    INSTRUCTOR = "solutions and hidden tests: the source of nbgrader's release"
+
+
+class Role(Enum):
+    """What a cell of the source is for."""
+
+    TEXT = "text"
+    CODE = "code"
+    ANSWER = "answer"
+    CHECK = "check"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a source."""
+
+    role: Role
+    text: str
+    exercise: str = ""
+    points: int = 0
+    mistake: str = ""
+
+
+_BLOCK = r"(?m)^(?P<indent>[ \t]*)### BEGIN {0}\n(?s:.*?)^[ \t]*### END {0}\n?"
+_SOLUTION = re.compile(_BLOCK.format("SOLUTION"))
+_HIDDEN = re.compile(_BLOCK.format("HIDDEN TESTS"))
+
+
+def read(source: Path) -> tuple[Cell, ...]:
+    """Read the cells of a source.
+
+    Raises
+    ------
+    ValueError
+        A cell has an unknown role, an answer has no solution block, a check has no points, a wrong answer
+        names no mistake, or a block is not closed.
+    """
+    import jupytext
+
+    notebook = jupytext.read(source, fmt="py:percent")
+    return tuple(_cell(raw, f"{source.name}, cell {i}") for i, raw in enumerate(notebook.cells))
+
+
+def _cell(raw: Any, where: str) -> Cell:
+    if raw.cell_type == "markdown":
+        return Cell(Role.TEXT, raw.source)
+    meta = raw.metadata
+    name = meta.get("role", "code")
+    if name not in {role.value for role in Role}:
+        raise ValueError(f"{where}: role must be answer, check or wrong, got {name!r}")
+    cell = Cell(Role(name), raw.source + "\n", meta.get("exercise", ""), meta.get("points", 0), meta.get("mistake", ""))
+    left = _HIDDEN.sub("", _SOLUTION.sub("", cell.text))
+    problems = {
+        "a block ### BEGIN ... ### END ... is not closed": "###" in left,
+        "the answer has no ### BEGIN SOLUTION": cell.role is Role.ANSWER and not _SOLUTION.search(cell.text),
+        "the check needs points=": cell.role is Role.CHECK and cell.points <= 0,
+        "the wrong answer needs mistake=": cell.role is Role.WRONG and not cell.mistake,
+        "the cell needs exercise=": cell.role is not Role.CODE and not cell.exercise,
+    }
+    for problem, present in problems.items():
+        if present:
+            raise ValueError(f"{where}: {problem}; it is {raw.source[:60]!r}")
+    return cell
+
+
+def stub(cell: Cell) -> str:
+    """Return the answer cell with its solution replaced by ``raise NotImplementedError``."""
+    return _SOLUTION.sub(r"\g<indent>raise NotImplementedError\n", cell.text)
+
+
+def visible(cell: Cell) -> str:
+    """Return the check cell without its hidden tests."""
+    return _HIDDEN.sub("", cell.text)
+
+
+def notebook(cells: tuple[Cell, ...], edition: Edition) -> Any:
+    """Return the notebook of an edition: no outputs, cell identities that depend only on what the cell is."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    made = []
+    for cell in cells:
+        if cell.role is Role.WRONG:
+            continue
+        if cell.role is Role.TEXT:
+            made.append(new_markdown_cell(cell.text, id=_digest(cell)))
+            continue
+        text = cell.text
+        if edition is Edition.STUDENT:
+            text = stub(cell) if cell.role is Role.ANSWER else visible(cell)
+        metadata = {} if cell.role is Role.CODE else {"nbgrader": _nbgrader(cell)}
+        name = f"{cell.exercise}-{cell.role.value}".replace("_", "-") if metadata else _digest(cell)
+        made.append(new_code_cell(text.rstrip("\n"), id=name, metadata=metadata))
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    return new_notebook(cells=made, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def dumps(book: Any) -> str:
+    """Return the notebook as JSON text, the same for the same notebook."""
+    import nbformat
+
+    nbformat.validate(book)
+    return nbformat.writes(book, indent=1, sort_keys=True, ensure_ascii=False).rstrip("\n") + "\n"
+
+
+def _digest(cell: Cell) -> str:
+    return hashlib.sha256(cell.text.encode()).hexdigest()[:12]
+
+
+def _nbgrader(cell: Cell) -> dict[str, Any]:
+    graded = cell.role is Role.CHECK
+    record = {
+        "grade": graded,
+        "grade_id": f"{cell.exercise}-{cell.role.value}".replace("_", "-"),
+        "locked": graded,
+        "schema_version": 3,
+        "solution": not graded,
+        "task": False,
+    }
+    return {**record, "points": cell.points} if graded else record

@@ -51,6 +51,8 @@ def widgets(source: Path, target: Path) -> None:
             raise ValueError(f"{module} must have exactly one `export default`, and nothing else exported")
         body = text.replace("export default ", f"(window.precsim ??= {{}}).{module.stem} = ")
         (target / module.name).write_text(f"(() => {{\n{body}}})();\n", encoding="utf-8")
+    styles = "".join(style.read_text(encoding="utf-8") for style in sorted(source.glob("*.css")))
+    (target / "widgets.css").write_text(styles, encoding="utf-8")
 
 
 def fingerprint(root: Path) -> str:

@@ -46,9 +46,9 @@ def chart_html(spec: dict[str, Any]) -> str:
 
 def widget_html(data: dict[str, Any]) -> str:
     """Return the element of a widget: script name, state, and the static view that stands until it runs."""
-    label = html.escape(data["description"], quote=True)
+    label, module = (html.escape(data[name], quote=True) for name in ("description", "module"))
     return (
-        f'<div class="ps-widget" role="group" aria-label="{label}" data-module="{html.escape(data["module"], quote=True)}">'
+        f'<div class="ps-widget" role="group" aria-label="{label}" data-module="{module}">'
         f'<script type="application/json">{_script(data["state"])}</script>'
         f'<div class="ps-static">{data["static"]}</div></div>'
     )

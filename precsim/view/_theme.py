@@ -95,3 +95,17 @@ def bits_scale(bits: Iterable[float]) -> alt.Scale:
     present = sorted(set(bits))
     colors = [GRAY if math.isinf(b) else BITS[min(max(round(b) - 2, 0), len(BITS) - 1)] for b in present]
     return alt.Scale(domain=[bits_label(b) for b in present], range=colors)
+
+
+def si(number: float) -> str:
+    """Return a count with its metric prefix: 25000 is "25k"."""
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(number) >= 10**power:
+            return f"{number / 10**power:.3g}{prefix}"
+    return f"{number:.3g}"
+
+
+def log_axis(field: str, title: str) -> alt.X:
+    """Return a logarithmic axis of counts, labelled 10k, 100k, 1M, with room between the labels."""
+    axis = alt.Axis(format="~s", tickCount=6, labelOverlap="greedy", labelSeparation=8)
+    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=12), axis=axis)

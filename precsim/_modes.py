@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["NanRule", "Rounding", "Saturation", "Subnormals"]
+__all__ = ["CounterBits", "GivenBits", "NanRule", "Rounding", "Saturation", "Subnormals", "most_bits"]
 
 
 class Rounding(enum.Enum):
@@ -58,3 +60,62 @@ class Subnormals(enum.Enum):
 
     KEEP = "gradual underflow, as the format defines it"
     FLUSH = "a rounded result below the smallest normal number becomes zero of its sign"
+
+
+@dataclass(frozen=True, slots=True)
+class CounterBits:
+    """Random bits made inside the kernel: a hash of the seed and of each element's number in C order.
+
+    The result does not depend on chunks, threads or memory layout. To round a long array in pieces, give each piece
+    the number of its first element as `start`. The sequence repeats after 2**32 elements.
+
+    Parameters
+    ----------
+    seed : int
+        0 <= seed < 2**64.
+    start : int
+        Number of the first element.
+    width : int, optional
+        N; by default what the carrier compares exactly: float32 24 for variant A and 23 for B and C, float64 32.
+    """
+
+    seed: int
+    start: int = 0
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        for field, top in (("seed", 2**64), ("start", 2**62)):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < top:
+                raise ValueError(f"CounterBits.{field} must be an integer from 0 to {top - 1}; received {value!r}")
+        _check_width(self.width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenBits:
+    """Random bits given by the caller: one integer 0 <= R < 2**width for each element.
+
+    Parameters
+    ----------
+    values : integer array, the shape of the numbers to be rounded
+    width : int
+        N.
+    """
+
+    values: Any
+    width: int
+
+    def __post_init__(self) -> None:
+        _check_width(self.width)
+        if self.width is None:
+            raise ValueError("GivenBits needs its width, the number of random bits in each value")
+
+
+def _check_width(width: int | None) -> None:
+    if width is not None and (not isinstance(width, int) or isinstance(width, bool) or not 1 <= width <= 32):
+        raise ValueError(f"the number of random bits is an integer from 1 to 32; received {width!r}")
+
+
+def most_bits(rounding: Rounding, carrier_fraction: int) -> int:
+    """Largest N a stochastic mode can use with a carrier, so that 1 - R / 2**N (in B and C: half steps) is exact."""
+    return min(32, carrier_fraction + (1 if rounding is Rounding.STOCHASTIC_A else 0))

@@ -145,8 +145,5 @@ def counter_bits(xp: Any, index, seed_low: int, seed_high: int):
     u = xp.uint32
     h = index * u(0x9E3779B9) + u(seed_low)
     h = (h ^ (h >> u(16))) * u(0x7FEB352D)
-    h = (h ^ (h >> u(15))) * u(0x846CA68B)
-    h = (h ^ (h >> u(16))) + u(seed_high)
-    h = (h ^ (h >> u(17))) * u(0xED5AD4BB)
-    h = (h ^ (h >> u(11))) * u(0xAC4C1B51)
-    return h ^ (h >> u(15))
+    h = ((h ^ (h >> u(15))) + u(seed_high)) * u(0x846CA68B)
+    return h ^ (h >> u(16))

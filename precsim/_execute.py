@@ -1,0 +1,167 @@
+"""Which kernel rounds a NumPy array, and running it: in one go, in chunks, in threads."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from precsim._format import Format
+from precsim._grid import Grid
+from precsim._kernels.integer import BINARY32, BINARY64, counter_bits, round_numpy
+from precsim._kernels.parameters import magic_fits, parameters, wide_fits
+from precsim._modes import NanRule, Rounding, Saturation, Subnormals
+from precsim._rules import check_carrier, grid_for
+
+__all__ = ["Plan", "check_out", "flat", "kernel_serves", "plan_for", "refuse_nan", "run", "run_inplace"]
+
+_CHUNK = 1 << 17  # elements; half a megabyte of float32, so that a second look at a chunk finds it in cache
+
+
+class Plan(NamedTuple):
+    """How to round one kind of array."""
+
+    apart: Callable  #: from one array to another
+    inplace: Callable | None  #: on one array
+    parameters: np.ndarray
+    fmt: Format
+    refuses_nan: bool
+
+
+def kernel_serves(fmt: Format, grid: Grid, rounding: Rounding, char: str) -> str:
+    """Return which fast kernel rounds to a grid: ``magic``, ``wide``, or neither (empty)."""
+    carrier = BINARY32 if char == "f" else BINARY64
+    by_code = rounding in (Rounding.NEAREST_EVEN, Rounding.TO_ODD)
+    if grid.least or (grid.precision == 1 and by_code and not fmt.is_integer):
+        return ""  # no zero, or ties decided by the exponent
+    if magic_fits(grid, carrier):
+        return "magic"
+    return "wide" if wide_fits(grid, carrier) else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def plan_for(
+    fmt: Format,
+    rounding: Rounding,
+    saturate: bool | Saturation | None,
+    nan: NanRule | None,
+    subnormals: Subnormals,
+    char: str,
+    width: int,
+    unused: int,
+    seed: int,
+) -> Plan:
+    """Return the kernels and parameters for one combination of format, rules and carrier."""
+    grid = grid_for(fmt, rounding, saturate, nan, subnormals)
+    check_carrier(fmt, 32 if char == "f" else 64)
+    refuses = not fmt.has_nan and nan in (None, NanRule.RAISE)
+    served = kernel_serves(fmt, grid, rounding, char)
+    if not served:
+        inner = _integer_random if rounding.is_stochastic else _integer
+        apart = functools.partial(inner, grid, rounding, width, unused, seed)
+        return Plan(apart, None, np.empty(0), fmt, refuses)
+    from precsim._kernels import fast
+
+    p = parameters(grid, np.dtype(char), rounding, width, unused, seed)
+    if rounding.is_stochastic:
+        given, counted = (
+            (fast.magic_given, fast.magic_counter) if served == "magic" else (fast.wide_given, fast.wide_counter)
+        )
+        return Plan(functools.partial(_random, given, counted), None, p, fmt, refuses)
+    if served == "wide":
+        return Plan(fast.wide_fixed, fast.wide_fixed_inplace, p, fmt, refuses)
+    if rounding is Rounding.NEAREST_EVEN:
+        return Plan(fast.magic_even, fast.magic_even_inplace, p, fmt, refuses)
+    return Plan(fast.magic_odd if rounding is Rounding.TO_ODD else fast.magic_away, None, p, fmt, refuses)
+
+
+def _random(given, counted, x, extra, out, p) -> None:
+    (counted if isinstance(extra, int) else given)(x, extra, out, p)
+
+
+def _integer(grid, rounding, width, unused, seed, x, out, p) -> None:
+    out[...] = round_numpy(x, grid, rounding)
+
+
+def _integer_random(grid, rounding, width, unused, seed, x, extra, out, p) -> None:
+    if isinstance(extra, int):
+        index = np.arange(extra, extra + x.size, dtype=np.uint64).astype(np.uint32)
+        extra = counter_bits(np, index, seed & 0xFFFFFFFF, seed >> 32)
+    out[...] = round_numpy(x, grid, rounding, extra >> extra.dtype.type(unused), width)
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """Return the elements in C order as one contiguous axis; a copy only where the layout needs one."""
+    return (x if x.flags.c_contiguous else np.ascontiguousarray(x)).reshape(-1)
+
+
+def run(plan: Plan, x: np.ndarray, out: np.ndarray, extra, threads: int) -> None:
+    """Round one flat array into another; random words, or the number of the first element, in extra."""
+    if isinstance(extra, np.ndarray):
+        extra = flat(extra)
+    if x.size <= _CHUNK and threads == 1:
+        _piece(plan, x, out, extra, 0, x.size)
+    elif threads == 1 and not plan.refuses_nan and plan.parameters.size:
+        _piece(plan, x, out, extra, 0, x.size)
+    else:
+        _pieces(threads, x.size, lambda i, j: _piece(plan, x, out, extra, i, j))
+
+
+def run_inplace(plan: Plan, x: np.ndarray, threads: int) -> None:
+    """Round one flat array in place, after making sure that it holds no NaN the format refuses."""
+    if plan.refuses_nan:
+        refuse_nan(x, plan.fmt)
+    if threads == 1:
+        plan.inplace(x, plan.parameters)
+    else:
+        _pieces(threads, x.size, lambda i, j: plan.inplace(x[i:j], plan.parameters))
+
+
+def _piece(plan: Plan, x, out, extra, i: int, j: int) -> None:
+    x, out = x[i:j], out[i:j]
+    if plan.refuses_nan:
+        refuse_nan(x, plan.fmt)
+    if extra is None:
+        plan.apart(x, out, plan.parameters)
+    elif isinstance(extra, int):
+        plan.apart(x, extra + i, out, plan.parameters)
+    else:
+        plan.apart(x, extra[i:j], out, plan.parameters)
+
+
+def _pieces(threads: int, size: int, work) -> None:
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ValueError(f"threads must be an integer of at least 1; received {threads!r}")
+    starts = range(0, size, _CHUNK)
+    if threads == 1:
+        for i in starts:
+            work(i, min(i + _CHUNK, size))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda i: work(i, min(i + _CHUNK, size)), starts))
+
+
+def refuse_nan(x: np.ndarray, fmt: Format) -> None:
+    """Raise ValueError if there is NaN in x."""
+    from precsim._kernels.fast import has_nan
+
+    if has_nan(x):
+        raise ValueError(
+            f"{fmt} has no NaN, and x holds {int(np.isnan(x).sum())} of them; "
+            "remove them or say what they become: nan=NanRule.ZERO, MAXIMUM or KEEP"
+        )
+
+
+def check_out(out, x: np.ndarray) -> None:
+    """Refuse an output that cannot take the result."""
+    if not isinstance(out, np.ndarray):
+        raise ValueError(f"out must be a NumPy array; received {type(out).__name__}")
+    if out.shape != x.shape or out.dtype != x.dtype:
+        raise ValueError(f"out must have shape {x.shape} and dtype {x.dtype}; received {out.shape} and {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; pass a writeable array")
+    if 0 in out.strides and out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
+        raise ValueError("out is a broadcast array whose elements share memory; pass a real array")

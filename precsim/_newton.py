@@ -143,11 +143,13 @@ class Minimum:
     converged: np.ndarray
 
 
-def minimize(curvature: Callable, theta, *, iterations: int = 200, tolerance: float = 1e-14) -> Minimum:
+def minimize(curvature: Callable, theta, *, iterations: int = 200, tolerance: float = 1e-14,
+             absolute: float = 1e-25) -> Minimum:
     """Damped Newton on every lane until the expected gain is below `tolerance` of the objective.
 
     ``curvature(theta, lanes)`` returns (F, gradient, Hessian, majorizer) of the given lanes. Where the Hessian is
-    not positive definite the majorizer (iteratively reweighted least squares) takes its place.
+    not positive definite the majorizer (iteratively reweighted least squares) takes its place. `absolute` is the
+    objective of rounding errors alone: residuals of 1e-13 in a few dozen rows.
     """
     theta = np.array(theta, dtype=float)
     lanes = np.arange(len(theta))
@@ -163,7 +165,7 @@ def minimize(curvature: Callable, theta, *, iterations: int = 200, tolerance: fl
         trial = theta[lanes] + step
         new = curvature(trial, lanes)
         better = new[0] <= F[lanes]
-        done = gain <= tolerance * F[lanes] + 1e-300
+        done = gain <= tolerance * F[lanes] + absolute
         done |= better & (F[lanes] - new[0] <= tolerance * F[lanes]) & (gain <= 1e3 * tolerance * F[lanes])
         stuck = ~better & ((damping[lanes] > 1e10) | (np.abs(step).max(-1) < 1e-15))
         up = lanes[better]
@@ -174,7 +176,7 @@ def minimize(curvature: Callable, theta, *, iterations: int = 200, tolerance: fl
         damping[lanes[~better]] = np.maximum(damping[lanes[~better]], 1e-6) * 10
         converged[lanes[done]] = True
         active[lanes[done | stuck]] = False
-        converged[lanes[stuck & (gain <= 1e-9 * F[lanes])]] = True
+        converged[lanes[stuck & (gain <= 1e-9 * F[lanes] + absolute)]] = True
     return Minimum(theta, F, converged)
 
 

@@ -49,7 +49,8 @@ class Observations:
 def read(runs, *, paired: bool, weights=None, floor: float | None = None) -> Observations:
     """The rows of a table for one stage of a fit: losses as trained, or paired δ of quantized evaluations.
 
-    Rows that diverged or that are marked ``holdout`` are left out.
+    Rows that diverged, that are marked ``holdout`` or whose activations or KV cache were quantized after training are
+    left out, and from the losses also checkpoints before the end of their schedule.
 
     Raises
     ------
@@ -71,6 +72,11 @@ def read(runs, *, paired: bool, weights=None, floor: float | None = None) -> Obs
         if flag in names:
             keep &= ~np.asarray(runs[flag], dtype=bool)
     value = column["delta" if paired else "loss"]
+    for other in ("post_activations", "post_kv"):  # the laws of degradation speak of weights quantized afterwards
+        if other in names:
+            keep &= np.isinf(_numbers(runs[other], other, n))
+    if not paired and {"step", "steps"} <= names:  # a checkpoint before the end of its schedule is no trained model
+        keep &= np.asarray(runs["step"]) == np.asarray(runs["steps"])
     weight = np.ones(n) if weights is None else _numbers(weights, "weights", n)
     keep &= weight > 0
     row = np.flatnonzero(keep)

@@ -229,7 +229,8 @@ def fit(
         A form: parameters that are None are estimated, numbers are kept.
     runs : DataFrame or mapping of columns
         N, D, loss; weights, activations, kv, post [bits, inf = off; a missing column means off]; delta, delta_se for
-        paired fits. Rows marked diverged or holdout are left out. A column ``entropy`` that is 0 throughout (see
+        paired fits. Rows marked diverged or holdout are left out, so are rows with activations or KV cache quantized
+        after training and, from the losses, checkpoints before the last step. A column ``entropy`` that is 0 throughout (see
         `precsim.runs.excess`) means that the loss is an excess: E is then 0.
     delta : float, optional
         Knee of Huber's loss; the literature uses 1e-3. By default 1.345 robust standard deviations of the residuals
@@ -344,7 +345,7 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
     problem = Objective(form, free, ties, data)
     theta, knee, found = solve(problem, data.weight, delta)
     best = int(np.argmin(found.value))
-    agree = int((found.value <= found.value[best] * (1 + 1e-6) + 1e-300).sum())
+    agree = int((found.value <= found.value[best] * (1 + 1e-6) + 1e-20).sum())
     fitted = problem.lawful(theta)
     return Stage(fitted, form, ties, data, float(knee), float(found.value[best]), -problem.residuals(theta),
                  len(found.value), agree, bool(found.converged[best]))

@@ -14,7 +14,7 @@ from precsim.laws.jets import exp, numeric
 def _after_training(s: Setting):
     """(post bits with inf made harmless, 1 where quantized and 0 elsewhere), or None if nothing is."""
     if not numeric(s.post):
-        return s.post, 1.0
+        return s.post, 1
     off = np.isinf(s.post)
     if np.all(off):
         return None

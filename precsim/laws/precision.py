@@ -122,7 +122,7 @@ class Powered(BitFactor):
 
 @dataclass(frozen=True)
 class GaussianCapacity(BitFactor):
-    """f(R) = tanh(F·R)^C, R = log_{1/4} of the mean squared error on unit Gaussian data.
+    """f(R) = tanh(rate·R)^power, R = log_{1/4} of the mean squared error on unit Gaussian data.
 
     R is the rate whose distortion bound 4^(−R) equals that error. Pass ``capacity=`` (a number or a column) for a
     real grid's R (`gaussian_capacity` computes it for an integer grid); otherwise R is taken as the bits
@@ -132,19 +132,19 @@ class GaussianCapacity(BitFactor):
 
     Examples
     --------
-    >>> round(float(GaussianCapacity(Tensor.WEIGHTS, F=0.5, C=1.0).of_bits(2.0)), 4)
+    >>> round(float(GaussianCapacity(Tensor.WEIGHTS, rate=0.5, power=1.0).of_bits(2.0)), 4)
     0.7616
     """
 
     tensor: Tensor
-    F: Any = parameter(0.05, 2.0)
-    C: Any = parameter(0.3, 6.0)
+    rate: Any = parameter(0.05, 2.0)
+    power: Any = parameter(0.3, 6.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P):
         """F of the capacity."""
-        decay = exp(-2 * self.F * P)
-        return ((1 - decay) / (1 + decay)) ** self.C
+        decay = exp(-2 * self.rate * P)
+        return ((1 - decay) / (1 + decay)) ** self.power
 
     def factor(self, s: Setting):
         """F at a setting; reads ``capacity`` from the context if it is there."""

@@ -16,9 +16,23 @@ from precsim._kernels.parameters import magic_fits, parameters, wide_fits
 from precsim._modes import NanRule, Rounding, Saturation, Subnormals
 from precsim._rules import check_carrier, grid_for
 
-__all__ = ["Plan", "check_out", "flat", "kernel_serves", "plan_for", "refuse_nan", "run", "run_inplace"]
+__all__ = [
+    "Plan",
+    "check_out",
+    "flat",
+    "kernel_serves",
+    "plan_for",
+    "refuse_nan",
+    "run",
+    "run_inplace",
+    "run_usual",
+    "usual_plan",
+]
 
 _CHUNK = 1 << 17  # elements; half a megabyte of float32, so that a second look at a chunk finds it in cache
+
+
+_SCAN = {c: parameters(Grid.off(), np.dtype(c), Rounding.NEAREST_EVEN) for c in "fd"}  # any format will do
 
 
 class Plan(NamedTuple):
@@ -29,6 +43,7 @@ class Plan(NamedTuple):
     parameters: np.ndarray
     fmt: Format
     refuses_nan: bool
+    checks: bool = False  #: `apart` itself raises where it meets NaN
 
 
 def kernel_serves(fmt: Format, grid: Grid, rounding: Rounding, char: str) -> str:
@@ -72,10 +87,55 @@ def plan_for(
         )
         return Plan(functools.partial(_random, given, counted), None, p, fmt, refuses)
     if served == "wide":
-        return Plan(fast.wide_fixed, fast.wide_fixed_inplace, p, fmt, refuses)
+        if rounding is Rounding.NEAREST_EVEN:
+            return Plan(fast.wide_even, fast.wide_even_inplace, p, fmt, refuses)
+        return Plan(fast.wide_fixed, None, p, fmt, refuses)
     if rounding is Rounding.NEAREST_EVEN:
-        return Plan(fast.magic_even, fast.magic_even_inplace, p, fmt, refuses)
-    return Plan(fast.magic_odd if rounding is Rounding.TO_ODD else fast.magic_away, None, p, fmt, refuses)
+        apart = functools.partial(_checked, fmt, fast.magic_even_checked) if refuses else fast.magic_even
+        return Plan(apart, fast.magic_even_inplace, p, fmt, refuses, checks=refuses)
+    apart = {
+        Rounding.NEAREST_AWAY: fast.magic_tie_away,
+        Rounding.TOWARD_ZERO: fast.magic_toward_zero,
+        Rounding.UP: fast.magic_directed,
+        Rounding.DOWN: fast.magic_directed,
+        Rounding.TO_ODD: fast.magic_odd,
+    }[rounding]
+    return Plan(apart, None, p, fmt, refuses)
+
+
+@functools.lru_cache(maxsize=1024)
+def usual_plan(fmt: Format, rounding: Rounding, dtype: np.dtype) -> Plan | None:
+    """Return the plan under the default rules, or None where a call needs more than running it."""
+    if dtype.char not in "fd" or not dtype.isnative or not isinstance(rounding, Rounding) or rounding.is_stochastic:
+        return None
+    plan = plan_for(fmt, rounding, None, None, Subnormals.KEEP, dtype.char, 0, 0, 0)
+    scans = plan.refuses_nan and not plan.checks
+    return None if scans or not plan.parameters.size else plan
+
+
+def run_usual(plan: Plan, x: np.ndarray, out: np.ndarray) -> bool:
+    """Run a usual plan if the arrays are as simple as they mostly are; return whether it was done."""
+    if type(out) is not np.ndarray or not x.size or not x.flags.c_contiguous:
+        return False
+    if out is x:
+        if plan.inplace is None or plan.refuses_nan or not x.flags.writeable:
+            return False
+        plan.inplace(x if x.ndim == 1 else x.reshape(-1), plan.parameters)
+        return True
+    flags = out.flags
+    if out.shape != x.shape or out.dtype != x.dtype or not flags.c_contiguous or not flags.writeable:
+        return False
+    if np.may_share_memory(x, out):
+        return False
+    if x.ndim != 1:
+        x, out = x.reshape(-1), out.reshape(-1)
+    plan.apart(x, out, plan.parameters)
+    return True
+
+
+def _checked(fmt, kernel, x, out, p) -> None:
+    if kernel(x, out, p):
+        refuse_nan(x, fmt)
 
 
 def _random(given, counted, x, extra, out, p) -> None:
@@ -104,7 +164,7 @@ def run(plan: Plan, x: np.ndarray, out: np.ndarray, extra, threads: int) -> None
         extra = flat(extra)
     if x.size <= _CHUNK and threads == 1:
         _piece(plan, x, out, extra, 0, x.size)
-    elif threads == 1 and not plan.refuses_nan and plan.parameters.size:
+    elif threads == 1 and (plan.checks or not plan.refuses_nan) and plan.parameters.size:
         _piece(plan, x, out, extra, 0, x.size)
     else:
         _pieces(threads, x.size, lambda i, j: _piece(plan, x, out, extra, i, j))
@@ -122,7 +182,7 @@ def run_inplace(plan: Plan, x: np.ndarray, threads: int) -> None:
 
 def _piece(plan: Plan, x, out, extra, i: int, j: int) -> None:
     x, out = x[i:j], out[i:j]
-    if plan.refuses_nan:
+    if plan.refuses_nan and not plan.checks:
         refuse_nan(x, plan.fmt)
     if extra is None:
         plan.apart(x, out, plan.parameters)
@@ -148,7 +208,7 @@ def refuse_nan(x: np.ndarray, fmt: Format) -> None:
     """Raise ValueError if there is NaN in x."""
     from precsim._kernels.fast import has_nan
 
-    if has_nan(x):
+    if has_nan(x, _SCAN[x.dtype.char]):
         raise ValueError(
             f"{fmt} has no NaN, and x holds {int(np.isnan(x).sum())} of them; "
             "remove them or say what they become: nan=NanRule.ZERO, MAXIMUM or KEEP"

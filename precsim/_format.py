@@ -88,6 +88,9 @@ class Format:
             object.__setattr__(self, "bias", _default_bias(self.exponent_bits, self.specials))
         _check_values(self)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.exponent_bits, self.precision))  # equal formats agree; cheap for look-ups
+
     # -- layout ------------------------------------------------------------------------------------------------
 
     @property

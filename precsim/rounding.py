@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from precsim._execute import check_out, flat, plan_for, refuse_nan, run, run_inplace
+from precsim._execute import check_out, flat, plan_for, refuse_nan, run, run_inplace, run_usual, usual_plan
 from precsim._format import Format
 from precsim._grid import Grid
 from precsim._modes import CounterBits, GivenBits, NanRule, Rounding, Saturation, Subnormals
-from precsim._noise import NO_BITS, random_bits
+from precsim._noise import random_bits
 from precsim._rules import as_numbers, check_carrier, grid_for, is_jax
 
 __all__ = ["OFF", "CounterBits", "GivenBits", "NanRule", "Rounding", "Saturation", "Subnormals", "round_to"]
@@ -105,15 +105,16 @@ def round_to(
             out=out,
             threads=threads,
         )[()]
+    if out is not None and threads == 1 and noise is saturate is nan is None and subnormals is Subnormals.KEEP:
+        plan = usual_plan(fmt, rounding, x.dtype)
+        if plan is not None and run_usual(plan, x, out):
+            return out
     code = x.dtype.char
     if code not in "fd" or not x.dtype.isnative:
         raise ValueError(f"round_to works on float32 and float64; received {x.dtype}: convert it first")
     if x.size == 0:
         raise ValueError(f"there is nothing to round in an empty array; received shape {x.shape}")
-    if noise is None and rounding.is_stochastic is False:
-        bits = NO_BITS
-    else:
-        bits = random_bits(noise, rounding, x)
+    bits = random_bits(noise, rounding, x)
     plan = plan_for(fmt, rounding, saturate, nan, subnormals, code, bits.width, bits.unused, bits.seed)
     if out is None:
         out = np.empty(x.shape, x.dtype)

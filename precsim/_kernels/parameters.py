@@ -34,9 +34,10 @@ class Params(NamedTuple):
     flush: int  #: smaller magnitudes become zero
     sign: int  #: mask of the sign bit; 0 for unsigned formats
     zero_sign: int  #: the same, for results that are zero
-    part_up: int  #: bits of the fraction from which positive numbers move away from zero
-    part_down: int  #: the same for negative numbers
+    turn: int  #: sign bit when rounding down, else 0: numbers with the other sign move toward zero
+    half: int  #: bits of 0.5
     dropped: int  #: wide: number of discarded bits
+    keep: int  #: wide: mask of the kept bits
     add_up: int  #: wide: added to positive magnitudes before the discarded bits are cut
     add_down: int
     tie: int  #: wide: 1 if the last kept bit joins the addition (nearest-even)
@@ -48,7 +49,8 @@ class Params(NamedTuple):
     noise_shift: int  #: stochastic: low bits of each random word that are not used
     left: int  #: wide, stochastic: how far the noise moves to meet the discarded bits
     right: int
-    plain: int  #: 1 if the short form of the last steps is enough
+    short: int  #: 0, or where a short form of the last steps is enough: 1, and 2 if infinity is like any overflow
+    plus: int  #: zero
     seed_low: int
     seed_high: int
 
@@ -81,11 +83,6 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
         Rounding.DOWN: (0, unit - 1),
         Rounding.TO_ODD: (unit - 1, unit - 1),
     }.get(rounding, (0, 0))
-    parts = {
-        Rounding.NEAREST_AWAY: (0.5, 0.5),
-        Rounding.UP: (0.0, 2.0),
-        Rounding.DOWN: (2.0, 0.0),
-    }.get(rounding, (2.0, 2.0))
 
     def bits(value) -> int:
         return int(np.asarray(value, dtype).view(kind))
@@ -112,9 +109,10 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
         flush=bits(grid.flush),
         sign=sign if grid.signed else 0,
         zero_sign=sign if grid.negative_zero else 0,
-        part_up=bits(parts[0]),
-        part_down=bits(parts[1]),
+        turn=sign if rounding is Rounding.DOWN else 0,
+        half=bits(0.5),
         dropped=dropped,
+        keep=-unit,
         add_up=directed[0],
         add_down=directed[1],
         tie=int(rounding is Rounding.NEAREST_EVEN and dropped > 0),
@@ -126,18 +124,23 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
         noise_shift=unused,
         left=max(dropped - width - twice, 0),
         right=max(width + twice - dropped, 0),
-        plain=int(_is_plain(grid) and not twice),
+        short=0 if twice else _shortness(grid, rounding),
+        plus=0,
         seed_low=_word(seed),
         seed_high=_word(seed >> 32),
     )
     return np.array(p, dtype=kind)
 
 
-def _is_plain(grid: Grid) -> bool:
-    """Both signs treated alike, -0 kept, infinities like any overflow, nothing flushed."""
-    images = {repr(v) for v in (grid.overflow, grid.underflow, grid.infinity, grid.minus_infinity)}
-    symmetric = len(images) == 1 and grid.maximum == grid.minimum
-    return symmetric and bool(grid.negative_zero) and grid.flush == 0
+def _shortness(grid: Grid, rounding: Rounding) -> int:
+    """1 if both signs are treated alike, -0 is kept and nothing is flushed; 2 if also infinity is a mere overflow."""
+    pairs = [(grid.infinity, grid.minus_infinity), (grid.maximum, grid.minimum)]
+    if rounding not in (Rounding.UP, Rounding.DOWN):  # their kernels look at the sign of an overflow anyway
+        pairs.append((grid.overflow, grid.underflow))
+    alike = all(repr(high) == repr(low) for high, low in pairs)
+    if not alike or not grid.negative_zero or grid.flush:
+        return 0
+    return 2 if repr(grid.infinity) == repr(grid.overflow) else 1
 
 
 def _word(seed: int) -> int:

@@ -29,6 +29,7 @@ __all__ = [
     "check",
     "excess",
     "load_runs",
+    "mean_over_seeds",
     "table",
 ]
 
@@ -123,6 +124,35 @@ def excess(table: pd.DataFrame) -> pd.DataFrame:
     if table.loc[kept, "gap"].isna().any():
         raise ValueError("column gap has NaN in runs that have not diverged; fit the loss instead")
     return table.assign(loss=table["gap"], entropy=0.0)
+
+
+def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each setting: loss, gap and delta averaged over the seeds, with the standard error of delta.
+
+    Rounding one trained model is a single draw of rounding errors; at many bits its damage is mostly luck. The mean
+    over seeds is what a law of damage describes. Runs that diverged are left out.
+
+    Returns
+    -------
+    DataFrame
+        The setting's columns, loss, gap, delta, delta_se (standard error over seeds; NaN for a single one) and
+        ``seeds``, how many models the row is the mean of.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"N": 8, "D": 9, "seed": [0, 1], "post": 3.0, "loss": [1.0, 2.0], "delta": [0.1, 0.3]})
+    >>> mean_over_seeds(runs)[["loss", "delta", "delta_se", "seeds"]].round(3).to_dict("records")
+    [{'loss': 1.5, 'delta': 0.2, 'delta_se': 0.1, 'seeds': 2}]
+    """
+    kept = table[~table["diverged"].astype(bool)] if "diverged" in table.columns else table
+    outcome = {"loss", "gap", "delta", "delta_se", "weight_rms", "seconds", "diverged"}
+    setting = [name for name in kept.columns if name not in outcome | {"job", "seed", "rate", "device", "versions"}]
+    groups = kept.groupby(setting, sort=False, dropna=False)
+    means = groups[[name for name in ("loss", "gap", "delta") if name in kept.columns]].mean()
+    if "delta" in kept.columns:
+        means["delta_se"] = groups["delta"].sem()
+    return means.assign(seeds=groups.size()).reset_index()
 
 
 def load_runs(source: str | Path) -> pd.DataFrame:

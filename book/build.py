@@ -95,8 +95,18 @@ def build(root: Path) -> Path:
     return root / "_build" / "html" / "index.html"
 
 
+def write_api_page(path: Path) -> None:
+    """Write the page of the public names, if it differs from the one that is there."""
+    import api
+
+    text = api.page()
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
 def main() -> int:
     """Build this project's book and print the page to open."""
+    write_api_page(ROOT / "book" / "appendix" / "api.md")
     try:
         page = build(ROOT)
     except subprocess.CalledProcessError as error:

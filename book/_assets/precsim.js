@@ -26,16 +26,16 @@
     view: { stroke: line },
     title: { color: ink, subtitleColor: ink },
     axis: { labelColor: ink, titleColor: ink, gridColor: faint, domainColor: line, tickColor: line },
-    legend: { labelColor: ink, titleColor: ink },
+    legend: { labelColor: ink, titleColor: ink, symbolBaseFillColor: ink, symbolBaseStrokeColor: ink },
     header: { labelColor: ink, titleColor: ink },
-    style: { ink: { fill: ink, stroke: null }, line: { stroke: ink }, faint: { stroke: line } },
+    style: { ink: { color: ink }, faint: { color: line } },
   });
   const LIGHT = colors("#1d2430", "#e3e6ea", "#9aa3ad");
   const DARK = colors("#e4e8ee", "#343b45", "#6d7782");
 
   // Vega-Lite stretches single views to their container; rows of views get their width here.
   const fit = (spec, width) => {
-    if (spec.vconcat) return { ...spec, vconcat: spec.vconcat.map((part) => ({ ...part, width: width - 78 })) };
+    if (spec.vconcat) return { ...spec, vconcat: spec.vconcat.map((part) => ({ ...part, width: width - 66 })) };
     return { ...spec, width: "container", autosize: { type: "fit-x", contains: "padding" } };
   };
 

@@ -8,6 +8,7 @@ computed comes from the packages below them.
 from __future__ import annotations
 
 from precsim.view._theme import enable, finish
+from precsim.view.explorer import how_many_bits
 from precsim.view.grids import number_line, rounding_slider
 from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
 from precsim.view.widgets import Bits
@@ -17,6 +18,7 @@ __all__ = [
     "delta_against_tokens",
     "enable",
     "finish",
+    "how_many_bits",
     "loss_against_bits",
     "loss_against_tokens",
     "number_line",

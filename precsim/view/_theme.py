@@ -33,6 +33,7 @@ def _config() -> dict[str, Any]:
             "titleFontWeight": "normal",
             "columns": 4,
             "symbolLimit": 24,
+            "labelLimit": 0,
         },
         "title": {"anchor": "start", "fontSize": 14, "subtitleFontSize": 12, "fontWeight": "bold"},
         "header": {"labelFontSize": 12, "titleFontSize": 12},

@@ -44,7 +44,7 @@ def number_line(*formats: Format, x: Sequence[float] = (), span: tuple[float, fl
     """
     points = [float(v) for v in x]
     _check(formats, points)
-    landed = {fmt.name: round_to(np.array(points), fmt, saturate=True) for fmt in formats}
+    landed = {fmt.name: round_to(np.array(points), fmt, saturate=True) if points else np.array([]) for fmt in formats}
     span = _span(formats, points, list(landed.values())) if span is None else _checked_span(span)
     joins = [
         {"row": i, "format": fmt.name, "x": a, "rounded": b, "error": b - a}
@@ -55,7 +55,7 @@ def number_line(*formats: Format, x: Sequence[float] = (), span: tuple[float, fl
     if joins:
         mark = alt.Chart(values(joins))
         tip = [alt.Tooltip(f"{name}:Q", format=".6~g") for name in ("x", "rounded", "error")]
-        above, top = alt.datum.row - 0.46, alt.datum.row - 0.26
+        above, top = alt.datum.row - 0.5, alt.datum.row - 0.26
         rows = mark.transform_calculate(above=above, top=top)
         place = {"x": _axis_x(span), "y": _axis_y(formats, "above")}
         layers += [
@@ -93,25 +93,26 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
     inside = "(datum.low < number && number < datum.high) || (number == datum.low && datum.low_in)"
     inside += " || (number == datum.high && datum.high_in)"
     hit = cells.transform_filter(inside).transform_calculate(
-        above=alt.datum.row - 0.28,
-        below=alt.datum.row + 0.28,
+        above=alt.datum.row - 0.3,
+        below=alt.datum.row + 0.3,
+        foot=alt.datum.row + 0.42,
         label="'→ ' + format(datum.value, '.6~g') + ',  error ' + format(datum.value - number, '.2~e')",
         edge=str(high),
     )
     rows = cells.transform_aggregate(groupby=["row"]).transform_calculate(
-        x="number", above=alt.datum.row - 0.46, top=alt.datum.row - 0.28
+        x="number", above=alt.datum.row - 0.5, below=alt.datum.row + 0.3
     )
+    place = {"x": _axis_x(span), "y": _axis_y(formats, "above"), "y2": "below:Q"}
     layers = [
         _ticks(formats, span),
-        rows.mark_rule(color=HUES[3], strokeWidth=2).encode(x=_axis_x(span), y=_axis_y(formats, "above"), y2="top:Q"),
-        hit.mark_rule(color=HUES[3], strokeWidth=4, clip=True).encode(
-            x=alt.X("value:Q"), y=_axis_y(formats, "above"), y2="below:Q"
-        ),
-        hit.mark_text(style="ink", align="right", baseline="middle", dy=24, fontSize=12).encode(
-            x=alt.X("edge:Q"), y=alt.Y("row:Q"), text="label:N"
+        rows.mark_rule(color=HUES[3], strokeWidth=1.5, strokeDash=[3, 3]).encode(**place),
+        rows.mark_point(shape="triangle-down", size=70, color=HUES[3], opacity=1).encode(x=place["x"], y=place["y"]),
+        hit.mark_rule(color=HUES[3], strokeWidth=5, clip=True).encode(**{**place, "x": _axis_x(span, "value")}),
+        hit.mark_text(style="ink", align="right", fontSize=12).encode(
+            x=_axis_x(span, "edge"), y=_axis_y(formats, "foot"), text="label:N"
         ),
     ]
-    chart = alt.layer(*layers).add_params(number).properties(width=WIDTH, height=72 * len(formats))
+    chart = alt.layer(*layers).add_params(number).properties(width=WIDTH, height=84 * len(formats))
     names = _listed([f.name for f in formats])
     return finish(
         chart, f"A slider moves a number from {low:g} to {high:g}; for {names} the value it rounds to is marked."
@@ -200,9 +201,17 @@ def _axis_x(span: tuple[float, float], field: str = "x") -> alt.X:
 def _axis_y(formats: Sequence[Format], field: str) -> alt.Y:
     names = "[" + ", ".join(f"'{fmt.name}'" for fmt in formats) + "][datum.value]"
     axis = alt.Axis(
-        values=list(range(len(formats))), labelExpr=names, ticks=False, grid=False, domain=False, title=None
+        values=list(range(len(formats))),
+        labelExpr=names,
+        ticks=False,
+        labelPadding=6,
+        grid=False,
+        domain=False,
+        title=None,
     )
-    return alt.Y(f"{field}:Q", axis=axis).scale(domain=[-0.5, len(formats) - 0.5], reverse=True, nice=False, zero=False)
+    return alt.Y(f"{field}:Q", axis=axis).scale(
+        domain=[-0.62, len(formats) - 0.5], reverse=True, nice=False, zero=False
+    )
 
 
 def _listed(words: Sequence[str]) -> str:

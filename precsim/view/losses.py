@@ -207,7 +207,7 @@ def _tips(row: Row) -> list[alt.Tooltip]:
 def _shape(sizes: Sequence[float]) -> dict[str, Any]:
     if len(sizes) < 2:
         return {}
-    return {"shape": alt.Shape("N:O", title="N [parameters]", legend=alt.Legend(format="~s"))}
+    return {"shape": alt.Shape("N:N", title="N [parameters]", legend=alt.Legend(format="~s"))}
 
 
 def _against_tokens(
@@ -218,7 +218,7 @@ def _against_tokens(
     y = alt.Y(f"{column}:Q", title=title, scale=scale)
     place = {"x": log_axis("D", "D, training tokens"), "y": y, "color": color}
     base = alt.Chart(values(drawn))
-    line = {"strokeDash": alt.StrokeDash("N:O", title="N [parameters]", legend=None)}
+    line = {"strokeDash": alt.StrokeDash("N:N", title="N [parameters]", legend=None)}
     if curve is None:
         lines = base.mark_line().encode(**{**place, "y": alt.Y(f"mean({column}):Q", title=title, scale=scale)}, **line)
     else:

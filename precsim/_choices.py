@@ -159,27 +159,45 @@ class Budget:
 _GB, _TB, _T = 1e9, 1e12, 1e12
 
 A100 = Hardware(
-    name="A100 SXM 80GB", peak={16: 312 * _T, 8: 624 * _T, 4: 1248 * _T}, memory=80 * _GB, bandwidth=2.039 * _TB,
+    name="A100 SXM 80GB",
+    peak={16: 312 * _T, 8: 624 * _T, 4: 1248 * _T},
+    memory=80 * _GB,
+    bandwidth=2.039 * _TB,
     source="NVIDIA A100 Tensor Core GPU data sheet, 2021 (dense; 8 and 4 bits are integers)",
 )
 H100 = Hardware(
-    name="H100 SXM", peak={16: 989.4 * _T, 8: 1978.9 * _T}, memory=80 * _GB, bandwidth=3.35 * _TB,
+    name="H100 SXM",
+    peak={16: 989.4 * _T, 8: 1978.9 * _T},
+    memory=80 * _GB,
+    bandwidth=3.35 * _TB,
     source="NVIDIA H100 Tensor Core GPU architecture white paper (dense; 8 bits FP8 or INT8)",
 )
 H200 = Hardware(
-    name="H200 SXM", peak={16: 989.4 * _T, 8: 1978.9 * _T}, memory=141 * _GB, bandwidth=4.8 * _TB,
+    name="H200 SXM",
+    peak={16: 989.4 * _T, 8: 1978.9 * _T},
+    memory=141 * _GB,
+    bandwidth=4.8 * _TB,
     source="NVIDIA H200 Tensor Core GPU data sheet (dense: half of the printed sparse figures)",
 )
 B200 = Hardware(
-    name="B200 SXM", peak={16: 2250 * _T, 8: 4500 * _T, 4: 9000 * _T}, memory=180 * _GB, bandwidth=7.7 * _TB,
+    name="B200 SXM",
+    peak={16: 2250 * _T, 8: 4500 * _T, 4: 9000 * _T},
+    memory=180 * _GB,
+    bandwidth=7.7 * _TB,
     source="NVIDIA HGX B200 data sheet, one GPU (dense; 4 bits FP4)",
 )
 MI300X = Hardware(
-    name="MI300X", peak={16: 1307.4 * _T, 8: 2614.9 * _T}, memory=192 * _GB, bandwidth=5.3 * _TB,
+    name="MI300X",
+    peak={16: 1307.4 * _T, 8: 2614.9 * _T},
+    memory=192 * _GB,
+    bandwidth=5.3 * _TB,
     source="AMD Instinct MI300X data sheet (dense)",
 )
 TPU_V5P = Hardware(
-    name="TPU v5p", peak={16: 459 * _T, 8: 918 * _T}, memory=95 * _GB, bandwidth=2.765 * _TB,
+    name="TPU v5p",
+    peak={16: 459 * _T, 8: 918 * _T},
+    memory=95 * _GB,
+    bandwidth=2.765 * _TB,
     source="Google Cloud TPU v5p system architecture page (8 bits INT8)",
 )
 

@@ -143,8 +143,9 @@ class Minimum:
     converged: np.ndarray
 
 
-def minimize(curvature: Callable, theta, *, iterations: int = 200, tolerance: float = 1e-14,
-             absolute: float = 1e-25) -> Minimum:
+def minimize(
+    curvature: Callable, theta, *, iterations: int = 200, tolerance: float = 1e-14, absolute: float = 1e-25
+) -> Minimum:
     """Damped Newton on every lane until the expected gain is below `tolerance` of the objective.
 
     ``curvature(theta, lanes)`` returns (F, gradient, Hessian, majorizer) of the given lanes. Where the Hessian is

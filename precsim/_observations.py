@@ -126,8 +126,10 @@ def _check(column, value, row, paired):
 def _duplicates(runs, column, value, row):
     names = set(runs.columns if hasattr(runs, "columns") else runs)
     keys = [column[c][row] for c in ("N", "D", *_BITS)] + [value[row]]
-    keys += [np.unique(np.asarray(runs[c]).astype(str), return_inverse=True)[1][row] for c in
-             sorted(names & {"job", "seed", "scheme", "step", "post_method", "post_scaling", "post_format"})]
+    keys += [
+        np.unique(np.asarray(runs[c]).astype(str), return_inverse=True)[1][row]
+        for c in sorted(names & {"job", "seed", "scheme", "step", "post_method", "post_scaling", "post_format"})
+    ]
     _, first, count = np.unique(np.column_stack(keys).astype(float), axis=0, return_index=True, return_counts=True)
     if (count > 1).any():
         where = row[first[count > 1][0]]
@@ -138,21 +140,42 @@ def _duplicates(runs, column, value, row):
 
 
 def _floor(column, value, row, floor):
-    """The δ below which differences are noise: given, or the median standard error, or 1/1000 of the median δ."""
+    """The δ below which differences are noise: given; or the median standard error; or the spread of repeats."""
     if floor is not None:
         if not floor > 0:
             raise ValueError(f"floor must be positive, got {floor}")
         return float(floor)
     error = column.get("delta_se", np.zeros_like(value))[row]
     error = error[np.isfinite(error) & (error > 0)]
-    if error.size:
-        return float(np.median(error))
+    repeats = _spread_of_repeats(np.column_stack([column[c][row] for c in ("N", "D", *_BITS)]), value[row])
     scale = np.median(np.abs(value[row]))
-    return float(1e-3 * scale) if scale > 0 else 1e-9
+    found = [x for x in (float(np.median(error)) if error.size else 0.0, repeats) if x > 0]
+    return max(found) if found else float(1e-3 * scale) if scale > 0 else 1e-9
 
 
-_COLUMN = {Tensor.WEIGHTS: ("weights",), Tensor.ACTIVATIONS: ("activations",), Tensor.KV: ("kv",),
-           Tensor.TIED: ("weights", "activations", "kv")}
+def _spread_of_repeats(settings, value) -> float:
+    """Standard deviation of δ between runs of one setting, the median over the quarter with the least δ; 0 if none.
+
+    The seeds' spread has a part that is proportional to δ, which a logarithm takes care of, and one that stays where
+    δ vanishes. This is the second.
+    """
+    _, cell, count = np.unique(settings, axis=0, return_inverse=True, return_counts=True)
+    cell = np.ravel(cell)
+    mean = np.bincount(cell, value) / count
+    squares = np.bincount(cell, (value - mean[cell]) ** 2)
+    several = np.flatnonzero(count > 1)
+    if several.size == 0:
+        return 0.0
+    least = several[np.argsort(np.abs(mean[several]), kind="stable")][: max(1, several.size // 4)]
+    return float(np.sqrt(np.median(squares[least] / (count[least] - 1))))
+
+
+_COLUMN = {
+    Tensor.WEIGHTS: ("weights",),
+    Tensor.ACTIVATIONS: ("activations",),
+    Tensor.KV: ("kv",),
+    Tensor.TIED: ("weights", "activations", "kv"),
+}
 
 
 def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
@@ -199,8 +222,10 @@ def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
     if base is None and law.degradations:
         for name, values in (("gamma_D", s.D), ("gamma_N", s.N), ("gamma_post", s.post)):
             if name in free and np.unique(values).size == 1:
-                raise ValueError(f"one value of {name[6:]} only ({values[0]:g}), so {name} cannot be estimated; "
-                                 "give it (fix=), the other parameters can still be fitted")
+                raise ValueError(
+                    f"one value of {name[6:]} only ({values[0]:g}), so {name} cannot be estimated; "
+                    "give it (fix=), the other parameters can still be fitted"
+                )
     if len(data) < len(free) + 1:
         raise ValueError(
             f"{len(data)} rows for {len(free)} parameters ({', '.join(free)}); at least {len(free) + 1} are needed, "

@@ -98,8 +98,9 @@ def _project(objective, full, linear, weight, filled, first, second, value):
             continue
         t = np.broadcast_to(above ** (1 / g), first.shape)
         w = weight * (g * above ** (1 - 1 / g) / value) ** 2  # d ln L = g (L − E)^(1 − 1/g) / L · dt
-        a, b = _nonnegative_pair(first, second, t, w, None if "A" in linear else base.A,
-                                 None if "B" in linear else base.B)
+        a, b = _nonnegative_pair(
+            first, second, t, w, None if "A" in linear else base.A, None if "B" in linear else base.B
+        )
         score = (w * (a[:, None] * first + b[:, None] * second - t) ** 2).sum(-1)
         score = np.where(np.isfinite(score), score, np.inf)
         better = score < best

@@ -13,7 +13,8 @@ RESERVED = frozenset(
     "datum event item parent this if isNaN isFinite abs acos asin atan atan2 ceil clamp cos exp floor hypot log max "
     "min pow random round sin sqrt tan length date now year month day quarter hours minutes seconds format lower "
     "upper slice split replace trim parseFloat parseInt range scale bandwidth data indata domain copy invert group "
-    "xy x y rgb hsl lab hcl luminance warn info debug in span sequence sort reverse join merge extent test regexp".split()
+    "xy x y rgb hsl lab hcl luminance warn info debug in span sequence sort reverse join merge extent test "
+    "regexp".split()
 )
 
 
@@ -71,8 +72,10 @@ def to_vega(expr: sp.Expr) -> str:
     names = sorted(str(s) for s in expr.free_symbols)
     taken = [n for n in names if n in RESERVED]
     if taken:
-        raise ValueError(f"{', '.join(taken)} means something else in a Vega expression; rename the symbol, "
-                         "as symbolic.symbol does (E becomes E_inf)")
+        raise ValueError(
+            f"{', '.join(taken)} means something else in a Vega expression; rename the symbol, "
+            "as symbolic.symbol does (E becomes E_inf)"
+        )
     strange = [n for n in names if not re.fullmatch(r"[A-Za-z_]\w*", n, re.ASCII)]
     if strange:
         raise ValueError(f"{', '.join(strange)} is no identifier in a Vega expression; use letters, digits and _")

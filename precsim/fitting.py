@@ -189,7 +189,9 @@ class Fit:
         """
         lines = [f"form      {self.form!r}", f"status    {self.status.name}: {self.message}"]
         for s in self.stages:
-            kind = f"paired delta, noise floor {s.observations.floor:.2g}" if s.observations.floor else "loss, log scale"
+            kind = (
+                f"paired delta, noise floor {s.observations.floor:.2g}" if s.observations.floor else "loss, log scale"
+            )
             worst, weak = s.condition
             errors = s.standard_errors
             lines += [
@@ -230,8 +232,8 @@ def fit(
     runs : DataFrame or mapping of columns
         N, D, loss; weights, activations, kv, post [bits, inf = off; a missing column means off]; delta, delta_se for
         paired fits. Rows marked diverged or holdout are left out, so are rows with activations or KV cache quantized
-        after training and, from the losses, checkpoints before the last step. A column ``entropy`` that is 0 throughout (see
-        `precsim.runs.excess`) means that the loss is an excess: E is then 0.
+        after training and, from the losses, checkpoints before the last step. A column ``entropy`` that is 0
+        throughout (see `precsim.runs.excess`) means that the loss is an excess: E is then 0.
     delta : float, optional
         Knee of Huber's loss; the literature uses 1e-3. By default 1.345 robust standard deviations of the residuals
         of this fit, for each stage.
@@ -243,8 +245,9 @@ def fit(
         Weight of each row; 0 leaves it out.
     floor : float, optional
         Noise floor s of δ [nats/token]: residuals of paired rows are differences of arsinh(δ/2s), which is a
-        logarithm well above s and linear below, so that rows with δ ≤ 0 count. By default the median ``delta_se``,
-        or 1/1000 of the median δ.
+        logarithm well above s and linear below, so that rows with δ ≤ 0 count. By default the larger of the
+        median ``delta_se`` and the standard deviation between repeats where δ is least; without either, 1/1000 of
+        the median δ.
     strict : bool
         Raise `FitError` where the status is BOUND or NOT_CONVERGED; False returns the suspicious fit.
 
@@ -347,8 +350,18 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
     best = int(np.argmin(found.value))
     agree = int((found.value <= found.value[best] * (1 + 1e-6) + 1e-20).sum())
     fitted = problem.lawful(theta)
-    return Stage(fitted, form, ties, data, float(knee), float(found.value[best]), -problem.residuals(theta),
-                 len(found.value), agree, bool(found.converged[best]))
+    return Stage(
+        fitted,
+        form,
+        ties,
+        data,
+        float(knee),
+        float(found.value[best]),
+        -problem.residuals(theta),
+        len(found.value),
+        agree,
+        bool(found.converged[best]),
+    )
 
 
 def numeric_floor(form: Law) -> float:
@@ -363,8 +376,9 @@ def solve(problem: Objective, weight, delta, starts=None) -> tuple[np.ndarray, f
         raise FitError("no start gives a finite prediction for every row: is a quantized width too low for this form?")
 
     def polish(theta, knee, tolerance=1e-14, iterations=150):
-        return minimize(lambda t, _: problem.curvature(t, weight, knee), theta,
-                        tolerance=tolerance, iterations=iterations)
+        return minimize(
+            lambda t, _: problem.curvature(t, weight, knee), theta, tolerance=tolerance, iterations=iterations
+        )
 
     if delta is not None:
         for wider in (100.0, 10.0):

@@ -25,8 +25,22 @@ from precsim.laws.composition import Law
 from precsim.uncertainty import Draws
 
 __all__ = [
-    "A100", "B200", "H100", "H200", "HARDWARE", "MI300X", "TPU_V5P", "Binding", "Budget", "Choice", "Hardware",
-    "Option", "Plan", "PriceByBits", "cheapest", "plan",
+    "A100",
+    "B200",
+    "H100",
+    "H200",
+    "HARDWARE",
+    "MI300X",
+    "TPU_V5P",
+    "Binding",
+    "Budget",
+    "Choice",
+    "Hardware",
+    "Option",
+    "Plan",
+    "PriceByBits",
+    "cheapest",
+    "plan",
 ]
 
 _WIDTHS = (3, 4, 5, 6, 7, 8, 12, 16)
@@ -178,13 +192,16 @@ def plan(
     'W7A7KV7 N=5.34e+10 D=7.13e+11 L=2.81187'
     """
     flops = _flops(compute, hours, dollars, dollars_per_hour, hardware)
-    for name, x in (("served_tokens", served_tokens), ("max_tokens", max_tokens), ("memory", memory),
-                    ("parameters", parameters)):
+    for name, x in (
+        ("served_tokens", served_tokens),
+        ("max_tokens", max_tokens),
+        ("memory", memory),
+        ("parameters", parameters),
+    ):
         if x is not None and (np.isnan(x) or x < 0 or (name != "served_tokens" and x == 0)):
             raise ValueError(f"{name} must be positive, got {x}")
     choices = tuple(choices) if choices is not None else tuple(Choice.tied(P) for P in _WIDTHS)
-    budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens,
-                    max_tokens=max_tokens)
+    budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens, max_tokens=max_tokens)
     point = law.form if isinstance(law, Draws) else law
     found, refused = [], {}
     for choice in choices:
@@ -285,8 +302,11 @@ def _options(law, budget, found, level) -> tuple[Option, ...]:
     stacked, rows = law.stacked, []
     for choice, N, _, low, high in found:
         start = (np.full(len(law), np.log(N) - 4.0), np.full(len(law), np.log(N) + 4.0))  # a factor of 50 either way
-        rows.append(_minimize(lambda n, c=choice: _loss(stacked, n, budget, c), low, high, start)[1]
-                    if low < high else _loss(stacked, N, budget, choice))
+        rows.append(
+            _minimize(lambda n, c=choice: _loss(stacked, n, budget, c), low, high, start)[1]
+            if low < high
+            else _loss(stacked, N, budget, choice)
+        )
     losses = np.array([np.broadcast_to(r, len(law)) for r in rows])
     regrets = losses - losses.min(0)
     tail = 50 * (1 - level)
@@ -295,8 +315,10 @@ def _options(law, budget, found, level) -> tuple[Option, ...]:
         low, high = np.percentile(x, [tail, 100 - tail], method="lower" if np.isinf(x).any() else "linear")
         return float(low), float(high)
 
-    return tuple(Option(c, N, D, loss, loss - least, bounds(a), bounds(b))
-                 for (c, N, D, loss), a, b in zip(plain, losses, regrets, strict=True))
+    return tuple(
+        Option(c, N, D, loss, loss - least, bounds(a), bounds(b))
+        for (c, N, D, loss), a, b in zip(plain, losses, regrets, strict=True)
+    )
 
 
 def _flat(law, budget, best: Option, low, high, tolerance) -> tuple[float, float]:
@@ -319,8 +341,14 @@ def _binding(budget: Budget, best: Option, high: float, parameters) -> Binding:
     return Binding.PARAMETERS if small else Binding.TOKENS if short else Binding.COMPUTE
 
 
-def cheapest(law: Law, *, loss: float, served_tokens: float = 0.0, choice: Choice | None = None,
-             machine: Hardware | PriceByBits | None = None) -> tuple[float, float, float]:
+def cheapest(
+    law: Law,
+    *,
+    loss: float,
+    served_tokens: float = 0.0,
+    choice: Choice | None = None,
+    machine: Hardware | PriceByBits | None = None,
+) -> tuple[float, float, float]:
     """(N, D, FLOPs) of least cost 6·N·D + 2·N·(served tokens) that reaches a loss.
 
     Parameters

@@ -15,8 +15,23 @@ from precsim.laws.base import PowerBase
 from precsim.laws.composition import Effective, Law
 
 __all__ = [
-    "C", "D", "N", "P", "P_post", "best_bits", "check", "critical_tokens", "exponents", "law", "limits", "optimum",
-    "stationarity", "symbol", "to_latex", "to_numpy", "to_vega",
+    "C",
+    "D",
+    "N",
+    "P",
+    "P_post",
+    "best_bits",
+    "check",
+    "critical_tokens",
+    "exponents",
+    "law",
+    "limits",
+    "optimum",
+    "stationarity",
+    "symbol",
+    "to_latex",
+    "to_numpy",
+    "to_vega",
 ]
 
 N, D, C, P, P_post = sp.symbols("N D C P P_post", positive=True)
@@ -53,8 +68,9 @@ def law(form: Law, *, keep: Sequence[str] = ()) -> Law:
     A/N**alpha + B/D**beta + E_inf
     """
     names = [n for n in form.parameters if n not in keep]
-    kept = {n: sp.Integer(int(v)) if float(v).is_integer() else sp.Float(v) for n, v in form.parameters.items()
-            if n in keep}
+    kept = {
+        n: sp.Integer(int(v)) if float(v).is_integer() else sp.Float(v) for n, v in form.parameters.items() if n in keep
+    }
     return form.replace(**{n: symbol(n, positive=form.describe(n)["positive"]) for n in names}, **kept)
 
 
@@ -139,8 +155,7 @@ def exponents(s: Law, constraint: sp.Eq, variable: sp.Symbol = C, **bits) -> dic
     beta/(alpha + beta)
     """
     best = optimum(s, constraint, **bits)
-    return {x: sp.simplify(variable * sp.diff(sp.expand_log(sp.log(y), force=True), variable))
-            for x, y in best.items()}
+    return {x: sp.simplify(variable * sp.diff(sp.expand_log(sp.log(y), force=True), variable)) for x, y in best.items()}
 
 
 def best_bits(s: Law, price: sp.Expr = P) -> sp.Eq:
@@ -196,12 +211,12 @@ def limits(s: Law) -> dict[str, sp.Expr]:
 
 
 def to_latex(expr: sp.Basic) -> str:
-    """LaTeX of an expression.
+    r"""LaTeX of an expression.
 
     Examples
     --------
     >>> to_latex(symbol("gamma_w") / N)
-    '\\\\frac{\\\\gamma_{w}}{N}'
+    '\\frac{\\gamma_{w}}{N}'
     """
     return sp.latex(expr, symbol_names={sp.Symbol("E_inf", positive=True): r"E_{\infty}"})
 

@@ -75,8 +75,9 @@ class Draws(Sequence):
         return self.form.replace(**self.values)
 
 
-def bootstrap(fit: Fit, *, n: int = 1000, rng: np.random.Generator, by: str | None = None,
-              rescan: bool = False) -> Draws:
+def bootstrap(
+    fit: Fit, *, n: int = 1000, rng: np.random.Generator, by: str | None = None, rescan: bool = False
+) -> Draws:
     """Laws refitted to `n` tables resampled with replacement.
 
     Parameters
@@ -152,8 +153,9 @@ def _refit(stage: Stage, weight: np.ndarray, given: dict[str, np.ndarray], resca
             lanes = np.concatenate([lanes, *found])
             owner = np.concatenate([owner, np.repeat(np.arange(length), [len(f) for f in found])])
         w, home = weight[chunk][owner], owner + i
-        end = minimize(lambda t, l, w=w, home=home: problem.curvature(t, w[l], stage.delta, home[l]), lanes,
-                       tolerance=1e-12)
+        end = minimize(
+            lambda t, k, w=w, home=home: problem.curvature(t, w[k], stage.delta, home[k]), lanes, tolerance=1e-12
+        )
         order = np.lexsort((end.value, owner))
         first = order[np.searchsorted(owner[order], np.arange(length))]
         theta[chunk], converged[chunk] = end.theta[first], end.converged[first]
@@ -198,8 +200,9 @@ def _evaluate(draws: Draws, fn) -> np.ndarray:
     return np.array([float(fn(law)) for law in draws])
 
 
-def predict(draws: Draws, N, D, *, level: float = 0.95, run: Fit | None = None,
-            rng: np.random.Generator | None = None, **bits):
+def predict(
+    draws: Draws, N, D, *, level: float = 0.95, run: Fit | None = None, rng: np.random.Generator | None = None, **bits
+):
     """(low, high) of the predicted loss at a setting, each of the setting's shape.
 
     Without `run` the interval is that of the law's mean. With `run` (the fit) and `rng`, a residual of the fit is

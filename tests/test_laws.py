@@ -92,8 +92,9 @@ def test_json_keeps_every_bit(law):
 def test_no_quantization_is_exactly_the_base(factor):
     law = BASES[0] | factor
     assert float(law(1e8, 1e10)) == float(BASES[0](1e8, 1e10))
-    column = law(1e8, 1e10, weights=np.array([4.0, np.inf]), activations=np.array([4.0, np.inf]),
-                 kv=np.array([4.0, np.inf]))
+    column = law(
+        1e8, 1e10, weights=np.array([4.0, np.inf]), activations=np.array([4.0, np.inf]), kv=np.array([4.0, np.inf])
+    )
     assert column[1] == float(BASES[0](1e8, 1e10))
     assert column[0] > column[1]
 

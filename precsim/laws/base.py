@@ -4,6 +4,8 @@ All share one skeleton, L = E + (A·T₁ + B·T₂)^g, with T₁ falling in N an
 whether the outer exponent g is 1. The skeleton is what lets a fit solve A, B and E linearly while it scans the rest.
 """
 
+# ruff: noqa: RUF009 - `parameter` is dataclasses.field with a search range, made afresh for each class
+
 from __future__ import annotations
 
 from abc import abstractmethod

@@ -212,16 +212,16 @@ class Law(ABC):
     # -- evaluation ---------------------------------------------------------------------------------------------
     def __call__(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context):
         """Predicted loss [nats/token]; a law without a base predicts the added loss δ alone."""
-        return self.evaluate(
-            self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context)
-        )
+        return self.evaluate(self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context))
 
     def setting(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context) -> Setting:
         """The checked arguments of a call as one value."""
         unknown = set(context) - CONTEXT
         if unknown:
-            raise ValueError(f"unknown argument {sorted(unknown)}; a law reads weights, activations, kv, post, "
-                             f"{', '.join(sorted(CONTEXT))}")
+            raise ValueError(
+                f"unknown argument {sorted(unknown)}; a law reads weights, activations, kv, post, "
+                f"{', '.join(sorted(CONTEXT))}"
+            )
         for name, x in (("N", N), ("D", D)):
             if numeric(x) and not np.all(np.asarray(x, dtype=float) > 0):
                 raise ValueError(f"{name} must be positive, got {x!r}")
@@ -308,7 +308,7 @@ class Part(Law):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """This part alone."""
+        """The part alone."""
         return (self,)
 
     @property
@@ -326,11 +326,11 @@ class Part(Law):
         return next(f.metadata for f in dataclasses.fields(self) if f.name == name)
 
     def with_fields(self, values: Mapping[str, Any]) -> Part:
-        """This part with some fields changed."""
+        """The part with some fields changed."""
         return dataclasses.replace(self, **values) if values else self
 
     def record(self) -> dict[str, Any]:
-        """This part as plain JSON values."""
+        """The part as plain JSON values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         return {"kind": type(self).__name__} | {k: v.name if isinstance(v, Enum) else v for k, v in values.items()}
 

@@ -1,5 +1,7 @@
 """Loss added by quantizing a trained model, and by other additive effects of precision."""
 
+# ruff: noqa: RUF009 - `parameter` is dataclasses.field with a search range, made afresh for each class
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -39,7 +41,7 @@ class KumarDegradation(Degradation):
     amplitude: ClassVar[tuple[str, int]] = ("C_T", 1)
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
-    gamma_N: Any = parameter(0.05, 1.5)
+    gamma_N: Any = parameter(-0.2, 1.2, positive=False)
     gamma_post: Any = parameter(0.3, 1.5)
     b: Any = parameter(-3.0, 3.0, positive=False, default=0.0)
 
@@ -71,7 +73,7 @@ class RobustDegradation(Degradation):
     amplitude: ClassVar[tuple[str, int]] = ("C_T", 1)
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
-    gamma_N: Any = parameter(0.05, 1.5)
+    gamma_N: Any = parameter(-0.2, 1.2, positive=False)
     gamma_post: Any = parameter(0.3, 1.5)
     C_w: Any = parameter(0.05, 3.0)
     C_a: Any = parameter(0.05, 3.0)
@@ -112,7 +114,7 @@ class OuyangDegradation(Degradation):
     amplitude: ClassVar[tuple[str, int]] = ("k", 1)
     k: Any = parameter(1e-3, 100.0)
     gamma_D: Any = parameter(0.1, 1.5)
-    gamma_N: Any = parameter(0.05, 1.5)
+    gamma_N: Any = parameter(-0.2, 1.2, positive=False)
     c: Any = parameter(1.0, 10.0)
 
     def delta(self, s: Setting, n_eff):
@@ -141,7 +143,7 @@ class SecondOrderDegradation(Degradation):
     amplitude: ClassVar[tuple[str, int]] = ("K", 1)
     K: Any = parameter(1e-3, 100.0)
     gamma_D: Any = parameter(0.1, 1.5)
-    gamma_N: Any = parameter(0.05, 1.5)
+    gamma_N: Any = parameter(-0.2, 1.2, positive=False)
 
     def delta(self, s: Setting, n_eff):
         """Delta at a setting [nats/token]."""

@@ -48,7 +48,7 @@ class Jet:
 
     @staticmethod
     def exponential(log_value, index: int) -> Jet:
-        """exp of variable number `index`: a parameter that must stay positive, moved on a log scale."""
+        """Exp of variable number `index`: a parameter that must stay positive, moved on a log scale."""
         value = np.exp(log_value)
         return Jet(value, {index: value}, {(index, index): value})
 
@@ -65,7 +65,7 @@ class Jet:
         return Jet(f0, first, second)
 
     def exp(self) -> Jet:
-        """e to the self."""
+        """E to the self."""
         e = np.exp(self.value)
         return self.chain(e, e, e)
 

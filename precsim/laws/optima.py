@@ -57,8 +57,10 @@ def best_bits(law: Law, price=None, *, low: float = 1.0, high: float = 32.0):
     """
     factors = law.factors
     if not factors:
-        raise ValueError("this law has no precision factor, so no width is better than another; add one, for example "
-                         "Saturating(Tensor.WEIGHTS)")
+        raise ValueError(
+            "this law has no precision factor, so no width is better than another; add one, for example "
+            "Saturating(Tensor.WEIGHTS)"
+        )
     if any(p.on is Effective.D or hasattr(p, "inner") for p in factors):
         raise ValueError("precision acts on D or drifts with N and D here, so P* depends on the budget: use plan")
     law._require()

@@ -3,6 +3,8 @@
 Every factor tends to 1 as P grows and can be placed on N (the paper's N_eff) or on D (D_eff).
 """
 
+# ruff: noqa: RUF009 - `parameter` is dataclasses.field with a search range, made afresh for each class
+
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -257,7 +259,7 @@ class Drifting(Factor):
         return super().search(name) if name.startswith("drift") else self.inner.search(name)
 
     def with_fields(self, values):
-        """This drift with some parameters changed, the inner factor's included."""
+        """The drift with some parameters changed, the inner factor's included."""
         own = {k: v for k, v in values.items() if k in {f.name for f in fields(self)}}
         inner = self.inner.with_fields({k: v for k, v in values.items() if k not in own})
         return replace(self, inner=inner, **own)

@@ -21,15 +21,16 @@ _HOME = {
         "rounding": "Rounding round_to encode decode ulp",
         "quantize": "Quantizer PerTensor PerChannel PerToken PerBlock sqnr",
         "training": "Recipe Job train",
-        "sweeps": "sweep",
+        "sweeps": "sweep Local Cores Accelerator",
         "runs": "Run RunStore load_runs",
         "laws": "Law Chinchilla",
-        "fitting": "fit Fit FitError Status bootstrap interval",
+        "fitting": "fit Fit FitError Status",
+        "uncertainty": "bootstrap interval",
         "planning": "Hardware Budget plan",
     }.items()
     for name in names.split()
 }
-_MODULES = ("arithmetic", "languages", "models", "ptq", "laws", "symbolic", "view", "course", "runs")
+_MODULES = tuple("arithmetic course formats grids languages laws models ptq runs symbolic view".split())
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])  # noqa: PLE0605
 

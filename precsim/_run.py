@@ -127,7 +127,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "steps": ("steps of the whole run", "steps"),
     "rate": ("learning rate at this evaluation", "1/step"),
     "weight_rms": ("root mean square of the matrices counted in N, at this evaluation", "1"),
-    "diverged": ("a loss that is not finite, or worse than guessing evenly", ""),
+    "diverged": ("a loss that is not finite, or in the end no better than guessing evenly", ""),
     "holdout": ("never to be used in a fit", ""),
     "seconds": ("this run's share of the wall time of its population", "s"),
     "device": ("what it ran on", ""),

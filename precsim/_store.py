@@ -37,6 +37,7 @@ class NewerStore(StoreError):
 
 
 _BOOL = {"diverged", "holdout"}
+_WHOLE = {"N", "D", "step", "steps", "seed", "language_seed", "batch_tokens"}
 _JOB = [n for n in Run.__slots__ if n != "evaluations"]
 _LOOK = list(Evaluation.__slots__)
 
@@ -187,7 +188,7 @@ def _read(names: list[str], row: tuple) -> dict[str, Any]:
 def _kind(name: str) -> str:
     if name in TEXT or name == "spec":
         return "TEXT NOT NULL"
-    return "INTEGER NOT NULL" if name in _BOOL | {"N", "D", "step", "steps", "seed", "batch_tokens"} else "REAL"
+    return "INTEGER NOT NULL" if name in _BOOL | _WHOLE else "REAL"
 
 
 def _create(path: Path) -> None:
@@ -227,8 +228,11 @@ def _inspect(path: Path) -> None:
         raise NewerStore(
             f"{path} was written with schema {version}; this version of precsim reads up to {SCHEMA}: upgrade precsim"
         )
+    log = Path(f"{path}-wal")
+    # without a log of pending writes, nothing beside the file is needed, and SQLite is told to make nothing
+    alone = "" if log.exists() and log.stat().st_size else "&immutable=1"
     try:
-        with contextlib.closing(sqlite3.connect(path.resolve().as_uri() + "?mode=ro", uri=True)) as db:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{alone}", uri=True)) as db:
             found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
             db.execute("SELECT count(*) FROM runs JOIN evaluations USING (job)").fetchone()
     except sqlite3.DatabaseError as error:

@@ -1,0 +1,138 @@
+"""After training: damage against a float64 computation by hand, pairing, and one compile for all formats."""
+
+import functools
+import math
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from precsim import _sampling, ptq
+from precsim.formats import FP4_E2M1, FP8_E4M3, INT2, INT3, INT4, INT5, INT6, INT8
+from precsim.languages import ZipfFacts, Zipfgram, entropy, excess
+from precsim.models import MLP, Transformer
+from precsim.quantize import PerChannel, PerTensor, PerToken, Quantizer
+from precsim.training import Job, Recipe, train_model
+
+FACTS = ZipfFacts(vocabulary=8)
+TEXT = Zipfgram(order=1, vocabulary=8)
+FORMATS = (INT2, INT3, INT4, INT5, INT6, INT8)
+
+
+def per_channel(*formats):
+    return [Quantizer(fmt, PerChannel()) for fmt in formats]
+
+
+@functools.cache
+def trained(recipe=None):
+    job = Job(model=MLP(8), language=FACTS, tokens=60_000, batch_tokens=128, recipe=recipe or Recipe())
+    return train_model(job)
+
+
+@functools.cache
+def transformer():
+    model = Transformer(16, layers=1, window=32)
+    return train_model(Job(model=model, language=TEXT, tokens=60_000, batch_tokens=256))
+
+
+def damage(t, posts, **options):
+    return ptq.damage(t.job.model, t.params, t.job.language, posts, recipe=t.job.recipe, **options)
+
+
+def gap_by_hand(params, quantizer):
+    """The whole evaluation again in NumPy and float64, with the NumPy quantizer on each matrix of the blocks."""
+    w = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    norm = lambda x: x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-6)  # noqa: E731
+    gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))  # noqa: E731
+    tokens = np.asarray(_sampling.all_contexts(FACTS))
+    h = w["embedding"][0][tokens[:, 0]] + w["embedding"][1][tokens[:, 1]]
+    for block in params["blocks"]:
+        up, down = (quantizer(np.asarray(block[name])).astype(float) for name in ("up", "down"))
+        h = h + gelu(norm(h) @ up) @ down
+    return excess(FACTS, log_softmax(norm(h) @ w["head"], axis=1))
+
+
+@pytest.mark.parametrize("fmt", [INT2, INT4, FP4_E2M1, FP8_E4M3], ids=str)
+@pytest.mark.parametrize("scaling", [PerChannel(), PerTensor()], ids=str)
+def test_round_to_nearest_against_the_same_evaluation_by_hand(fmt, scaling):
+    quantizer = Quantizer(fmt, scaling)
+    before, after = damage(trained(), [quantizer])
+    assert before.gap == pytest.approx(gap_by_hand(trained().params, lambda w: w), rel=1e-5)
+    assert after.gap == pytest.approx(gap_by_hand(trained().params, quantizer), rel=1e-5)
+    assert after.delta == pytest.approx(after.gap - before.gap, abs=1e-12)
+    assert after.loss == after.gap + entropy(FACTS)
+    assert after.delta_se == 0
+    assert (after.post, after.post_format, after.post_method) == (fmt.bits, fmt.name, "rtn")
+    assert before.post_method == "none"
+
+
+def test_damage_shrinks_about_fourfold_with_each_bit():
+    deltas = [e.delta for e in damage(trained(), per_channel(INT3, INT4, INT5, INT6))[1:]]
+    rate = -np.polyfit(range(4), np.log(deltas), 1)[0]
+    assert 3 < math.exp(rate) < 8  # theory: the square of the ratio of steps, 5.4 to 4.3 here
+
+
+def test_other_formats_need_no_new_compile():
+    damage(trained(), per_channel(*FORMATS[:3]))
+    events = []
+
+    def listen(event, duration, **details):
+        if event.endswith("backend_compile_duration"):
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    damage(trained(), per_channel(*FORMATS[3:]))
+    damage(trained(), per_channel(FP4_E2M1, INT8))  # fewer fit in as well
+    assert not events
+    damage(trained(), [Quantizer(INT8, PerToken())])
+    jax.monitoring.unregister_event_duration_listener(listen)
+    assert events  # another scaling is another program: the counter counts
+
+
+def test_the_quantizer_of_the_training_changes_nothing_a_second_time():
+    (q,) = per_channel(INT3)
+    first, again, finer = damage(trained(Recipe(weights=q)), [q, *per_channel(INT8)])
+    assert again.delta == pytest.approx(0, abs=1e-7)
+    assert again.gap == pytest.approx(first.gap, rel=1e-6)
+    assert abs(finer.delta) > 0
+
+
+def test_paired_standard_error_covers_the_difference_on_other_text():
+    t = transformer()
+    looks = [damage(t, per_channel(INT3), sample=ptq.Sample(seed=seed))[1] for seed in range(1, 9)]
+    deltas, errors = np.array([e.delta for e in looks]), np.array([e.delta_se for e in looks])
+    spread = deltas.std(ddof=1)
+    assert 0.4 < spread / errors.mean() < 2.2  # chi with 7 degrees of freedom: 99.9 % lie within
+    unpaired = np.std([e.gap for e in looks], ddof=1)
+    assert np.all(errors > 0)
+    assert errors.mean() < unpaired or unpaired < 1e-4
+
+
+def test_weights_activations_and_kv_after_training():
+    (q,), token = per_channel(INT4), Quantizer(INT4, PerToken())
+    everything = ptq.Post(Recipe(weights=q, activations=token, kv=token))
+    parts = [
+        ptq.Post(Recipe(weights=q)),
+        ptq.Post(Recipe(activations=token)),
+        ptq.Post(Recipe(kv=token)),
+        everything,
+    ]
+    looks = damage(transformer(), parts)
+    assert [(e.post, e.post_activations, e.post_kv) for e in looks[1:]] == [
+        (4, math.inf, math.inf),
+        (math.inf, 4, math.inf),
+        (math.inf, math.inf, 4),
+        (4, 4, 4),
+    ]
+    assert all(e.delta > 0 for e in looks[1:])
+    assert looks[4].delta > max(e.delta for e in looks[1:4])
+
+
+def test_bad_treatments_are_refused():
+    with pytest.raises(ValueError, match=r"Quantizer or a Post.*INT4"):
+        damage(trained(), [INT4])
+    with pytest.raises(ValueError, match="no kv"):
+        damage(trained(), [ptq.Post(Recipe(kv=Quantizer(INT4, PerToken())))])
+    with pytest.raises(ValueError, match="at least 2"):
+        ptq.Sample(sequences=1)

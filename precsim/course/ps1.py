@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from precsim.course._checking import Exercise, Mistake
 from precsim.formats import FP8_E4M3
@@ -152,10 +152,11 @@ def damage_table(bits: float, *, N: float = 30e6) -> tuple[Row, ...]:
     >>> len(rows), rows[-1].full < rows[0].full
     (9, True)
     """
-    from precsim.laws.published import KUMAR_2024
+    from precsim.laws import published
 
+    law: Any = published.KUMAR_2024
     tokens = [1e9 * 2.0**k for k in range(9)]
-    return tuple(Row(d, float(KUMAR_2024(N, d)), float(KUMAR_2024(N, d, post=bits))) for d in tokens)
+    return tuple(Row(d, float(law(N, d)), float(law(N, d, post=bits))) for d in tokens)
 
 
 def _turning_point(rows: Sequence[Row]) -> float:

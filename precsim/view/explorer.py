@@ -63,11 +63,11 @@ def how_many_bits(law: Law, *, N: tuple[float, float], D: tuple[float, float], n
         _against_tokens(formulas, curves, D, nats),
         spacing=14,
     ).add_params(*sliders, bits, hold)
-    low, high = law(N[0], D[0]), law(N[1], D[1])
+    ends: list[Any] = [law(N[0], D[0]), law(N[1], D[1])]
     text = (
         f"Sliders for parameters N ({si(N[0])} to {si(N[1])}), tokens D ({si(D[0])} to {si(D[1])}) and bits P."
         f" The upper chart has the predicted {nats} against bits for a model {' and one '.join(curves)}; the lower one"
-        f" against tokens. At full precision it falls from {float(low):.3g} to {float(high):.3g} nats per token."
+        f" against tokens. At full precision it falls from {float(ends[0]):.3g} to {float(ends[1]):.3g} nats per token."
     )
     return finish(chart, text)
 
@@ -141,7 +141,7 @@ def _readout(formulas: dict[str, str]) -> alt.Chart:
     )
 
 
-def _against_bits(formulas: dict[str, str], curves: list[str], nats: str) -> alt.LayerChart:
+def _against_bits(formulas: dict[str, str], curves: list[str], nats: str) -> Any:
     size = f"{_N} * {_HELD.format('datum.P')}"
     grid = alt.sequence(LEAST_BITS, MOST_BITS + 0.05, 0.1, as_="P")
     lines = _fold(alt.Chart(grid), formulas, [*curves, FULL], N=size, D=_D, P="datum.P")
@@ -151,7 +151,7 @@ def _against_bits(formulas: dict[str, str], curves: list[str], nats: str) -> alt
     return _with_least(lines, x, _loss_axis(nats, top), "bits", inside="datum.P", ends=(LEAST_BITS, MOST_BITS))
 
 
-def _against_tokens(formulas: dict[str, str], curves: list[str], D: tuple[float, float], nats: str) -> alt.LayerChart:
+def _against_tokens(formulas: dict[str, str], curves: list[str], D: tuple[float, float], nats: str) -> Any:
     size = f"{_N} * {_HELD.format('bits')}"
     low, high = (math.log10(v) for v in D)
     grid = alt.sequence(0, 101, 1, as_="k")
@@ -176,9 +176,7 @@ def _fold(chart: alt.Chart, formulas: dict[str, str], curves: list[str], **names
     )
 
 
-def _with_least(
-    lines: alt.Chart, x: alt.X, y: alt.Y, here: str, *, inside: str, ends: tuple[float, float]
-) -> alt.LayerChart:
+def _with_least(lines: alt.Chart, x: alt.X, y: alt.Y, here: str, *, inside: str, ends: tuple[float, float]) -> Any:
     """The lines, a rule at the slider's place, and a diamond at the least of each line that turns within the ends."""
     least = (
         lines.transform_filter(f"datum.curve != '{FULL}'")
@@ -186,7 +184,7 @@ def _with_least(
         .transform_filter("datum.loss == datum.least")
     )
     turns = alt.condition(f"{inside} > {ends[0] * 1.01!r} && {inside} < {ends[1] * 0.99!r}", alt.value(1), alt.value(0))
-    name = x.to_dict()["field"]
+    name = inside.removeprefix("datum.")
     rule = alt.Chart(values([{}])).transform_calculate(**{name: here})
     return alt.layer(
         rule.mark_rule(style="faint", strokeDash=[4, 3]).encode(x=x),

@@ -57,7 +57,7 @@ def number_line(*formats: Format, x: Sequence[float] = (), span: tuple[float, fl
         tip = [alt.Tooltip(f"{name}:Q", format=".6~g") for name in ("x", "rounded", "error")]
         above, top = alt.datum.row - 0.5, alt.datum.row - 0.26
         rows = mark.transform_calculate(above=above, top=top)
-        place = {"x": _axis_x(span), "y": _axis_y(formats, "above")}
+        place: dict[str, Any] = {"x": _axis_x(span), "y": _axis_y(formats, "above")}
         layers += [
             rows.mark_rule(strokeWidth=2, color=HUES[3], clip=True).encode(**place, x2="rounded:Q", y2="top:Q"),
             rows.mark_point(shape="triangle-down", size=70, color=HUES[3], clip=True).encode(**place, tooltip=tip),
@@ -102,7 +102,7 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
     rows = cells.transform_aggregate(groupby=["row"]).transform_calculate(
         x="number", above=alt.datum.row - 0.5, below=alt.datum.row + 0.3
     )
-    place = {"x": _axis_x(span), "y": _axis_y(formats, "above"), "y2": "below:Q"}
+    place: dict[str, Any] = {"x": _axis_x(span), "y": _axis_y(formats, "above"), "y2": "below:Q"}
     layers = [
         _ticks(formats, span),
         rows.mark_rule(color=HUES[3], strokeWidth=1.5, strokeDash=[3, 3]).encode(**place),

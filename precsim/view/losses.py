@@ -212,13 +212,13 @@ def _shape(sizes: Sequence[float]) -> dict[str, Any]:
 
 def _against_tokens(
     rows: Sequence[Row], column: str, title: str, curve: Callable[..., Any] | None, scale: alt.Scale
-) -> alt.LayerChart:
+) -> Any:
     color = alt.Color("post:N", title="bits", sort=None, scale=bits_scale(row["post"] for row in rows))
     drawn = [_tidy(row) for row in rows]
     y = alt.Y(f"{column}:Q", title=title, scale=scale)
-    place = {"x": log_axis("D", "D, training tokens"), "y": y, "color": color}
+    place: dict[str, Any] = {"x": log_axis("D", "D, training tokens"), "y": y, "color": color}
     base = alt.Chart(values(drawn))
-    line = {"strokeDash": alt.StrokeDash("N:N", title="N [parameters]", legend=None)}
+    line: dict[str, Any] = {"strokeDash": alt.StrokeDash("N:N", title="N [parameters]", legend=None)}
     if curve is None:
         lines = base.mark_line().encode(**{**place, "y": alt.Y(f"mean({column}):Q", title=title, scale=scale)}, **line)
     else:

@@ -1,4 +1,4 @@
-"""Rounding to a format, and between values and codes: `round_to`, `encode`, `decode`, `ulp`, `neighbors`.
+"""Rounding to a format, and between values and codes: `round_to`, `encode`, `decode`, `ulp`, `next_up`, `next_down`.
 
 The kind of array given picks the executor: NumPy arrays go to the numba kernels (or, for the few formats those
 cannot serve, to the integer kernel under NumPy), JAX arrays to the integer kernel under XLA. Both are loaded on
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from precsim._codes import codes_of, decode
 from precsim._execute import check_out, flat, plan_for, refuse_nan, run, run_inplace, run_usual, usual_plan
 from precsim._format import Format
 from precsim._grid import Grid
@@ -18,7 +19,21 @@ from precsim._modes import CounterBits, GivenBits, NanRule, Rounding, Saturation
 from precsim._noise import random_bits
 from precsim._rules import as_numbers, check_carrier, grid_for, is_jax
 
-__all__ = ["OFF", "CounterBits", "GivenBits", "NanRule", "Rounding", "Saturation", "Subnormals", "round_to"]
+__all__ = [
+    "OFF",
+    "CounterBits",
+    "GivenBits",
+    "NanRule",
+    "Rounding",
+    "Saturation",
+    "Subnormals",
+    "decode",
+    "encode",
+    "next_down",
+    "next_up",
+    "round_to",
+    "ulp",
+]
 
 OFF: Grid = Grid.off()  #: leaves float32 numbers unchanged
 
@@ -136,6 +151,90 @@ def round_to(
         run(plan, flat(x), whole.reshape(-1), bits.extra, threads)
         out[...] = whole
     return out
+
+
+def encode(
+    x,
+    fmt: Format,
+    rounding: Rounding = Rounding.NEAREST_EVEN,
+    *,
+    saturate: bool | Saturation | None = None,
+    nan: NanRule | None = None,
+    subnormals: Subnormals = Subnormals.KEEP,
+    noise: Any = None,
+    out: np.ndarray | None = None,
+):
+    """Return the codes of the values that `round_to` gives, as the smallest unsigned integers that hold them.
+
+    Parameters
+    ----------
+    x, fmt, rounding, saturate, nan, subnormals, noise
+        As for `round_to`; x float32 or float64, NumPy or JAX, shape (...).
+    out : numpy.ndarray, optional
+        Where the codes go: uint8, uint16, uint32 or uint64 by ``fmt.bits``, shape of x.
+
+    Returns
+    -------
+    array of unsigned integers, shape of x
+        NaN has the quiet NaN's code with its sign; two's complement for integer formats.
+
+    Raises
+    ------
+    ValueError
+        As for `round_to`; also if NaN would stay in a format without NaN.
+
+    Examples
+    --------
+    >>> from precsim.formats import FP8_E4M3, INT4
+    >>> [f"{code:08b}" for code in encode([448.0, -0.3], FP8_E4M3)]
+    ['01111110', '10101010']
+    >>> encode([-8.0, 7.0, 2.5], INT4)
+    array([8, 7, 2], dtype=uint8)
+    """
+    rules = {"saturate": saturate, "nan": nan, "subnormals": subnormals}
+    return codes_of(x, fmt, rounding, rules, noise, out, round_to)
+
+
+def ulp(x, fmt: Format) -> np.ndarray:
+    """Return the spacing of the format at x: ``2**(max(floor(log2 |x|), emin) - p + 1)``, as float64.
+
+    Parameters
+    ----------
+    x : array_like, shape (...)
+        NaN gives NaN, infinity gives infinity. Beyond the largest value the spacing goes on growing.
+
+    Examples
+    --------
+    >>> from precsim.formats import FP8_E4M3
+    >>> ulp([1.0, 1.99, 2.0, 0.0], FP8_E4M3)
+    array([0.125     , 0.125     , 0.25      , 0.00195312])
+    """
+    if not isinstance(fmt, Format):
+        raise ValueError(f"fmt must be a Format; received {fmt!r}")
+    wide = as_numbers(x).astype(np.float64)
+    exponent = np.where(wide == 0, fmt.emin, np.maximum(np.frexp(wide)[1] - 1, fmt.emin))
+    return np.where(np.isfinite(wide), np.ldexp(1.0, exponent - fmt.precision + 1), np.abs(wide))[()]
+
+
+def next_up(x, fmt: Format) -> np.ndarray:
+    """Return the smallest value of the format greater than x, as float64; NaN where there is none.
+
+    Examples
+    --------
+    >>> from precsim.formats import FP4_E2M1
+    >>> next_up([1.0, 1.2, 6.0], FP4_E2M1), next_down([1.0, 1.2], FP4_E2M1)
+    (array([1.5, 1.5, nan]), array([0.5, 1. ]))
+    """
+    wide = as_numbers(x).astype(np.float64)
+    above = round_to(np.nextafter(wide, np.inf), fmt, Rounding.UP)
+    return np.where(above > wide, above, np.nan)[()]
+
+
+def next_down(x, fmt: Format) -> np.ndarray:
+    """Return the greatest value of the format smaller than x, as float64; NaN where there is none."""
+    wide = as_numbers(x).astype(np.float64)
+    below = round_to(np.nextafter(wide, -np.inf), fmt, Rounding.DOWN)
+    return np.where(below < wide, below, np.nan)[()]
 
 
 def _round_jax(x, grid: Grid, rounding: Rounding, noise, fmt: Format):

@@ -36,6 +36,7 @@ def all_charts(table: pd.DataFrame) -> dict:
     full = table[np.isinf(table.weights)]
     return {
         "number_line": VIEW.number_line(ps.FP8_E4M3, ps.INT4, x=[0.3, 2.6], span=(0, 4)),
+        "relative_error": VIEW.relative_error(ps.FP8_E4M3, ps.INT4),
         "rounding_slider": VIEW.rounding_slider(ps.FP4_E2M1, span=(0, 6)),
         "loss_against_bits": VIEW.loss_against_bits(table[np.isinf(table.post)]),
         "delta_against_tokens": VIEW.delta_against_tokens(full, KUMAR_2024),
@@ -47,6 +48,7 @@ def all_charts(table: pd.DataFrame) -> dict:
 
 NAMES = [
     "number_line",
+    "relative_error",
     "rounding_slider",
     "loss_against_bits",
     "delta_against_tokens",
@@ -74,7 +76,11 @@ def specs(table) -> dict[str, dict]:
 
 
 def test_every_chart_of_the_module_is_tested_here(table):
-    drawn = {name for name in VIEW.__all__ if name not in {"Bits", "enable", "finish"}}
+    drawn = {
+        name
+        for name in VIEW.__all__
+        if name not in {"Bits", "FormatTable", "bit_flipper", "enable", "finish", "format_table"}
+    }
     assert drawn == set(all_charts(table)) == set(NAMES)
 
 
@@ -89,7 +95,7 @@ def test_a_chart_is_json_without_infinities(specs, name):
     json.dumps(specs[name], allow_nan=False)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in {"number_line", "rounding_slider"}])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in {"number_line", "relative_error", "rounding_slider"}])
 def test_axes_carry_units(specs, name):
     titles = {
         mark["encoding"][axis].get("title")
@@ -174,6 +180,28 @@ def test_number_line_marks_each_value_once_and_its_kind(specs):
     assert [row["value"] for row in rows] == shown.tolist()
     small = shown < ps.FP8_E4M3.smallest_normal
     assert [row["kind"] != "normal" for row in rows] == small.tolist()
+
+
+@pytest.mark.parametrize("fmt", [ps.FP4_E2M1, ps.FP8_E4M3, ps.FP8_E5M2, ps.INT8], ids=str)
+def test_no_number_has_a_larger_relative_error_than_the_curve(fmt, rng):
+    rows = data(spec := VIEW.relative_error(fmt).to_dict(), marks(spec)[0])
+    x, error = (np.array([row[name] for row in rows]) for name in ("x", "error"))
+    numbers = np.exp(rng.uniform(np.log(x.min()), np.log(x.max()), size=2000))
+    seen = np.abs(ps.round_to(numbers, fmt, saturate=True) - numbers) / numbers
+    grid = fmt.values()[fmt.values() > 0]
+    inside = (numbers > grid[0]) & (numbers < grid[-1])
+    worst = error[np.searchsorted(grid, numbers[inside], side="right") + 3]  # four points stand left of the grid
+    assert np.all(seen[inside] <= worst * (1 + 1e-12))  # one division in each
+    assert seen[inside].max() > 0.98 * error[(x > grid[0]) & (x < grid[-1])].max()
+
+
+def test_the_table_of_formats_is_html_with_headings():
+    text = VIEW.format_table(ps.FP8_E4M3, ps.INT4)._repr_html_()
+    assert text.count("<tr>") == 3
+    assert "2<sup>-4</sup>" in text
+    assert '<th scope="row">FP8_E4M3</th>' in text
+    with pytest.raises(ValueError, match="needs a format"):
+        VIEW.format_table()
 
 
 @pytest.mark.parametrize(

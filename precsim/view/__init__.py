@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from precsim.view._theme import enable, finish
 from precsim.view.explorer import how_many_bits
-from precsim.view.grids import number_line, rounding_slider
+from precsim.view.grids import number_line, relative_error, rounding_slider
 from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
-from precsim.view.widgets import Bits
+from precsim.view.widgets import Bits, FormatTable, bit_flipper, format_table
 
 __all__ = [
     "Bits",
+    "FormatTable",
+    "bit_flipper",
     "delta_against_tokens",
     "enable",
     "finish",
+    "format_table",
     "how_many_bits",
     "loss_against_bits",
     "loss_against_tokens",
     "number_line",
     "predicted_against_observed",
+    "relative_error",
     "rounding_slider",
 ]

@@ -119,6 +119,62 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
     )
 
 
+def relative_error(*formats: Format) -> alt.LayerChart:
+    """Draw the largest relative error |fl(x) - x|/|x| of nearest rounding along the positive numbers.
+
+    Parameters
+    ----------
+    *formats : Format
+        Of at most 16 bits.
+
+    Notes
+    -----
+    Between two neighboring values a < b the largest relative error is at their middle: (b - a)/(a + b). These points
+    are drawn and joined. Left of the smallest value everything becomes 0, an error of 1; right of the largest, M,
+    saturation gives (x - M)/x. The dashed line is the unit roundoff u = 2**-p of the normal range.
+
+    Examples
+    --------
+    >>> import precsim as ps
+    >>> relative_error(ps.FP8_E4M3).description
+    'Largest relative error of rounding: for FP8_E4M3 at most 0.0588 from 0.0156 to 448.'
+    """
+    _check(formats, ())
+    rows, words = [], []
+    for fmt in formats:
+        positive = fmt.values()[fmt.values() > 0]
+        low, high = float(positive[0]), float(positive[-1])
+        middle = (positive[1:] + positive[:-1]) / 2
+        beyond = high * 2.0 ** np.linspace(0.0, 3.0, 25)[1:]
+        x = np.concatenate([low * 2.0 ** np.arange(-4.0, 0.0), middle, beyond])
+        error = np.concatenate([np.ones(4), (positive[1:] - positive[:-1]) / (2 * middle), (beyond - high) / beyond])
+        rows += [{"format": fmt.name, "x": a, "error": e} for a, e in zip(x.tolist(), error.tolist(), strict=True)]
+        start = low if fmt.is_integer else fmt.smallest_normal
+        worst = float(np.max(error[(x >= start) & (x <= high)]))
+        words.append(f"for {fmt.name} at most {worst:.3g} from {start:.3g} to {high:g}")
+    bounds = [{"format": fmt.name, "u": float(fmt.unit_roundoff)} for fmt in formats if not fmt.is_integer]
+    names = [fmt.name for fmt in formats]
+    color = alt.Color("format:N", title=None, scale=alt.Scale(domain=names, range=list(HUES[: len(names)])))
+    axis = alt.Axis(format="~e", tickCount=6, labelOverlap="greedy", labelSeparation=8)
+    y = alt.Y(
+        "error:Q", title="largest relative error", scale=alt.Scale(type="log"), axis=alt.Axis(format="~e", tickCount=5)
+    )
+    line = alt.Chart(values(rows)).encode(
+        x=alt.X("x:Q", title="x, value before rounding", scale=alt.Scale(type="log", nice=False), axis=axis),
+        y=y,
+        color=color,
+    )
+    layers = [line.mark_line(strokeWidth=1.5), line.mark_point(size=12, tooltip=True)]
+    if bounds:
+        layers.append(
+            alt.Chart(values(bounds))
+            .mark_rule(strokeDash=[5, 4])
+            .encode(y=alt.Y("u:Q", scale=alt.Scale(type="log")), color=color)
+        )
+    chart = alt.layer(*layers).properties(width=WIDTH, height=280)
+    return finish(chart, "Largest relative error of rounding: " + "; ".join(words) + ".")
+
+
 def _check(formats: Sequence[Format], points: Sequence[float]) -> None:
     if not formats:
         raise ValueError("a number line needs a format, for example number_line(ps.FP8_E4M3)")

@@ -19,7 +19,7 @@ BITS_COLUMNS = ("weights", "activations", "kv", "post")
 Row = Mapping[str, Any]
 
 
-def loss_against_bits(table: Any, *, bits: str = "weights") -> alt.LayerChart:
+def loss_against_bits(table: Any, *, bits: str = "weights", gap: bool = False) -> alt.LayerChart:
     """Draw the loss of every run against the bits of one tensor; lines join the means over seeds.
 
     Parameters
@@ -28,6 +28,8 @@ def loss_against_bits(table: Any, *, bits: str = "weights") -> alt.LayerChart:
         Runs with columns N [parameters], D [tokens], loss [nats/token] and the one named in `bits`.
     bits : str
         Column on the horizontal axis: weights, activations, kv, or post (bits after training); inf is "full".
+    gap : bool
+        True names the vertical axis "gap", for a table of `precsim.runs.excess`.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def loss_against_bits(table: Any, *, bits: str = "weights") -> alt.LayerChart:
     tokens = [si(d) for d in sorted({row["D"] for row in rows})]
     base = alt.Chart(values(drawn)).encode(
         x=alt.X("width:O", title=f"{_AXIS.get(bits, bits)} [bits]", sort=order, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("loss:Q", title="loss [nats/token]").scale(zero=False),
+        y=alt.Y("loss:Q", title=f"{_NAME[gap]} [nats/token]").scale(zero=False),
         color=alt.Color("tokens:N", title="D [tokens]", sort=tokens).scale(domain=tokens),
     )
     shape = _shape(sizes)
@@ -51,9 +53,9 @@ def loss_against_bits(table: Any, *, bits: str = "weights") -> alt.LayerChart:
     )
     least = min(rows, key=lambda row: row["loss"])
     text = (
-        f"Loss of {len(rows)} evaluations against the bits of {_AXIS.get(bits, bits)},"
+        f"{_NAME[gap].capitalize()} of {len(rows)} evaluations against the bits of {_AXIS.get(bits, bits)},"
         f" {_range(rows, 'N', 'parameters')}, {_range(rows, 'D', 'tokens')}."
-        f" The least loss, {least['loss']:.4g} nats per token, is at"
+        f" The least, {least['loss']:.4g} nats per token, is at"
         f" {bits_label(least[bits])} bits.{dropped}"
     )
     return finish(chart.properties(width=WIDTH, height=300), text)
@@ -89,7 +91,7 @@ def delta_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
     return finish(chart, text)
 
 
-def loss_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
+def loss_against_tokens(table: Any, law: Law | None = None, *, gap: bool = False) -> alt.LayerChart:
     """Draw the loss after quantizing against training tokens: where a curve turns up, more data hurts.
 
     Parameters
@@ -98,6 +100,8 @@ def loss_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
         Evaluations with columns N, D, post [bits; inf: as trained] and loss [nats/token].
     law : Law, optional
         Drawn as lines, ``law(N, D, post=...)``; without it lines join the means over seeds.
+    gap : bool
+        True names the vertical axis "gap", for a table of `precsim.runs.excess`.
 
     Notes
     -----
@@ -105,7 +109,7 @@ def loss_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
     """
     rows, dropped = _rows(table, ("N", "D", "post", "loss"), finite=("loss",))
     curve = None if law is None else lambda N, D, post: law(N, D, post=post)
-    chart = _against_tokens(rows, "loss", "loss after quantizing [nats/token]", curve, alt.Scale(zero=False))
+    chart = _against_tokens(rows, "loss", f"{_NAME[gap]} after quantizing [nats/token]", curve, alt.Scale(zero=False))
     turns = _turns(rows)
     if turns:
         mark = alt.Chart(values({"N": n, "post": bits_label(p), "D": d, "loss": v} for n, p, d, v in turns))
@@ -115,8 +119,9 @@ def loss_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
         )
     found = "; ".join(f"at {bits_label(p)} bits and {si(n)} parameters beyond {si(d)} tokens" for n, p, d, _ in turns)
     text = (
-        f"Loss after quantizing against training tokens: {len(rows)} evaluations at {_widths(rows)} bits,"
-        f" {_range(rows, 'N', 'parameters')}. More data hurts {found or 'nowhere in this table'}.{dropped}"
+        f"{_NAME[gap].capitalize()} after quantizing against training tokens: {len(rows)} evaluations"
+        f" at {_widths(rows)} bits, {_range(rows, 'N', 'parameters')}."
+        f" More data hurts {found or 'nowhere in this table'}.{dropped}"
     )
     return finish(chart.properties(width=WIDTH, height=320), text)
 
@@ -178,6 +183,7 @@ def predicted_against_observed(law: Law, table: Any, *, column: str = "loss") ->
     return finish(alt.vconcat(top, below), text)
 
 
+_NAME = {False: "loss", True: "gap"}
 _AXIS = {"weights": "weights", "activations": "activations", "kv": "KV cache", "post": "weights after training"}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import html
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from precsim.formats import Format
+from precsim.formats import Format, table
 from precsim.view._sphinx import WIDGET
 
 
@@ -77,6 +78,61 @@ class Bits:
         view = live(**self.state)._repr_mimebundle_()
         data, metadata = view if isinstance(view, tuple) else (view, {})
         return {**(data or {}), **bundle}, metadata
+
+
+def bit_flipper(format: Format, code: int | None = None) -> Bits:
+    """Return the bits of a code of a format, to be flipped by the reader; without a code, that of 1.
+
+    Examples
+    --------
+    >>> import precsim as ps
+    >>> bit_flipper(ps.FP8_E4M3).text
+    'FP8_E4M3: code 56 = 0 0111 000 in bits has the value 1.'
+    """
+    if code is None:
+        code = next((c for c in range(2 ** min(format.bits, 16)) if format.value(c) == 1.0), 0)
+    return Bits(format, code)
+
+
+@dataclass(frozen=True, slots=True)
+class FormatTable:
+    """Bits, precision, exponents, limits and unit roundoff of formats, as a table at the end of a cell.
+
+    Examples
+    --------
+    >>> import precsim as ps
+    >>> print(FormatTable((ps.FP4_E2M1,)))
+    | format | bits | p | emin | emax | maximum | smallest normal | smallest subnormal | u | Inf | NaN |
+    | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |
+    | FP4_E2M1 | 4 | 2 | 0 | 2 | 6 | 1 | 0.5 | 2^-2 | no | no |
+    """
+
+    formats: tuple[Format, ...]
+
+    def __str__(self) -> str:
+        return table(*self.formats)
+
+    def _repr_html_(self) -> str:
+        head, _, *rows = [line.strip("| ").split(" | ") for line in str(self).splitlines()]
+        cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(row[0])}</th>'
+            + "".join(f"<td>{_power(html.escape(cell))}</td>" for cell in row[1:])
+            + "</tr>"
+            for row in rows
+        )
+        return f'<table class="table ps-formats"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _power(text: str) -> str:
+    return re.sub(r"\^(-?\d+)$", r"<sup>\1</sup>", text)
+
+
+def format_table(*formats: Format) -> FormatTable:
+    """Return a table of the formats' bits, precision, exponents, limits and unit roundoff."""
+    if not formats:
+        raise ValueError("a table needs a format, for example format_table(ps.FP8_E4M3)")
+    return FormatTable(formats)
 
 
 @functools.cache

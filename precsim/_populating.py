@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from precsim import _sampling
+from precsim import __version__, _sampling
 from precsim._population import Member, Shape, member, program, stack
 from precsim.ptq import damage
 from precsim.recipes import Wiring, grids, wire
@@ -135,5 +135,6 @@ def _device() -> str:
 
 
 def _versions() -> str:
-    names = ("precsim", "jax", "jaxlib", "numpy")
-    return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    # precsim's own from the module: it may run from its source tree, where nothing is installed
+    names = ("jax", "jaxlib", "numpy")
+    return " ".join([f"precsim {__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in names)])

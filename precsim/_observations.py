@@ -187,7 +187,7 @@ def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
             "alike; leave b at 0 (its default) and read C_T as C_T·e^b"
         )
     if base is not None:
-        for name, values, others in (("N", s.N, {"A", "alpha", "k"}), ("D", s.D, {"B", "beta"})):
+        for name, values, others in (("N", s.N, {"A", "alpha", "b_N", "k_N"}), ("D", s.D, {"B", "beta"})):
             lost = sorted(others & set(free))
             if lost and np.unique(values).size == 1:
                 raise ValueError(

@@ -60,7 +60,7 @@ class Stage:
     residuals : ndarray, shape (n,)
         Response observed minus predicted: ln L, or arsinh(δ/2s) with the noise floor s for paired rows.
     starts, agree : int
-        Starts polished, and how many ended within 1e-6 relative of the best objective.
+        Starts of the search, and how many ended within 1e-6 relative of the best objective.
     converged : bool
     """
 
@@ -187,7 +187,7 @@ class Fit:
 
         The list follows the checklist of li2025misfitting.
         """
-        lines = [f"form      {self.form!r}", f"status    {self.status.name}: {self.message}"]
+        lines = [f"form      {self.form.label}", f"status    {self.status.name}: {self.message}"]
         for s in self.stages:
             kind = (
                 f"paired delta, noise floor {s.observations.floor:.2g}" if s.observations.floor else "loss, log scale"
@@ -198,7 +198,7 @@ class Fit:
                 f"rows      {len(s.observations)} ({kind})",
                 f"objective Huber, knee {s.delta:.4g}: {s.objective:.10g}",
                 f"residuals scale {s.scale:.4g}, R2 {s.r2:.4f}",
-                f"starts    {s.agree} of {s.starts} polished starts agree",
+                f"starts    {s.agree} of {s.starts} starts agree",
                 f"condition {worst:.2g}, weakest direction: {', '.join(weak)}",
             ]
             for name in s.names:
@@ -358,7 +358,7 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
         float(knee),
         float(found.value[best]),
         -problem.residuals(theta),
-        len(found.value),
+        _STARTS,
         agree,
         bool(found.converged[best]),
     )
@@ -369,9 +369,9 @@ def numeric_floor(form: Law) -> float:
     return -np.inf if form.base.E is None else float(form.base.E)
 
 
-def solve(problem: Objective, weight, delta, starts=None) -> tuple[np.ndarray, float, Minimum]:
+def solve(problem: Objective, weight, delta) -> tuple[np.ndarray, float, Minimum]:
     """Best θ, the knee used, and the lanes: scan, then Newton at 100, 10 and 1 times the knee."""
-    theta = scan(problem, weight, _STARTS) if starts is None else np.atleast_2d(starts)
+    theta = scan(problem, weight, _STARTS)
     if len(theta) == 0:
         raise FitError("no start gives a finite prediction for every row: is a quantized width too low for this form?")
 
@@ -380,12 +380,16 @@ def solve(problem: Objective, weight, delta, starts=None) -> tuple[np.ndarray, f
             lambda t, _: problem.curvature(t, weight, knee), theta, tolerance=tolerance, iterations=iterations
         )
 
+    def near(found):  # lanes still worth polishing: stragglers would cost most of the time
+        return found.theta[found.value <= 2.0 * found.value.min() + 1e-20]
+
     if delta is not None:
         for wider in (100.0, 10.0):
-            theta = polish(theta, wider * delta, 1e-6, 40).theta
+            theta = near(polish(theta, wider * delta, 1e-6, 40))
         found = polish(theta, delta)
         return found.theta[np.argmin(found.value)], delta, found
-    found = polish(theta, 1e6)  # plain least squares; then the knee follows the residuals of the best lane
+    found = polish(theta, 1e6, 1e-8, 50)  # plain least squares; then the knee follows the residuals of the best lane
+    found = polish(near(found), 1e6)
     knee = 1e6
     for _ in range(12):
         best = found.theta[np.argmin(found.value)]
@@ -395,7 +399,7 @@ def solve(problem: Objective, weight, delta, starts=None) -> tuple[np.ndarray, f
         if abs(new / knee - 1) < 1e-4:
             break
         knee = new
-        found = polish(found.theta, knee)
+        found = polish(near(found), knee)
     return found.theta[np.argmin(found.value)], knee, found
 
 

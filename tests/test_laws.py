@@ -15,7 +15,7 @@ BASES = [
     laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37),
     laws.Tied(E=1.7, A=400.0, B=2000.0, alpha=0.36),
     laws.OuterExponent(E=1.3, A=1.5e5, B=5e5, alpha=0.589, beta=0.544, g=0.27),
-    laws.BetaOfN(E=1.3, A=1.5e5, B=5e5, alpha=0.589, beta=0.544, k=0.02, g=0.27),
+    laws.BetaOfN(E=1.3, A=57.0, B=0.28, alpha=0.2, beta=0.5, b_N=0.17, k_N=-0.1),
     laws.Kaplan(E=0.1, A=3e11, B=5e13, alpha=0.8, g=0.095),
 ]
 FACTORS = [

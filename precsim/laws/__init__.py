@@ -27,6 +27,7 @@ from precsim.laws.precision import (
     Plain,
     Powered,
     Saturating,
+    gaussian_capacity,
 )
 
 WEIGHTS, ACTIVATIONS, KV, TIED = Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV, Tensor.TIED
@@ -67,6 +68,7 @@ __all__ = [
     "Tied",
     "best_bits",
     "critical_tokens",
+    "gaussian_capacity",
     "published",
     "tied_factor",
 ]

@@ -120,14 +120,14 @@ class OuterExponent(PowerBase):
 
 @dataclass(frozen=True)
 class BetaOfN(PowerBase):
-    """L = E + (A·N^(−α) + B·D^(−β(N)))^g with β(N) = β·(N/N₀)^k: larger models use data at another rate.
+    """L = E + A·N^(−α) + B·(N/N₀)^b_N·(D/D₀)^(−β·(N/N₀)^k_N): larger models use data at another rate.
 
-    N₀ = `reference` parameters is a unit, not a fitted number. The idea is Farseer's (li2025farseer), which spends
-    nine parameters on it; this form adds one to `OuterExponent`.
+    N₀ parameters and D₀ tokens are units that keep B, b_N and k_N apart, not fitted numbers. The idea is Farseer's
+    (li2025farseer), which spends nine parameters on it; this form spends seven.
 
     Examples
     --------
-    >>> law = BetaOfN(E=1.0, A=400.0, B=800.0, alpha=0.5, beta=0.5, k=0.1, g=1.0, reference=1e4)
+    >>> law = BetaOfN(E=1.0, A=400.0, B=8.0, alpha=0.5, beta=0.5, b_N=0.1, k_N=0.1, N0=1e4, D0=1e4)
     >>> float(law(1e4, 1e4))
     13.0
     """
@@ -135,20 +135,17 @@ class BetaOfN(PowerBase):
     E: Any = parameter(0.0, 1.0)
     A: Any = parameter(0.0, 1.0)
     B: Any = parameter(0.0, 1.0)
-    alpha: Any = parameter(0.1, 1.5)
-    beta: Any = parameter(0.1, 1.5)
-    k: Any = parameter(-0.15, 0.15, positive=False)
-    g: Any = parameter(0.08, 1.5)
-    reference: float = field(default=1e8, kw_only=True)
-
-    @property
-    def outer(self):
-        """The outer exponent g."""
-        return self.g
+    alpha: Any = parameter(0.03, 1.2)
+    beta: Any = parameter(0.03, 1.2)
+    b_N: Any = parameter(-0.5, 0.5, positive=False)
+    k_N: Any = parameter(-0.2, 0.2, positive=False)
+    N0: float = field(default=1e8, kw_only=True)
+    D0: float = field(default=1e10, kw_only=True)
 
     def terms(self, N, D):
-        """(N^−α, D^−β(N))."""
-        return N**-self.alpha, D ** (-self.beta * (N / self.reference) ** self.k)
+        """(N^−α, (N/N₀)^b_N·(D/D₀)^−β(N))."""
+        size = N / self.N0
+        return N**-self.alpha, size**self.b_N * (D / self.D0) ** (-self.beta * size**self.k_N)
 
 
 @dataclass(frozen=True)

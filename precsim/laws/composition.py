@@ -188,6 +188,11 @@ class Law(ABC):
             raise AttributeError(f"{type(self).__name__} has no {name!r}; its parameters are {', '.join(parameters)}")
         raise AttributeError(name)
 
+    @property
+    def label(self) -> str:
+        """The form in words, without parameters: ``Chinchilla | Saturating(weights)``."""
+        return " | ".join(part.title for part in self.parts)
+
     # -- composition --------------------------------------------------------------------------------------------
     def __or__(self, other: Law) -> Composite:
         if not isinstance(other, Law):
@@ -310,6 +315,13 @@ class Part(Law):
     def parts(self) -> tuple[Part, ...]:
         """The part alone."""
         return (self,)
+
+    @property
+    def title(self) -> str:
+        """Name of this part in a label."""
+        tensor, on = getattr(self, "tensor", None), getattr(self, "on", Effective.N)
+        inside = ", ".join(([tensor.value] if tensor else []) + (["on D"] if on is Effective.D else []))
+        return type(self).__name__ + (f"({inside})" if inside else "")
 
     @property
     def suffix(self) -> str:

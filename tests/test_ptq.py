@@ -10,9 +10,10 @@ from scipy.special import log_softmax
 
 from precsim import _sampling, ptq
 from precsim.formats import FP4_E2M1, FP8_E4M3, INT2, INT3, INT4, INT5, INT6, INT8
-from precsim.languages import ZipfFacts, Zipfgram, entropy, excess
+from precsim.languages import ZipfFacts, Zipfgram, entropy, exact, excess
 from precsim.models import MLP, Transformer
-from precsim.quantize import PerChannel, PerTensor, PerToken, Quantizer
+from precsim.ptq import calibration
+from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer
 from precsim.training import Job, Recipe, train_model
 
 FACTS = ZipfFacts(vocabulary=8)
@@ -129,10 +130,90 @@ def test_weights_activations_and_kv_after_training():
     assert looks[4].delta > max(e.delta for e in looks[1:4])
 
 
+def test_gptq_against_solving_for_the_best_correction_anew_at_every_row(rng):
+    inputs, outputs, damping = 12, 5, 0.02
+    x = rng.normal(size=(40, inputs)) @ rng.normal(size=(inputs, inputs))
+    moment, weight = x.T @ x / 40, rng.normal(size=(inputs, outputs)).astype(np.float32)
+    quantizer = Quantizer(INT3, PerChannel())
+    damped = moment + damping * np.mean(np.diag(moment)) * np.eye(inputs)
+    scale = np.abs(weight).max(axis=0) / np.float32(3)
+    left, rounded = weight.astype(np.float64), np.zeros((inputs, outputs))
+    for i in range(inputs):
+        rounded[i] = np.clip(np.round(left[i] / scale), -4, 3) * scale
+        rest = slice(i + 1, inputs)
+        # the later rows that minimize (W - Q)' H (W - Q), given all rows rounded so far
+        fixed = damped[rest, : i + 1] @ (rounded[: i + 1] - weight[: i + 1])
+        if i + 1 < inputs:
+            left[rest] = weight[rest] - np.linalg.solve(damped[rest, rest], fixed)
+    ours = ptq.GPTQ(damping=damping).weights(weight, moment, quantizer)
+    np.testing.assert_allclose(ours, rounded, rtol=1e-5, atol=1e-6)
+
+    def error(q):
+        return np.sum((weight - q) * (moment @ (weight - q)))
+
+    nearest = error(quantizer(weight))
+    assert error(ours) < 0.7 * nearest
+    assert error(ptq.AWQ().weights(weight, moment, quantizer)) <= nearest
+
+
+def test_gptq_without_correlations_is_rounding_to_nearest(rng):
+    weight = rng.normal(size=(16, 8)).astype(np.float32)
+    for quantizer in (*per_channel(INT4), Quantizer(FP4_E2M1, PerBlock(4, axis=0)), Quantizer(INT8, PerTensor())):
+        assert np.array_equal(ptq.GPTQ().weights(weight, np.eye(16), quantizer), quantizer(weight))
+        assert np.array_equal(ptq.GPTQ().weights(weight, np.zeros((16, 16)), quantizer), quantizer(weight))
+
+
+def test_second_moments_of_inputs_against_numpy():
+    t = trained()
+    law, tokens = exact(FACTS), np.asarray(_sampling.all_contexts(FACTS))
+    table = np.asarray(t.params["embedding"], np.float64)
+    h = table[0][tokens[:, 0]] + table[1][tokens[:, 1]]
+    x = h / np.sqrt(np.mean(h**2, axis=1, keepdims=True) + 1e-6)
+    text = calibration._text(t.job.model, FACTS)
+    moments = calibration._moments(t.job.model, (), ())(t.params, None, None, text)
+    np.testing.assert_allclose(moments["block0.up"], (x * law.contexts[:, None]).T @ x, rtol=1e-4, atol=1e-5)
+    t = transformer()
+    text = calibration._text(t.job.model, TEXT)
+    moments = calibration._moments(t.job.model, (), ())(t.params, None, None, text)
+    assert np.trace(moments["block0.attention"]) == pytest.approx(16, rel=1e-3)  # unit mean square of 16 inputs
+
+
+def test_methods_with_data_in_a_network():
+    t = transformer()
+    posts = [
+        ptq.Post(Recipe(weights=q), m) for m in (ptq.RTN(), ptq.GPTQ(), ptq.AWQ()) for q in per_channel(INT3, INT4)
+    ]
+    looks = damage(t, posts)[1:]
+    assert [e.post_method for e in looks] == ["rtn", "rtn", "gptq", "gptq", "awq", "awq"]
+    rtn, gptq = np.array([e.delta for e in looks[:2]]), np.array([e.delta for e in looks[2:4]])
+    assert np.all(gptq < 0.7 * rtn)
+    chosen = ptq.quantize(t.job.model, t.params, TEXT, Recipe(), posts[2])
+    up = np.asarray(chosen["blocks"][0]["up"])
+    assert all(len(np.unique(column)) <= 8 for column in up.T)  # 3 bits: at most 8 values for each output
+    assert np.array_equal(chosen["head"], t.params["head"])
+
+
+@pytest.mark.slow
+def test_gptq_halves_the_damage_over_3_to_5_bits():
+    job = Job(model=Transformer(32), language=Zipfgram(), tokens=1_000_000)
+    t = train_model(job)
+    posts = [ptq.Post(Recipe(weights=q), m) for m in (ptq.RTN(), ptq.GPTQ()) for q in per_channel(INT3, INT4, INT5)]
+    rtn, gptq = np.array([e.delta for e in damage(t, posts)[1:]]).reshape(2, 3)
+    assert np.exp(np.mean(np.log(gptq / rtn))) <= 0.5  # one network is noisy at 5 bits: the mean over bits
+
+
 def test_bad_treatments_are_refused():
     with pytest.raises(ValueError, match=r"Quantizer or a Post.*INT4"):
         damage(trained(), [INT4])
     with pytest.raises(ValueError, match="no kv"):
         damage(trained(), [ptq.Post(Recipe(kv=Quantizer(INT4, PerToken())))])
+    with pytest.raises(ValueError, match="weights=None"):
+        ptq.Post(Recipe(), ptq.GPTQ())
+    with pytest.raises(ValueError, match="not 'gptq'"):
+        ptq.Post(Recipe(), "gptq")
+    with pytest.raises(ValueError, match=r"damping.*0"):
+        ptq.GPTQ(damping=0)
+    with pytest.raises(ValueError, match=r"steps.*0"):
+        ptq.AWQ(steps=0)
     with pytest.raises(ValueError, match="at least 2"):
         ptq.Sample(sequences=1)

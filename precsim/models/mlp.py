@@ -72,6 +72,10 @@ class MLP:
         products = (*(f"block{n}.{part}" for n in range(self.layers) for part in ("up", "down")), "head")
         return {Kind.WEIGHTS: ("embedding", *products), Kind.ACTIVATIONS: products, Kind.KV: ()}
 
+    def input_of(self, weight: str) -> str:
+        """Name of the activations that are multiplied with this matrix: its own."""
+        return weight
+
     def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
         """Draw the starting weights: a pytree of float32 arrays."""
         d, scale = self.width, (2 * self.layers) ** -0.5

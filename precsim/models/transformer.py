@@ -98,6 +98,11 @@ class Transformer:
             Kind.KV: names("key", "value"),
         }
 
+    def input_of(self, weight: str) -> str:
+        """Name of the activations that are multiplied with this matrix."""
+        block, _, part = weight.partition(".")
+        return f"{block}.attention" if part in ("query", "key", "value") else weight
+
     def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
         """Draw the starting weights: a pytree of float32 arrays. The context length changes nothing here."""
         d, scale = self.width, (2 * self.layers) ** -0.5

@@ -16,10 +16,11 @@ from jax import Array
 from precsim import _sampling
 from precsim._grid import Grid
 from precsim._run import Evaluation
-from precsim.languages import Language, entropy
+from precsim.languages import Language, entropy, exact
 from precsim.models import MLP, Kind, Model, Points
 from precsim.models.points import chain, map_weights
-from precsim.ptq.posts import Post
+from precsim.ptq.calibration import quantize
+from precsim.ptq.posts import RTN, Post
 from precsim.recipes import Recipe, Wiring, grids, points, wire
 
 _WARM = 8  # positions from here on see the whole context of every language offered (order at most 3)
@@ -95,6 +96,10 @@ def damage(
         stacked = _stack([grids(posts[n].recipe, model, post_wiring) for n in members], post_wiring, slots)
         train_grids = grids(recipe, model, wiring)
         candidates = exam.prepare(params, train_grids, stacked)
+        for m, n in enumerate(members):
+            if not isinstance(posts[n].method, RTN):
+                chosen = quantize(model, params, language, recipe, posts[n])
+                candidates = exam.put(candidates, 1 + m, chosen)
         text = _held_out(model, language, sample)
         divergence = np.asarray(exam.divergence(candidates, train_grids, stacked, text), dtype=np.float64)
         base = divergence[0]
@@ -122,12 +127,13 @@ def damage(
 
 class _Exam(NamedTuple):
     prepare: Any  # (params, grids of the recipe, grids of the treatments) -> weights of every candidate
+    put: Any  # (weights of every candidate, slot, weights of one) -> weights of every candidate
     divergence: Any  # (weights, grids, grids, text) -> KL by candidate and unit, (slots, units)
 
 
 @functools.lru_cache(maxsize=32)
 def _exam(model: Model, language: Language, wiring: Wiring, post_wiring: Wiring) -> _Exam:
-    """The two compiled programs of an evaluation; slot 0 is the model as trained."""
+    """The compiled programs of an evaluation; slot 0 is the model as trained."""
 
     def prepare(params: Any, train: Grid | None, post: Grid | None) -> Any:
         trained = map_weights(params, points(wiring, train).weights)
@@ -142,7 +148,10 @@ def _exam(model: Model, language: Language, wiring: Wiring, post_wiring: Wiring)
         with jax.default_matmul_precision("highest"):
             return jax.vmap(one)(candidates, post)
 
-    return _Exam(jax.jit(prepare), jax.jit(divergence))
+    def put(candidates: Any, slot: Array, one: Any) -> Any:
+        return jax.tree.map(lambda all, new: all.at[slot].set(new), candidates, one)
+
+    return _Exam(jax.jit(prepare), jax.jit(put, donate_argnums=0), jax.jit(divergence))
 
 
 def _divergence(model: Model, params: Any, points: Points, text: tuple) -> Array:
@@ -176,8 +185,6 @@ def _held_out(model: Model, language: Language, sample: Sample) -> tuple[Array, 
 
 
 def _importance(model: Model, language: Language, sample: Sample) -> np.ndarray:
-    from precsim.languages import exact
-
     if isinstance(model, MLP):
         return exact(language).contexts
     return np.full(sample.sequences, 1.0 / sample.sequences)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precsim.ptq.awq import AWQ
+from precsim.ptq.gptq import GPTQ
 from precsim.quantize import Quantizer
 from precsim.recipes import Recipe
 
@@ -18,7 +20,8 @@ class RTN:
         return "rtn"
 
 
-Method = RTN
+_RTN = RTN()
+Method = RTN | GPTQ | AWQ
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,13 @@ class Post:
     ----------
     recipe : Recipe
         Which tensors are quantized; weights once, activations and KV on their way through the model.
-    method : RTN
+    method : RTN, GPTQ or AWQ
         How the weights are chosen.
+
+    Raises
+    ------
+    ValueError
+        If a field is something else, or a method with data is given no weights to quantize.
 
     Notes
     -----
@@ -39,7 +47,15 @@ class Post:
     """
 
     recipe: Recipe
-    method: Method = RTN()
+    method: Method = _RTN
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.recipe, Recipe):
+            raise ValueError(f"recipe must be a Recipe, not {self.recipe!r}")
+        if not isinstance(self.method, Method):
+            raise ValueError(f"method must be RTN(), GPTQ() or AWQ(), not {self.method!r}")
+        if self.recipe.weights is None and not isinstance(self.method, RTN):
+            raise ValueError(f"{self.method} quantizes weights, but the recipe has weights=None")
 
     @classmethod
     def of(cls, value: Post | Quantizer) -> Post:

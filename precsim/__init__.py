@@ -26,11 +26,12 @@ _HOME = {
         "laws": "Law Chinchilla",
         "fitting": "fit Fit FitError Status",
         "uncertainty": "bootstrap interval",
+        "comparison": "compare",
         "planning": "Hardware Budget plan",
     }.items()
     for name in names.split()
 }
-_MODULES = tuple("arithmetic course formats grids languages laws models ptq runs symbolic view".split())
+_MODULES = tuple("arithmetic course design formats grids languages laws models ptq runs symbolic view".split())
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])  # noqa: PLE0605
 

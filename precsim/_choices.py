@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from precsim.laws.composition import bits_of
+from precsim.laws.setting import bits_of
 
 _REFERENCE = 16.0  # bits at which a FLOP costs one FLOP: the paper's C = 6 N D at 16 bits
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from precsim.laws.composition import CONTEXT, Effective, Law, Setting, Tensor
+from precsim.laws.composition import Law
+from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor
 
 _BITS = ("weights", "activations", "kv", "post")
 

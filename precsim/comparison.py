@@ -20,7 +20,7 @@ class Split(Protocol):
     """A rule that says which rows to hold out, possibly several times over."""
 
     def folds(self, runs, data: Observations) -> list[tuple[str, np.ndarray]]:
-        """[(label, mask of held-out observations)]."""
+        """All folds, each a label and the mask of the held-out observations."""
 
 
 def _top(values: np.ndarray, share: float, name: str) -> list[tuple[str, np.ndarray]]:
@@ -36,7 +36,7 @@ def _top(values: np.ndarray, share: float, name: str) -> list[tuple[str, np.ndar
 
 @dataclass(frozen=True, slots=True)
 class ByCompute:
-    """Holds out the rows of largest N·D: does the law predict the next, larger run?"""
+    """Holds out the rows of largest N·D, to see whether the law predicts the next, larger run."""
 
     share: float = 0.3
 

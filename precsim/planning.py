@@ -8,6 +8,7 @@ from enum import Enum
 
 import numpy as np
 
+from precsim._allocation import flat_range, loss_at, minimize, size_range
 from precsim._choices import (
     A100,
     B200,
@@ -210,11 +211,11 @@ def plan(
             refused[choice.label] = f"{parameters:g} parameters at {choice.serving:g} bits need more than {memory:g} B"
             continue
         try:
-            low, high = _range(budget, choice, most, parameters)
+            low, high = size_range(budget, choice, most, parameters)
         except ValueError as error:
             refused[choice.label] = str(error)
             continue
-        N, loss = _minimize(lambda n, c=choice: _loss(point, n, budget, c), low, high)
+        N, loss = minimize(lambda n, c=choice: loss_at(point, n, budget, c), low, high)
         if np.isfinite(loss):
             found.append((choice, float(N), float(loss), low, high))
         else:
@@ -224,7 +225,7 @@ def plan(
     options = _options(law, budget, found, level)
     best = min(options, key=lambda o: o.loss)
     low, high = next((a, b) for c, _, _, a, b in found if c is best.choice)
-    sizes = _flat(point, budget, best, low, high, tolerance)
+    sizes = flat_range(point, budget, best, low, high, tolerance)
     near = tuple(o.choice for o in options if o.regret <= tolerance)
     return Plan(best, options, _binding(budget, best, high, parameters), near, sizes, tolerance, refused, budget)
 
@@ -247,53 +248,6 @@ def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
     return float(hours * 3600 * hardware.rate(16.0) * hardware.utilization)
 
 
-def _range(budget: Budget, choice: Choice, most: float, parameters: float | None) -> tuple[float, float]:
-    """Smallest and largest N worth looking at: one parameter to one token for each parameter of the largest."""
-    if parameters is not None:
-        if budget.tokens(parameters, choice) < 1:
-            raise ValueError(f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters")
-        return parameters, parameters
-    train, serve = budget.machine.price(choice.width), budget.machine.price(min(choice.width, choice.serving))
-    free = budget.flops / (6 * train)  # the largest N, with D = 1 token
-    if budget.served_tokens:
-        free = min(free, budget.flops / (2 * budget.served_tokens * serve) * (1 - 1e-9))
-    high = min(free, most)
-    if high < 1:
-        raise ValueError(f"{budget.flops:g} FLOP are less than the smallest model of one parameter needs")
-    return 1.0, high
-
-
-def _loss(law: Law, N, budget: Budget, choice: Choice):
-    """Loss at N with all the tokens that the budget leaves; inf where there are none or no prediction."""
-    D = np.minimum(budget.tokens(N, choice), budget.max_tokens)
-    with np.errstate(all="ignore"):
-        out = law(N, np.where(D >= 1, D, 1.0), **choice.bits)
-    return np.where((D >= 1) & np.isfinite(out), out, np.inf)
-
-
-def _minimize(fn, low, high, start=None):
-    """Minimum over N in [low, high] on a logarithmic scale: a grid, then golden sections; for arrays of laws too."""
-    a, b = np.log(low), np.log(high)
-    if a == b:
-        return np.exp(a), fn(np.exp(a))[()]
-    if start is None:
-        grid = np.linspace(a, b, 257)
-        i = int(np.argmin(fn(np.exp(grid))))
-        left, right = grid[max(i - 1, 0)], grid[min(i + 1, 256)]
-    else:
-        left, right = np.maximum(start[0], a), np.minimum(start[1], b)
-    ratio = (np.sqrt(5.0) - 1) / 2
-    x1, x2 = right - ratio * (right - left), left + ratio * (right - left)
-    f1, f2 = fn(np.exp(x1)), fn(np.exp(x2))
-    for _ in range(40):  # the bracket shrinks by 2e8: to the square root of the precision of the loss
-        down = f1 < f2
-        left, right = np.where(down, left, x1), np.where(down, x2, right)
-        x1, x2 = right - ratio * (right - left), left + ratio * (right - left)
-        f1, f2 = fn(np.exp(x1)), fn(np.exp(x2))
-    middle = 0.5 * (left + right)
-    return np.exp(middle)[()], np.asarray(fn(np.exp(middle)))[()]
-
-
 def _options(law, budget, found, level) -> tuple[Option, ...]:
     least = min(loss for _, _, loss, _, _ in found)
     plain = [(c, N, min(float(budget.tokens(N, c)), budget.max_tokens), loss) for c, N, loss, _, _ in found]
@@ -303,9 +257,9 @@ def _options(law, budget, found, level) -> tuple[Option, ...]:
     for choice, N, _, low, high in found:
         start = (np.full(len(law), np.log(N) - 4.0), np.full(len(law), np.log(N) + 4.0))  # a factor of 50 either way
         rows.append(
-            _minimize(lambda n, c=choice: _loss(stacked, n, budget, c), low, high, start)[1]
+            minimize(lambda n, c=choice: loss_at(stacked, n, budget, c), low, high, start)[1]
             if low < high
-            else _loss(stacked, N, budget, choice)
+            else loss_at(stacked, N, budget, choice)
         )
     losses = np.array([np.broadcast_to(r, len(law)) for r in rows])
     regrets = losses - losses.min(0)
@@ -319,17 +273,6 @@ def _options(law, budget, found, level) -> tuple[Option, ...]:
         Option(c, N, D, loss, loss - least, bounds(a), bounds(b))
         for (c, N, D, loss), a, b in zip(plain, losses, regrets, strict=True)
     )
-
-
-def _flat(law, budget, best: Option, low, high, tolerance) -> tuple[float, float]:
-    """Range of N around the best within the tolerance."""
-    if low == high:
-        return best.N, best.N
-    grid = np.geomspace(low, high, 2001)
-    inside = np.flatnonzero(_loss(law, grid, budget, best.choice) <= best.loss + tolerance)
-    if inside.size == 0:
-        return best.N, best.N
-    return float(min(grid[inside[0]], best.N)), float(max(grid[inside[-1]], best.N))
 
 
 def _binding(budget: Budget, best: Option, high: float, parameters) -> Binding:
@@ -395,7 +338,7 @@ def cheapest(
         N = np.asarray(N, dtype=float)
         return 6 * N * tokens(N) * train + 2 * N * served_tokens * serve
 
-    N, flops = _minimize(cost, 1.0, 1e20)
+    N, flops = minimize(cost, 1.0, 1e20)
     if not np.isfinite(flops):
         raise ValueError(f"no model reaches a loss of {loss:g} under this law")
     return float(N), float(tokens(np.asarray(N, dtype=float))), float(flops)

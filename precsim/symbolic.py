@@ -12,7 +12,8 @@ import sympy as sp
 
 from precsim._vega import to_vega
 from precsim.laws.base import PowerBase
-from precsim.laws.composition import Effective, Law
+from precsim.laws.composition import Law
+from precsim.laws.setting import Effective
 
 __all__ = [
     "C",

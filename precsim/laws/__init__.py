@@ -8,7 +8,7 @@
 
 from precsim.laws import published
 from precsim.laws.base import BetaOfN, Chinchilla, Kaplan, OuterExponent, PowerBase, Tied
-from precsim.laws.composition import Base, Composite, Degradation, Effective, Factor, Law, Part, Setting, Tensor
+from precsim.laws.composition import Base, Composite, Degradation, Factor, Law, Part
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
@@ -29,6 +29,7 @@ from precsim.laws.precision import (
     Saturating,
     gaussian_capacity,
 )
+from precsim.laws.setting import Effective, Setting, Tensor
 
 WEIGHTS, ACTIVATIONS, KV, TIED = Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV, Tensor.TIED
 

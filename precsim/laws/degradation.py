@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from precsim.laws.composition import Degradation, Setting, Tensor, parameter
+from precsim.laws.composition import Degradation
 from precsim.laws.jets import exp, numeric
+from precsim.laws.setting import Setting, Tensor, parameter
 
 
 def _after_training(s: Setting):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from precsim.laws.composition import Effective, Law
+from precsim.laws.composition import Law
 from precsim.laws.jets import Jet
+from precsim.laws.setting import Effective
 
 
 def tied_factor(law: Law, P):

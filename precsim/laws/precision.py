@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from precsim.laws.composition import Effective, Factor, Part, Setting, Tensor, parameter
+from precsim.laws.composition import Factor, Part
 from precsim.laws.jets import exp
+from precsim.laws.setting import Effective, Setting, Tensor, parameter
 
 _LETTER = {Tensor.WEIGHTS: "w", Tensor.ACTIVATIONS: "a", Tensor.KV: "kv", Tensor.TIED: "tied"}
 

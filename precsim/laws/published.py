@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precsim.laws.base import Chinchilla, OuterExponent
-from precsim.laws.composition import Effective, Law, Tensor
+from precsim.laws.composition import Law
 from precsim.laws.degradation import ChenDegradation, KumarDegradation, OuyangDegradation, SunPenalty
 from precsim.laws.precision import Offset, PerScheme, Plain
+from precsim.laws.setting import Effective, Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import math
+import operator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -202,6 +203,7 @@ class Format:
         >>> FP8_E4M3.value(0b0_1111_110), FP8_E4M3.value(0b0_0000_001), INT4.value(0b1111)
         (448.0, 0.001953125, -1.0)
         """
+        code = operator.index(code)
         if not 0 <= code < 2**self.bits:
             raise ValueError(f"{self.name} has codes 0 to {2**self.bits - 1}; received {code}")
         if self.is_integer:
@@ -315,14 +317,15 @@ def _check_fields(fmt: Format) -> None:
     if fmt.bias is not None and (not isinstance(fmt.bias, int) or isinstance(fmt.bias, bool)):
         raise ValueError(f"{fmt.name}: bias must be an integer or None; received {fmt.bias!r}")
     w, p, specials = fmt.exponent_bits, fmt.precision, fmt.specials
-    impossible = {
-        w == 0 and specials is not Specials.NONE: "an integer grid (exponent_bits=0) has Specials.NONE",
-        specials is Specials.IEEE and (p < 2 or w < 2): "Specials.IEEE needs precision >= 2 and exponent_bits >= 2",
-        specials is Specials.FNUZ and not fmt.signed: "Specials.FNUZ uses the code of -0; unsigned formats take FN",
-        specials is Specials.SCALE and (p != 1 or fmt.signed): "Specials.SCALE needs precision=1 and signed=False",
-    }
-    if reason := impossible.get(True):
-        raise ValueError(f"{fmt.name} cannot exist: {reason}; received exponent_bits={w}, precision={p}")
+    rules = (
+        (w == 0 and specials is not Specials.NONE, "an integer grid (exponent_bits=0) has Specials.NONE"),
+        (specials is Specials.IEEE and (p < 2 or w < 2), "Specials.IEEE needs precision >= 2 and exponent_bits >= 2"),
+        (specials is Specials.FNUZ and not fmt.signed, "Specials.FNUZ uses the code of -0; unsigned formats take FN"),
+        (specials is Specials.SCALE and (p != 1 or fmt.signed), "Specials.SCALE needs precision=1 and signed=False"),
+    )
+    for broken, reason in rules:
+        if broken:
+            raise ValueError(f"{fmt.name} cannot exist: {reason}; received exponent_bits={w}, precision={p}")
     if fmt.magnitudes < (2 if fmt.has_zero else 1):
         raise ValueError(f"{fmt.name} cannot exist: no code is left for a positive number")
 

@@ -265,7 +265,8 @@ def encode_values(xp: Any, carrier: Carrier, bits, fmt: Format):
     """
     m = carrier.fraction
     if is_shortened(fmt, carrier):
-        return (bits >> (carrier.bits - fmt.bits)) & (2**fmt.bits - 1)
+        lost = carrier.bits - fmt.bits
+        return (bits >> lost) & (2**fmt.bits - 1) if lost else bits
     a = bits & carrier.magnitude
     negative = bits < 0
     field = a >> m

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import jax
@@ -13,8 +13,9 @@ from jax import Array
 
 from precsim._grid import Grid
 from precsim._modes import Rounding
+from precsim.formats import Format
 from precsim.models import Kind, Model, Points
-from precsim.quantize import Quantizer, Scaling, fake_quantize
+from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer, Scaling, fake_quantize
 
 _ENDS = ("embedding", "head")
 _TRAINABLE = (Rounding.NEAREST_EVEN, Rounding.STOCHASTIC_A)  # what the traced kernel does
@@ -136,6 +137,58 @@ class Recipe:
         if chosen is None:
             return ""
         return "mixed" if isinstance(chosen, PerLayer) else chosen.format.name
+
+
+def kumar(*, weights: Format | None = None, activations: Format | None = None, kv: Format | None = None) -> Recipe:
+    """The recipe of the paper: symmetric absmax, weights per output channel, activations per tensor, KV per token.
+
+    References
+    ----------
+    kumar2024, appendix I; the scale of the KV cache is not stated there and is taken per token and head.
+
+    Examples
+    --------
+    >>> from precsim.formats import INT4
+    >>> kumar(weights=INT4).weights.scaling
+    PerChannel(axis=-1)
+    """
+    return Recipe(
+        weights=weights and Quantizer(weights, PerChannel(axis=-1)),
+        activations=activations and Quantizer(activations, PerTensor()),
+        kv=kv and Quantizer(kv, PerToken()),
+    )
+
+
+def per_token(*, weights: Format | None = None, activations: Format | None = None, kv: Format | None = None) -> Recipe:
+    """As `kumar`, but each token's activations have a scale of their own.
+
+    Examples
+    --------
+    >>> from precsim.formats import INT4
+    >>> per_token(activations=INT4).activations.scaling
+    PerToken()
+    """
+    recipe = kumar(weights=weights, kv=kv)
+    return replace(recipe, activations=activations and Quantizer(activations, PerToken()))
+
+
+def everywhere(quantizer: Quantizer, *, kv: bool = False) -> Recipe:
+    """One quantizer for weights and activations, and for KV if asked: how block formats are used.
+
+    Blocks of weights are taken along their inputs, as those of activations are, so that a product of
+    blocks shares two scales.
+
+    Examples
+    --------
+    >>> from precsim.formats import FP4_E2M1
+    >>> from precsim.quantize import PerBlock
+    >>> everywhere(Quantizer(FP4_E2M1, PerBlock(32))).weights.scaling.axis
+    0
+    """
+    weights = quantizer
+    if isinstance(quantizer.scaling, PerBlock):
+        weights = replace(quantizer, scaling=replace(quantizer.scaling, axis=0))
+    return Recipe(weights=weights, activations=quantizer, kv=quantizer if kv else None)
 
 
 class Place(NamedTuple):

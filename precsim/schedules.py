@@ -43,7 +43,7 @@ class Cosine:
 
     Examples
     --------
-    >>> [round(float(Cosine().factor(step, 1000)), 3) for step in (0, 99, 550, 999)]
+    >>> [round(float(Cosine().factor(step, 1000)), 3) for step in (0, 99, 549, 999)]
     [0.01, 1.0, 0.525, 0.05]
     """
 

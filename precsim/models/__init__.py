@@ -2,8 +2,9 @@
 
 from precsim.models.mlp import MLP
 from precsim.models.points import EXACT, Kind, Points, linear
+from precsim.models.teacher import Teacher
 from precsim.models.transformer import Transformer
 
 Model = MLP | Transformer
 
-__all__ = ["EXACT", "MLP", "Kind", "Model", "Points", "Transformer", "linear"]
+__all__ = ["EXACT", "MLP", "Kind", "Model", "Points", "Teacher", "Transformer", "linear"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from precsim.ptq.grid import round_with, scales
+from precsim.ptq.fixed_scales import round_with, scales
 from precsim.quantize import Quantizer
 
 

@@ -1,4 +1,4 @@
-"""Entry point of a worker process: reads populations from standard input, writes runs to standard output."""
+"""What runs in another process: a population as one task, or a worker fed through its standard input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ import sys
 import threading
 import traceback
 from typing import Any
+
+
+def run_population(population: Any, cache: str | None) -> list:
+    """The runs of a population, as one task of a cluster."""
+    from precsim._compilation import cached_in
+
+    runs: list = []
+    with cached_in(cache):
+        _work(population, lambda kind, what: runs.append(what) if kind == "run" else None)
+    return runs
 
 
 def main() -> None:

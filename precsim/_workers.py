@@ -99,7 +99,7 @@ def run_in_workers(
     A worker prefers pieces of a shape that it has compiled, then shapes that nobody has. What a dead worker had
     not finished goes to its successor.
     """
-    waiting = [(n, piece) for n, population in enumerate(todo) for piece in _pieces(population)]
+    waiting = [(n, piece) for n, population in enumerate(todo) for piece in pieces(population)]
     deaths: dict[str, int] = {}
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     alive: list[_Process] = []
@@ -143,7 +143,7 @@ def run_in_workers(
             process.stop()
 
 
-def _pieces(population: Population) -> list[Population]:
+def pieces(population: Population) -> list[Population]:
     """A population cut into fillings of its places, longest jobs first, so that few places stand empty."""
     jobs = sorted(population.jobs, key=lambda job: -job.steps)
     size = population.members

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from precsim._workers import SweepError, Worker, run_in_workers
+from precsim._worker import run_population
+from precsim._workers import SweepError, Worker, pieces, run_in_workers
 from precsim.runs import Run, RunStore, table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from precsim.training import Job
 
-__all__ = ["Accelerator", "Cores", "Local", "Population", "SweepError", "populations", "sweep"]
+__all__ = ["Accelerator", "Cluster", "Cores", "Local", "Population", "SweepError", "populations", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,30 @@ class Accelerator:
         _positive("members", self.members)
 
 
-Where = Local | Cores | Accelerator
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Run on a Dask cluster: one population for each task, the results written by this process alone.
+
+    Parameters
+    ----------
+    scheduler : str or distributed.Client
+        Address ("tcp://…") or a client that is connected already, for instance to a
+        ``dask_jobqueue.SLURMCluster``. Workers should have one thread each.
+    members : int
+        Most jobs side by side in one task.
+    retries : int
+        How often the work of a dead worker is given to another before the sweep fails.
+    """
+
+    scheduler: Any
+    members: int = 8
+    retries: int = 20
+
+    def __post_init__(self) -> None:
+        _positive("members", self.members)
+
+
+Where = Local | Cores | Accelerator | Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +169,7 @@ def sweep(
     store : RunStore or path, optional
         Where runs are kept. Jobs that are there already are not trained again, so a sweep that was
         stopped or killed is taken up by calling it again. Without a store the runs are kept in memory only.
-    where : Local, Cores or Accelerator, optional
+    where : Local, Cores, Accelerator or Cluster, optional
         Where the jobs run; `Local` by default.
     cache : path, optional
         Folder for compiled programs, made if absent; a later sweep of the same shapes starts in seconds.
@@ -174,7 +198,7 @@ def sweep(
     """
     where = Local() if where is None else where
     if not isinstance(where, Where):
-        raise ValueError(f"where must be Local(), Cores(n) or Accelerator(), not {where!r}")
+        raise ValueError(f"where must be Local(), Cores(n), Accelerator() or Cluster(scheduler), not {where!r}")
     wanted = {_key(job): job for job in jobs}
     with contextlib.ExitStack() as stack:
         if isinstance(store, (str, Path)):
@@ -201,6 +225,8 @@ def _run(todo: tuple[Population, ...], where: Where, cache: str | Path | None, r
             count = where.count or len(cores) or os.cpu_count() or 1
             workers = [Worker.pinned(cores[n % len(cores)] if cores else None) for n in range(count)]
             yield from run_in_workers(todo, workers, cache, report)
+        case Cluster():
+            yield from _run_on_cluster(todo, where, cache, report)
         case Accelerator():
             yield from run_in_workers(todo, [Worker.on_accelerator()], cache, report)
 
@@ -219,6 +245,29 @@ def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Ca
                 progress=lambda tokens, cost=cost: report(cost * tokens),
             ):
                 yield trained.run
+
+
+def _run_on_cluster(
+    todo: tuple[Population, ...], where: Cluster, cache: str | Path | None, report: Callable
+) -> Iterator[Run]:
+    from distributed import Client, as_completed
+
+    folder = None if cache is None else str(Path(cache).absolute())
+    with contextlib.ExitStack() as stack:
+        client = where.scheduler
+        if isinstance(client, str):
+            client = stack.enter_context(Client(client))
+        futures = {
+            client.submit(run_population, piece, folder, retries=where.retries, pure=False): piece
+            for population in todo
+            for piece in pieces(population)
+        }
+        stack.callback(client.cancel, list(futures))
+        for future in as_completed(futures):
+            if future.status != "finished":
+                raise SweepError(f"the cluster could not run a population: {future.exception()!r}")
+            yield from future.result()
+            report(futures[future].flops)
 
 
 def _bar(todo: tuple[Population, ...], show: bool):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pandas as pd
@@ -18,7 +19,7 @@ from precsim.languages import ZipfFacts
 from precsim.models import MLP
 from precsim.quantize import PerChannel, PerTensor, Quantizer
 from precsim.runs import ForeignStore, RunStore
-from precsim.sweeps import Cores, Local, SweepError, populations, sweep
+from precsim.sweeps import Cluster, Cores, Local, SweepError, populations, sweep
 from precsim.training import Job, Recipe
 
 LOW = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3))]
@@ -205,6 +206,27 @@ def test_an_interruption_stops_the_workers_and_leaves_a_usable_store(tmp_path, c
     assert process.returncode != 0
     sweep(JOBS, store, where=Cores(2, members=3), cache=cache, progress=False)
     check_store(store, quiet_workers)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
+def test_a_cluster_that_loses_a_worker_gives_every_run_once(tmp_path, cache):
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    store, small = tmp_path / "runs.db", [job for job in JOBS if job.tokens < 32_000]
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        quiet = sweep(small, where=Cluster(client, members=3), cache=cache, progress=False)
+        victim = next(iter(client.run(os.getpid).values()))
+        killer = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        sweep(small[:4], store, where=Cluster(client, members=1), progress=False)
+        killer.join()
+        sweep(small, store, where=Cluster(client, members=3), cache=cache, progress=False)
+    with RunStore(store) as kept:
+        assert sorted(kept.keys()) == sorted(job.key for job in small)
+        pd.testing.assert_frame_equal(
+            settled(kept.table()), settled(quiet), check_dtype=False, rtol=1e-4, atol=1e-5
+        )  # populations of one and of three add in another order
 
 
 @pytest.mark.slow

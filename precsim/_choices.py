@@ -183,7 +183,7 @@ B200 = Hardware(
     name="B200 SXM",
     peak={16: 2250 * _T, 8: 4500 * _T, 4: 9000 * _T},
     memory=180 * _GB,
-    bandwidth=7.7 * _TB,
+    bandwidth=8.0 * _TB,
     source="NVIDIA HGX B200 data sheet, one GPU (dense; 4 bits FP4)",
 )
 MI300X = Hardware(

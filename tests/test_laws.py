@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -228,3 +230,28 @@ def test_bad_input_says_what_would_work(call, message):
 def test_unknown_attribute_lists_the_parameters():
     with pytest.raises(AttributeError, match="alpha"):
         _ = BASES[0].gama
+
+
+def test_import_is_light():
+    """Laws cost NumPy and nothing else; the child also proves that the check can fail."""
+    heavy = "{'scipy', 'sympy', 'pandas', 'jax', 'altair', 'numba'}"
+    code = f"import sys; import precsim.laws; print(sorted({heavy} & set(sys.modules)));"
+    code += f"import sympy; print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines() == ["[]", "['sympy']"]
+
+
+def test_gaussian_capacity_of_the_one_bit_grid_in_closed_form():
+    """At 2 bits the levels are −s, 0, s: the error of a step s is known in closed form, and the best one is found."""
+    from scipy.optimize import minimize_scalar
+    from scipy.stats import norm
+
+    def error(s):  # E x² − 2 s E|x|1(|x| > s/2) + s² P(|x| > s/2)
+        tail = 2 * norm.sf(s / 2)
+        return 1 - 2 * s * 2 * norm.pdf(s / 2) + s * s * tail
+
+    best = minimize_scalar(error, bounds=(0.5, 3.0), method="bounded", options={"xatol": 1e-10}).fun
+    assert laws.gaussian_capacity(2) == pytest.approx(-math.log(best) / math.log(4), abs=1e-6)
+    assert laws.gaussian_capacity(8) < 8  # the rate-distortion bound
+    with pytest.raises(ValueError, match="2 to 16 bits"):
+        laws.gaussian_capacity(1)

@@ -88,11 +88,12 @@ def browser() -> Iterator:
 def settle(page) -> None:
     """Scroll through the page and wait until every chart, widget and formula in it is drawn."""
     page.evaluate(
-        "async () => { const step = innerHeight / 2; for (let y = 0; y < document.body.scrollHeight; y += step)"
-        " { scrollTo(0, y); await new Promise((next) => setTimeout(next, 20)); } scrollTo(0, 0); }"
+        "async () => { for (const figure of document.querySelectorAll('figure.ps-chart')) {"
+        " figure.scrollIntoView({ behavior: 'instant' }); await new Promise((next) => setTimeout(next, 60)); }"
+        " scrollTo({ top: 0, behavior: 'instant' }); }"
     )
     page.wait_for_function(
         "() => [...document.querySelectorAll('figure.ps-chart, .ps-widget')].every((e) => e.dataset.drawn)",
-        timeout=20_000,
+        timeout=8_000,
     )
     page.evaluate("async () => { await window.MathJax?.startup?.promise; }")

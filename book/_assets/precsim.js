@@ -101,6 +101,16 @@
   const all = () => figures.forEach((f) => { f.dataset.seen = "yes"; draw(f); });
   window.addEventListener("beforeprint", all);
 
-  // The theme's search button says "Search" to the eye and "Search" + shortcut to a screen reader; make them one name.
+  // What the theme leaves to do for keyboards and screen readers: tables that scroll take the focus, the entries of
+  // the bibliography are items of its list, and the search button has one name.
+  for (const table of document.querySelectorAll("article table")) {
+    const box = document.createElement("div");
+    box.className = "ps-scroll";
+    table.replaceWith(box);
+    box.append(table);
+    const focusable = () => (box.scrollWidth > box.clientWidth ? (box.tabIndex = 0) : box.removeAttribute("tabindex"));
+    new ResizeObserver(focusable).observe(box);
+  }
+  document.querySelectorAll('.citation[role="doc-biblioentry"]').forEach((entry) => entry.setAttribute("role", "listitem"));
   document.querySelectorAll(".search-button__button").forEach((b) => b.setAttribute("aria-label", b.textContent.trim() || "Search"));
 })();

@@ -81,7 +81,7 @@ def delta_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
     if not rows:
         raise ValueError("the table has no evaluation with finite bits in column post: nothing was quantized")
     curve = None if law is None else lambda N, D, post: law.delta(N, D, post=post)
-    chart = _against_tokens(rows, "delta", "δ, loss added by quantizing [nats/token]", curve, _delta_scale(rows))
+    chart = _against_tokens(rows, "delta", "δ, loss added by quantizing [nats/token]", curve, **_delta_axis(rows))
     rising = _steps(rows)
     text = (
         f"Loss added by quantizing after training against training tokens: {len(rows)} evaluations at"
@@ -109,7 +109,9 @@ def loss_against_tokens(table: Any, law: Law | None = None, *, gap: bool = False
     """
     rows, dropped = _rows(table, ("N", "D", "post", "loss"), finite=("loss",))
     curve = None if law is None else lambda N, D, post: law(N, D, post=post)
-    chart = _against_tokens(rows, "loss", f"{_NAME[gap]} after quantizing [nats/token]", curve, alt.Scale(zero=False))
+    chart = _against_tokens(
+        rows, "loss", f"{_NAME[gap]} after quantizing [nats/token]", curve, scale=alt.Scale(zero=False)
+    )
     turns = _turns(rows)
     if turns:
         mark = alt.Chart(values({"N": n, "post": bits_label(p), "D": d, "loss": v} for n, p, d, v in turns))
@@ -213,20 +215,20 @@ def _tips(row: Row) -> list[alt.Tooltip]:
 def _shape(sizes: Sequence[float]) -> dict[str, Any]:
     if len(sizes) < 2:
         return {}
-    return {"shape": alt.Shape("N:N", title="N [parameters]", legend=alt.Legend(format="~s"))}
+    return {"shape": alt.Shape("N:N", title="N [parameters]", legend=alt.Legend(format=".3~s"))}
 
 
 def _against_tokens(
-    rows: Sequence[Row], column: str, title: str, curve: Callable[..., Any] | None, scale: alt.Scale
+    rows: Sequence[Row], column: str, title: str, curve: Callable[..., Any] | None, **height: Any
 ) -> Any:
     color = alt.Color("post:N", title="bits", sort=None, scale=bits_scale(row["post"] for row in rows))
     drawn = [_tidy(row) for row in rows]
-    y = alt.Y(f"{column}:Q", title=title, scale=scale)
+    y = alt.Y(f"{column}:Q", title=title, **height)
     place: dict[str, Any] = {"x": log_axis("D", "D, training tokens"), "y": y, "color": color}
     base = alt.Chart(values(drawn))
     line: dict[str, Any] = {"strokeDash": alt.StrokeDash("N:N", title="N [parameters]", legend=None)}
     if curve is None:
-        lines = base.mark_line().encode(**{**place, "y": alt.Y(f"mean({column}):Q", title=title, scale=scale)}, **line)
+        lines = base.mark_line().encode(**{**place, "y": alt.Y(f"mean({column}):Q", title=title, **height)}, **line)
     else:
         lines = alt.Chart(values(_curve(rows, column, curve))).mark_line().encode(**place, **line)
     points = base.mark_point().encode(**place, tooltip=_tips(drawn[0]), **_shape(sorted({row["N"] for row in rows})))
@@ -242,11 +244,18 @@ def _curve(rows: Sequence[Row], column: str, curve: Callable[..., Any]) -> Itera
             yield {"N": N, "post": bits_label(post), "D": D, column: height}
 
 
-def _delta_scale(rows: Sequence[Row]) -> alt.Scale:
-    positive = [row["delta"] for row in rows if row["delta"] > 0]
-    if len(positive) == len(rows):
-        return alt.Scale(type="log")
-    return alt.Scale(type="symlog", constant=min(positive, default=1.0))
+def _delta_axis(rows: Sequence[Row]) -> dict[str, Any]:
+    """Scale and ticks of δ: logarithmic, but through zero if some δ is not positive."""
+    sizes = [abs(row["delta"]) for row in rows if row["delta"]]
+    axis = alt.Axis(format="~g", labelOverlap="greedy")
+    if all(row["delta"] > 0 for row in rows):
+        return {"scale": alt.Scale(type="log"), "axis": axis}
+    if not sizes:
+        return {"scale": alt.Scale(zero=True), "axis": axis}
+    linear = max(min(sizes), max(sizes) / 1e4)
+    powers = [10.0**k for k in range(math.ceil(math.log10(linear)), math.floor(math.log10(max(sizes))) + 1)]
+    axis = alt.Axis(format="~g", values=[0.0, *powers, *(-power for power in powers)])
+    return {"scale": alt.Scale(type="symlog", constant=linear, nice=False), "axis": axis}
 
 
 def _means(rows: Sequence[Row], column: str) -> dict[tuple[float, float], list[tuple[float, float]]]:

@@ -80,6 +80,12 @@ class Hardware:
         Where the numbers stand.
     utilization : float
         Share of the peak that training reaches; 0.4 is common practice, not a property of the device.
+
+    Examples
+    --------
+    >>> toy = Hardware(name="toy", peak={16: 1e12, 8: 2e12}, memory=8e9, bandwidth=1e11, source="made up")
+    >>> toy.price(8), toy.price(4), toy.price(12)
+    (0.5, 0.5, 1.0)
     """
 
     name: str
@@ -142,6 +148,14 @@ class Budget:
         Tokens that the model will generate or read in its life, at 2N FLOPs each.
     max_parameters, max_tokens : float
         Limits from memory, or from the size of the data set.
+
+    Examples
+    --------
+    The tokens that 6e15 FLOP leave for a model of a million parameters, at 16 and at 8 bits:
+
+    >>> budget = Budget(flops=6e15)
+    >>> budget.tokens(1e6, Choice()), budget.tokens(1e6, Choice.tied(8))
+    (1000000000.0, 2000000000.0)
     """
 
     flops: float

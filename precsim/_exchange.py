@@ -43,7 +43,7 @@ class Criterion:
 
 def search(criterion: Criterion, price, budget, limit, repeats) -> np.ndarray:
     """Counts of each candidate: greedy by gain for each share of the scarcer limit, then exchanges."""
-    best, best_value = None, -np.inf
+    best, best_value = np.zeros(len(price)), -np.inf
     for weight in (0.25, 0.5, 1.0):  # how strongly the greedy choice minds the price
         counts = np.zeros(len(price))
         while counts.sum() < limit:

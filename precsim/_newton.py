@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class Objective:
         total = (weight * rho).sum(-1)
         return np.where(np.isfinite(total), total, np.inf)
 
-    def jets(self, theta: np.ndarray, lanes=slice(None)) -> Jet:
+    def jets(self, theta: np.ndarray, lanes: Any = slice(None)) -> Jet:
         """The predicted values of L lanes with their derivatives in θ."""
         values = {name: x[lanes][:, None] for name, x in self.given.items()}
         for i, (name, positive) in enumerate(zip(self.names, self.positive, strict=True)):
@@ -105,7 +106,7 @@ class Objective:
             J[:, i] = slope * d
         return J
 
-    def curvature(self, theta, weight, delta, lanes=slice(None)):
+    def curvature(self, theta, weight, delta, lanes: Any = slice(None)):
         """(F, gradient, Hessian, positive majorizer) of L lanes; shapes (L,), (L, p), (L, p, p), (L, p, p)."""
         with np.errstate(all="ignore"):
             out = self.jets(theta, lanes)

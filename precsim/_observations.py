@@ -43,7 +43,8 @@ class Observations:
         """Some of the rows, repeats allowed."""
         s = self.setting
         context = {k: v[index] for k, v in s.context.items()}
-        setting = Setting(s.N[index], s.D[index], *(getattr(s, b)[index] for b in _BITS), context)
+        bits = {b: getattr(s, b)[index] for b in _BITS}
+        setting = Setting(s.N[index], s.D[index], context=context, **bits)
         return Observations(setting, self.value[index], self.weight[index], self.row[index], self.floor)
 
 
@@ -87,7 +88,7 @@ def read(runs, *, paired: bool, weights=None, floor: float | None = None) -> Obs
     _check(column, value, row, paired)
     _duplicates(runs, column, value, row)
     context = {c: np.asarray(runs[c])[row] for c in sorted(CONTEXT & names)}
-    setting = Setting(column["N"][row], column["D"][row], *(column[b][row] for b in _BITS), context)
+    setting = Setting(column["N"][row], column["D"][row], context=context, **{b: column[b][row] for b in _BITS})
     return Observations(setting, value[row], weight[row], row, _floor(column, value, row, floor) if paired else 0.0)
 
 

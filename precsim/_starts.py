@@ -6,6 +6,8 @@ covers only the non-linear parameters (variable projection). Everything is evalu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from precsim._newton import Objective
@@ -76,7 +78,7 @@ def _solve(objective: Objective, columns: np.ndarray, linear: list[str], weight:
     with np.errstate(all="ignore"):
         if law.base is None:
             return _amplitudes(objective, full, weight)
-        filled = objective.lawful(full)
+        filled: Any = objective.lawful(full)
         if law.degradations:
             return _training_penalty(objective, full, linear, weight)
         n, d = filled.effective(data.setting)
@@ -164,7 +166,7 @@ def _training_penalty(objective, full, linear, weight):
     shares = (0.003, 0.01, 0.03, 0.1) if flat in names else (None,)
     for share in shares:
         trial = full.copy()
-        filled = objective.lawful(trial)
+        filled: Any = objective.lawful(trial)
         added = np.broadcast_to(part_delta(filled, data.setting), (len(full), len(data)))
         if share is not None:
             typical = np.median(np.where(added > 0, added, np.nan), axis=-1) if (added > 0).all() else added.max(-1)
@@ -184,7 +186,7 @@ def _training_penalty(objective, full, linear, weight):
 def part_delta(law, setting):
     """What the training penalties of a law add at a setting."""
     n, _ = law.effective(setting)
-    return sum(part.delta(setting, n) for part in law.degradations)
+    return sum(part.added(setting, n) for part in law.degradations)
 
 
 def _distinct(theta, shape_columns, keep):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import sympy as sp
 from sympy.printing.jscode import JavascriptCodePrinter
@@ -40,7 +41,7 @@ class _Printer(JavascriptCodePrinter):
     def _print_Max(self, expr):
         return f"max({', '.join(map(self._print, expr.args))})"
 
-    def _print_Exp1(self, expr):
+    def _print_Exp1(self, expr):  # pyright: ignore[reportIncompatibleMethodOverride] - SymPy's is an alias
         return "exp(1)"
 
     def _print_Float(self, expr):
@@ -68,8 +69,8 @@ def to_vega(expr: sp.Expr) -> str:
     >>> to_vega(2 * N**-alpha + sp.exp(-N))
     'exp(-N) + 2*pow(N, -alpha)'
     """
-    expr = sp.sympify(expr).replace(sp.tanh, lambda x: sp.tanh(x).rewrite(sp.exp))
-    names = sorted(str(s) for s in expr.free_symbols)
+    plain: Any = sp.sympify(expr).replace(sp.tanh, lambda x: sp.tanh(x).rewrite(sp.exp))
+    names = sorted(str(s) for s in plain.free_symbols)
     taken = [n for n in names if n in RESERVED]
     if taken:
         raise ValueError(
@@ -79,4 +80,4 @@ def to_vega(expr: sp.Expr) -> str:
     strange = [n for n in names if not re.fullmatch(r"[A-Za-z_]\w*", n, re.ASCII)]
     if strange:
         raise ValueError(f"{', '.join(strange)} is no identifier in a Vega expression; use letters, digits and _")
-    return _Printer().doprint(expr)
+    return str(_Printer().doprint(plain))

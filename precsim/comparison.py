@@ -21,6 +21,7 @@ class Split(Protocol):
 
     def folds(self, runs, data: Observations) -> list[tuple[str, np.ndarray]]:
         """All folds, each a label and the mask of the held-out observations."""
+        ...
 
 
 def _top(values: np.ndarray, share: float, name: str) -> list[tuple[str, np.ndarray]]:
@@ -209,6 +210,18 @@ def compare(
     -----
     The verdict compares the absolute held-out errors of two forms cell by cell (cells are rows of equal N, D and
     bits) and resamples the cells. A form wins if the interval of its advantage over every other one excludes zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim.laws import Chinchilla, Tied
+    >>> rng = np.random.default_rng(1)
+    >>> N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 6), np.geomspace(1e8, 1e10, 6)))
+    >>> truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.5)
+    >>> runs = {"N": N, "D": D, "loss": truth(N, D) * np.exp(0.001 * rng.standard_normal(36))}
+    >>> found = compare([Tied(), Chinchilla()], runs, split=ByCompute(), rng=rng)
+    >>> found.verdict
+    Chinchilla(E=None, A=None, B=None, alpha=None, beta=None)
     """
     laws = tuple(laws)
     if not laws:

@@ -56,6 +56,15 @@ class Fit:
         Why, in one sentence for each finding.
     runs : DataFrame or mapping
         The table as it was given.
+
+    Examples
+    --------
+    >>> from precsim.laws import KumarDegradation
+    >>> truth = KumarDegradation(C_T=0.06, gamma_D=0.5, gamma_N=0.3, gamma_post=0.6)
+    >>> N, D, post = (x.ravel() for x in np.meshgrid([1e6, 1e7], [1e8, 1e9], [3.0, 4.0]))
+    >>> found = fit(KumarDegradation(), {"N": N, "D": D, "post": post, "delta": truth(N, D, post=post)})
+    >>> found.status.name, round(found.r2, 6), round(found.law.gamma_D, 6)
+    ('CONVERGED', 1.0, 0.5)
     """
 
     law: Law
@@ -190,7 +199,7 @@ def fit(
     after = [p for p in form.degradations if p.paired]
     before = [p for p in form.parts if p not in after]
     stages: list[Stage] = []
-    trained = _join(before)
+    trained: Any = _join(before)
     if form.base is not None:
         if trained.free:
             stages.append(_stage(trained, runs, tied, delta, weights, floor, paired=False))
@@ -215,7 +224,7 @@ def _is_excess(runs) -> bool:
     return "entropy" in names and bool(np.all(np.asarray(runs["entropy"], dtype=float) == 0.0))
 
 
-def _join(parts) -> Law | None:
+def _join(parts) -> Any:
     parts = tuple(parts)
     return None if not parts else parts[0] if len(parts) == 1 else Composite(parts)
 
@@ -244,7 +253,7 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
     require(form, free, data)
     if form.base is not None and numeric_floor(form) >= data.value.min():
         raise ValueError(
-            f"E = {form.base.E:g} is not below the smallest loss, {data.value.min():g}; a loss cannot be under the "
+            f"E = {form.parameters['E']:g} is not below the smallest loss, {data.value.min():g}; a loss cannot be under the "
             "irreducible one: free E, or check the units of the loss"
         )
     ties = {a: b for a, b in tied.items() if a in form.free}
@@ -269,7 +278,8 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
 
 def numeric_floor(form: Law) -> float:
     """The irreducible loss that a form prescribes, −inf where it is free."""
-    return -np.inf if form.base.E is None else float(form.base.E)
+    E = form.parameters["E"]
+    return -np.inf if E is None else float(E)
 
 
 def solve(problem: Objective, weight, delta) -> tuple[np.ndarray, float, Minimum]:

@@ -231,21 +231,21 @@ def plan(
 
 
 def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
-    given = [name for name, x in (("compute", compute), ("hours", hours), ("dollars", dollars)) if x is not None]
+    given = {k: x for k, x in (("compute", compute), ("hours", hours), ("dollars", dollars)) if x is not None}
     if len(given) != 1:
         raise ValueError(f"give exactly one of compute, hours and dollars; got {', '.join(given) or 'none'}")
-    amount = {"compute": compute, "hours": hours, "dollars": dollars}[given[0]]
+    ((name, amount),) = given.items()
     if not amount > 0 or np.isinf(amount):
-        raise ValueError(f"{given[0]} must be positive and finite, got {amount}")
+        raise ValueError(f"{name} must be positive and finite, got {amount}")
     if compute is not None:
         return float(compute)
     if hardware is None:
-        raise ValueError(f"{given[0]} needs hardware=, whose speed turns time into FLOPs")
+        raise ValueError(f"{name} needs hardware=, whose speed turns time into FLOPs")
     if dollars is not None:
         if dollars_per_hour is None or not dollars_per_hour > 0:
             raise ValueError(f"dollars needs dollars_per_hour > 0, got {dollars_per_hour}")
-        hours = dollars / dollars_per_hour
-    return float(hours * 3600 * hardware.rate(16.0) * hardware.utilization)
+        amount = dollars / dollars_per_hour
+    return float(amount * 3600 * hardware.rate(16.0) * hardware.utilization)
 
 
 def _options(law, budget, found, level) -> tuple[Option, ...]:

@@ -6,6 +6,7 @@ The formulas are not typed again: `law` puts SymPy symbols into the same law obj
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -75,7 +76,7 @@ def law(form: Law, *, keep: Sequence[str] = ()) -> Law:
     return form.replace(**{n: symbol(n, positive=form.describe(n)["positive"]) for n in names}, **kept)
 
 
-def _two_powers(expr: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Expr, sp.Expr]]:
+def _two_powers(expr: Any, x: sp.Symbol) -> list[tuple[sp.Expr, sp.Expr]]:
     """[(coefficient, power)] of a sum of powers of x, powers equal up to rewriting put together."""
     terms: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(sp.expand(sp.powsimp(sp.expand_power_base(expr, force=True)))):
@@ -94,7 +95,7 @@ def _inner(s: Law, n, d) -> sp.Expr:
     return s.base.A * first + s.base.B * second
 
 
-def stationarity(s: Law, constraint: sp.Eq, **bits) -> sp.Eq:
+def stationarity(s: Law, constraint: sp.Eq, **bits) -> sp.Basic:
     """The condition for least loss along a budget, in N: marginal gain of parameters equals that of tokens.
 
     Parameters
@@ -106,7 +107,7 @@ def stationarity(s: Law, constraint: sp.Eq, **bits) -> sp.Eq:
     **bits
         As for a law.
     """
-    tokens = sp.solve(constraint, D)
+    tokens: Any = sp.solve(constraint, D)
     if len(tokens) != 1:
         raise ValueError(f"the constraint must give D; {constraint} has {len(tokens)} solutions")
     n, d = s.effective(s.setting(N, tokens[0], **bits))
@@ -134,7 +135,7 @@ def optimum(s: Law, constraint: sp.Eq, **bits) -> dict[sp.Symbol, sp.Expr]:
     >>> sp.simplify(best[D] / best[N] - (symbol("B") / symbol("A")) ** (1 / symbol("alpha")))
     0
     """
-    tokens = sp.solve(constraint, D)
+    tokens: Any = sp.solve(constraint, D)
     if len(tokens) != 1:
         raise ValueError(f"the constraint must give D; {constraint} has {len(tokens)} solutions")
     n, d = s.effective(s.setting(N, tokens[0], **bits))
@@ -142,7 +143,7 @@ def optimum(s: Law, constraint: sp.Eq, **bits) -> dict[sp.Symbol, sp.Expr]:
     if len(slope) != 2:
         raise ValueError(f"no closed form: {len(slope)} powers of N balance at the optimum")
     (c1, p1), (c2, p2) = slope
-    best = sp.simplify(sp.powdenest((-c2 / c1) ** (1 / (p1 - p2)), force=True))
+    best: Any = sp.simplify(sp.powdenest((-c2 / c1) ** (1 / (p1 - p2)), force=True))
     return {N: best, D: sp.simplify(tokens[0].subs(N, best))}
 
 
@@ -159,7 +160,7 @@ def exponents(s: Law, constraint: sp.Eq, variable: sp.Symbol = C, **bits) -> dic
     return {x: sp.simplify(variable * sp.diff(sp.expand_log(sp.log(y), force=True), variable)) for x, y in best.items()}
 
 
-def best_bits(s: Law, price: sp.Expr = P) -> sp.Eq:
+def best_bits(s: Law, price: sp.Expr = P) -> sp.Basic:
     """The equation for P*, d ln f/d ln P = d ln price/d ln P: no A, B, E, α, β or C is in it.
 
     Proof: at the optimum over N for a given P the loss depends on P only through f(P)/price(P), the effective
@@ -253,7 +254,7 @@ def check(expr: sp.Expr, numeric: Callable, laws: Sequence[Law], at: Sequence[Ma
     >>> check(best[N], lambda law, C: law.optimum(C)[0], some, [{"C": 1e21}]) < 1e-12
     True
     """
-    names = sorted(expr.free_symbols, key=str)
+    names: list[Any] = sorted(expr.free_symbols, key=str)
     function = to_numpy(expr, names)
     worst = 0.0
     for one in laws:

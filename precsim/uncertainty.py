@@ -103,6 +103,19 @@ def bootstrap(
         If the table has no column `by`, or only one group in it.
     FitError
         If more than a tenth of the refits fail: the table is too small for its law.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim.fitting import fit
+    >>> from precsim.laws import Chinchilla
+    >>> rng = np.random.default_rng(1)
+    >>> N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 6), np.geomspace(1e8, 1e10, 6)))
+    >>> truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    >>> runs = {"N": N, "D": D, "loss": truth(N, D) * np.exp(0.001 * rng.standard_normal(36))}
+    >>> draws = bootstrap(fit(Chinchilla(), runs), n=200, rng=rng)
+    >>> len(draws), draws[0].alpha != draws[1].alpha
+    (200, True)
     """
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
@@ -178,6 +191,19 @@ def interval(draws: Draws, fn: Callable[[Law], float], level: float = 0.95) -> I
     ------
     ValueError
         If the level is not in (0, 1), or the quantity is NaN in some draw.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim.fitting import fit
+    >>> from precsim.laws import Chinchilla
+    >>> rng = np.random.default_rng(1)
+    >>> N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 6), np.geomspace(1e8, 1e10, 6)))
+    >>> truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    >>> runs = {"N": N, "D": D, "loss": truth(N, D) * np.exp(0.001 * rng.standard_normal(36))}
+    >>> draws = bootstrap(fit(Chinchilla(), runs), n=200, rng=rng)
+    >>> 0.35 in interval(draws, lambda law: law.alpha)
+    True
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
@@ -219,7 +245,7 @@ def predict(
     shape = np.broadcast_shapes(N.shape, D.shape, *(np.shape(getattr(b, "bits", b)) for b in bits.values()))
     column = {k: np.reshape(v, (-1, *(1,) * len(shape))) for k, v in draws.values.items()}
     values = np.broadcast_to(draws.form.replace(**column)(N, D, **bits), (len(draws), *shape))
-    if run is not None:
+    if run is not None and rng is not None:
         values = values * np.exp(rng.choice(run.stages[0].residuals, size=values.shape))
     tail = 50 * (1 - level)
     return tuple(np.percentile(values, [tail, 100 - tail], axis=0))

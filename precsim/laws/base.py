@@ -24,15 +24,15 @@ class PowerBase(Base):
     B: Any
 
     @abstractmethod
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(T₁, T₂), both positive."""
 
     @property
-    def outer(self):
+    def outer(self) -> Any:
         """The outer exponent g."""
         return 1.0
 
-    def loss(self, N, D):
+    def loss(self, N, D) -> Any:
         """L(N, D) [nats/token]."""
         first, second = self.terms(N, D)
         inner = self.A * first + self.B * second
@@ -57,7 +57,7 @@ class Chinchilla(PowerBase):
     alpha: Any = parameter(0.03, 1.2)
     beta: Any = parameter(0.03, 1.2)
 
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(N^−α, D^−β)."""
         return N**-self.alpha, D**-self.beta
 
@@ -85,7 +85,7 @@ class Tied(PowerBase):
     B: Any = parameter(0.0, 1.0)
     alpha: Any = parameter(0.03, 1.2)
 
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(N^−α, D^−α)."""
         return N**-self.alpha, D**-self.alpha
 
@@ -110,11 +110,11 @@ class OuterExponent(PowerBase):
     g: Any = parameter(0.08, 1.5)
 
     @property
-    def outer(self):
+    def outer(self) -> Any:
         """The outer exponent g."""
         return self.g
 
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(N^−α, D^−β)."""
         return N**-self.alpha, D**-self.beta
 
@@ -143,7 +143,7 @@ class BetaOfN(PowerBase):
     N0: float = field(default=1e8, kw_only=True)
     D0: float = field(default=1e10, kw_only=True)
 
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(N^−α, (N/N₀)^b_N·(D/D₀)^−β(N))."""
         size = N / self.N0
         return N**-self.alpha, size**self.b_N * (D / self.D0) ** (-self.beta * size**self.k_N)
@@ -171,10 +171,10 @@ class Kaplan(PowerBase):
     g: Any = parameter(0.03, 1.0)
 
     @property
-    def outer(self):
+    def outer(self) -> Any:
         """The outer exponent g."""
         return self.g
 
-    def terms(self, N, D):
+    def terms(self, N, D) -> tuple[Any, Any]:
         """(N^−α, 1/D)."""
         return N**-self.alpha, 1 / D

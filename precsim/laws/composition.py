@@ -122,11 +122,15 @@ class Law(ABC):
         return tuple(p for p in self.parts if isinstance(p, Degradation))
 
     # -- evaluation ---------------------------------------------------------------------------------------------
-    def __call__(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context):
+    def __call__(
+        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+    ) -> Any:
         """Predicted loss [nats/token]; a law without a base predicts the added loss δ alone."""
         return self.evaluate(self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context))
 
-    def setting(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context) -> Setting:
+    def setting(
+        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+    ) -> Setting:
         """The checked arguments of a call as one value."""
         unknown = set(context) - CONTEXT
         if unknown:
@@ -138,18 +142,18 @@ class Law(ABC):
             if numeric(x) and not np.all(np.asarray(x, dtype=float) > 0):
                 raise ValueError(f"{name} must be positive, got {x!r}")
         n, d = (np.asarray(x, dtype=float)[()] if numeric(x) else x for x in (N, D))
-        return Setting(n, d, *map(bits_of, (weights, activations, kv, post)), context)
+        return Setting(n, d, bits_of(weights), bits_of(activations), bits_of(kv), bits_of(post), context)
 
-    def evaluate(self, s: Setting):
+    def evaluate(self, s: Setting) -> Any:
         """The law at a setting."""
         self._require()
         n, d = self.effective(s)
-        total = self.base.loss(n, d) if self.base is not None else 0.0
+        total: Any = self.base.loss(n, d) if self.base is not None else 0.0
         for part in self.degradations:
-            total = total + part.delta(s, n)
+            total = total + part.added(s, n)
         return total
 
-    def effective(self, s: Setting):
+    def effective(self, s: Setting) -> tuple[Any, Any]:
         """(N_eff, D_eff) at a setting: N and D times their factors."""
         n, d = s.N, s.D
         for part in self.factors:
@@ -163,17 +167,19 @@ class Law(ABC):
                 d = d * f
         return n, d
 
-    def n_eff(self, N, D=1.0, **bits):
+    def n_eff(self, N, D: Any = 1.0, **bits) -> Any:
         """Effective parameters N_eff = N Π f."""
         return self.effective(self.setting(N, D, **bits))[0]
 
-    def delta(self, N, D, *, weights=np.inf, activations=np.inf, kv=np.inf, post=np.inf, **context):
+    def delta(
+        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+    ) -> Any:
         """Loss added by the degradation parts alone, δ [nats/token]."""
         s = self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context)
         n, _ = self.effective(s)
-        total = 0.0
+        total: Any = 0.0
         for part in self.degradations:
-            total = total + part.delta(s, n)
+            total = total + part.added(s, n)
         return total
 
     def gradient(self, N, D, **bits) -> dict[str, Any]:
@@ -209,6 +215,7 @@ class Law(ABC):
         return parts[0] if len(parts) == 1 else Composite(parts)
 
 
+@dataclass(frozen=True)
 class Part(Law):
     """One ingredient of a law. Subclasses are frozen dataclasses; `parameter` fields are what a fit estimates."""
 
@@ -264,7 +271,7 @@ class Base(Part):
     """Loss at full precision as a function of N and D."""
 
     @abstractmethod
-    def loss(self, N, D):
+    def loss(self, N, D) -> Any:
         """L(N, D) [nats/token]."""
 
 
@@ -274,7 +281,7 @@ class Factor(Part):
     on: Effective
 
     @abstractmethod
-    def factor(self, s: Setting):
+    def factor(self, s: Setting) -> Any:
         """F at a setting, or None where nothing is quantized."""
 
 
@@ -290,7 +297,7 @@ class Degradation(Part):
     amplitude: ClassVar[tuple[str, int]]
 
     @abstractmethod
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]; n_eff is N times the law's factors."""
 
 

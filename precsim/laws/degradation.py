@@ -46,7 +46,7 @@ class KumarDegradation(Degradation):
     gamma_post: Any = parameter(0.3, 1.5)
     b: Any = parameter(-3.0, 3.0, positive=False, default=0.0)
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]."""
         found = _after_training(s)
         if found is None:
@@ -81,7 +81,7 @@ class RobustDegradation(Degradation):
     C_kv: Any = parameter(0.05, 3.0)
     b: Any = parameter(-3.0, 3.0, positive=False, default=0.0)
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]."""
         found = _after_training(s)
         if found is None:
@@ -118,7 +118,7 @@ class OuyangDegradation(Degradation):
     gamma_N: Any = parameter(-0.2, 1.2, positive=False)
     c: Any = parameter(1.0, 10.0)
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]."""
         found = _after_training(s)
         if found is None:
@@ -146,7 +146,7 @@ class SecondOrderDegradation(Degradation):
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(-0.2, 1.2, positive=False)
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]."""
         found = _after_training(s)
         if found is None:
@@ -186,7 +186,7 @@ class ChenDegradation(Degradation):
         """Keeps its exponents apart from those of a degradation after training."""
         return "_qat"
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]; zero at `off_bits` bits or more."""
         P = s.bits(self.tensor)
         if P is None:
@@ -226,7 +226,7 @@ class SunPenalty(Degradation):
         """Keeps its exponents apart from the base's."""
         return "_sun"
 
-    def delta(self, s: Setting, n_eff):
+    def added(self, s: Setting, n_eff) -> Any:
         """The added loss at a setting [nats/token]."""
         if "exponent_bits" not in s.context:
             return 0.0

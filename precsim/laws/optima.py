@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from precsim.laws.composition import Law
@@ -94,7 +96,8 @@ def _log_slope(law: Law, price):
         s = law.setting(1.0, 1.0)
         total = 0.0
         for part in law.factors:
-            f = part.factor(s.__class__(s.N, s.D, *(Jet.variable(P, 0),) * 3))
+            x = Jet.variable(P, 0)
+            f = part.factor(replace(s, weights=x, activations=x, kv=x))
             if f is not None:
                 total = total + f.first[0] / f.value
         cost = price(Jet.variable(P, 0))
@@ -124,7 +127,7 @@ def critical_tokens(law: Law, N, post, **bits):
 
     def slope(log_d):  # ∂L/∂ln D
         D = Jet.exponential(log_d, 0)
-        out = law.evaluate(law.setting(N, D, post=post, **bits))
+        out: Jet = law.evaluate(law.setting(N, D, post=post, **bits))
         return np.asarray(out.first[0])
 
     shape = np.broadcast_shapes(np.shape(N), np.shape(post), *(np.shape(v) for v in law.parameters.values()))

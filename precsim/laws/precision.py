@@ -26,7 +26,7 @@ class BitFactor(Factor):
     tensor: Tensor
 
     @abstractmethod
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F(P)."""
 
     @property
@@ -34,7 +34,7 @@ class BitFactor(Factor):
         """``_w``, ``_a``, ``_kv`` or ``_tied``, and ``_D`` if it acts on the tokens."""
         return f"_{_LETTER[self.tensor]}" + ("_D" if self.on is Effective.D else "")
 
-    def factor(self, s: Setting):
+    def factor(self, s: Setting) -> Any:
         """F at a setting, None where the tensor is not quantized."""
         P = s.bits(self.tensor)
         return None if P is None else self.of_bits(P)
@@ -57,7 +57,7 @@ class Saturating(BitFactor):
     gamma: Any = parameter(0.5, 6.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F(P)."""
         return exp(-self.c * exp(-P / self.gamma))
 
@@ -78,7 +78,7 @@ class Plain(BitFactor):
     gamma: Any = parameter(0.4, 8.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F(P)."""
         return 1 - exp(-P / self.gamma)
 
@@ -100,7 +100,7 @@ class Offset(BitFactor):
     n: Any = parameter(-0.5, 3.0, positive=False)
     on: Effective = field(default=Effective.N, kw_only=True)
 
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F(P)."""
         return 1 - exp(self.n - P / self.gamma)
 
@@ -120,7 +120,7 @@ class Powered(BitFactor):
     n: Any = parameter(0.3, 20.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F(P)."""
         return (1 - exp(-P / self.gamma)) ** self.n
 
@@ -146,12 +146,12 @@ class GaussianCapacity(BitFactor):
     power: Any = parameter(0.3, 6.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
-    def of_bits(self, P):
+    def of_bits(self, P) -> Any:
         """F of the capacity."""
         decay = exp(-2 * self.rate * P)
         return ((1 - decay) / (1 + decay)) ** self.power
 
-    def factor(self, s: Setting):
+    def factor(self, s: Setting) -> Any:
         """F at a setting; reads ``capacity`` from the context if it is there."""
         P = s.bits(self.tensor)
         return None if P is None else self.of_bits(s.context.get("capacity", P))
@@ -181,12 +181,13 @@ def gaussian_capacity(P: int) -> float:
     def error(step):
         return float(np.trapezoid((x - step * np.minimum(np.round(x / step), most)) ** 2 * density, x))
 
-    low, high = np.log(0.3 / most), np.log(9.0 / most)
+    low, high, found = np.log(0.3 / most), np.log(9.0 / most), 0.0
     for _ in range(4):  # the error is unimodal in the step up to ripples far below its size
         steps = np.linspace(low, high, 41)
         best = int(np.argmin([error(s) for s in np.exp(steps)]))
+        found = np.exp(steps[best])
         low, high = steps[max(best - 1, 0)], steps[min(best + 1, 40)]
-    return float(-np.log(error(np.exp(steps[best]))) / np.log(4.0))
+    return float(-np.log(error(found)) / np.log(4.0))
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class PerScheme(Factor):
     """
 
     schemes: tuple[str, ...]
-    values: tuple[Any, ...] | None = None
+    values: tuple[Any, ...] = ()
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def __post_init__(self):
@@ -239,7 +240,7 @@ class PerScheme(Factor):
         """These schemes with some factors changed."""
         return replace(self, values=tuple(values.get(s, v) for s, v in zip(self.schemes, self.values, strict=True)))
 
-    def factor(self, s: Setting):
+    def factor(self, s: Setting) -> Any:
         """F of the setting's scheme, 1 for a scheme that is not listed."""
         if "scheme" not in s.context:
             return None
@@ -279,7 +280,7 @@ class Drifting(Factor):
         return f"Drifting {self.inner.title}"
 
     @property
-    def on(self) -> Effective:
+    def on(self) -> Effective:  # pyright: ignore[reportIncompatibleVariableOverride] - derived, not stored
         """What the inner factor multiplies."""
         return self.inner.on
 
@@ -311,10 +312,11 @@ class Drifting(Factor):
     @classmethod
     def from_record(cls, record):
         """The factor that `record` described."""
-        inner = Part.kinds[record["inner"]["kind"]].from_record(record["inner"])
-        return cls(**{k: v for k, v in record.items() if k not in ("kind", "inner")} | {"inner": inner})
+        inner: Any = Part.kinds[record["inner"]["kind"]].from_record(record["inner"])
+        rest: dict[str, Any] = {k: v for k, v in record.items() if k not in ("kind", "inner")}
+        return cls(inner, **rest)
 
-    def factor(self, s: Setting):
+    def factor(self, s: Setting) -> Any:
         """F at a setting."""
         f = self.inner.factor(s)
         if f is None:

@@ -16,10 +16,15 @@ _HOME = {
     for module, names in {
         "formats": (
             "Format Specials FP32 TF32 BF16 FP16 FP8_E4M3 FP8_E5M2 FP6_E2M3 FP6_E3M2 FP4_E2M1 E8M0 "
-            "INT2 INT3 INT4 INT5 INT6 INT7 INT8 INT12 INT16"
+            "INT2 INT3 INT4 INT5 INT6 INT7 INT8 INT9 INT10 INT11 INT12 INT13 INT14 INT15 INT16 Domain integer p3109"
         ),
-        "rounding": "Rounding round_to encode decode ulp",
-        "quantize": "Quantizer PerTensor PerChannel PerToken PerBlock sqnr",
+        "rounding": (
+            "Rounding Saturation NanRule Subnormals GivenBits CounterBits round_to encode decode ulp next_up next_down"
+        ),
+        "quantize": (
+            "Quantizer PerTensor PerChannel PerToken PerBlock TwoLevel ScaleRule sqnr clipped "
+            "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4"
+        ),
         "training": "Recipe Job train",
         "sweeps": "sweep Local Cores Accelerator",
         "runs": "Run RunStore load_runs",

@@ -12,20 +12,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from precsim._codebook import NF4_LEVELS, Codebook
 from precsim._format import Format
 from precsim._grid import Grid
+from precsim._kernels.integer import round_numpy
 from precsim._modes import Rounding
-from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, absmax_scale
+from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule, absmax_scale, largest_of
+from precsim._two_level import TwoLevel, TwoLevelRule
+from precsim.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
 
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["PerBlock", "PerChannel", "PerTensor", "PerToken", "Quantizer", "Scaling", "fake_quantize", "sqnr"]
+__all__ = [
+    "MXFP4", "MXFP6", "MXFP6_E3M2", "MXFP8", "MXFP8_E5M2", "MXINT8", "NF4", "NVFP4", "Codebook", "PerBlock",
+    "PerChannel", "PerTensor", "PerToken", "Quantizer", "ScaleRule", "Scaling", "TwoLevel", "TwoLevelRule", "clipped",
+    "fake_quantize", "sqnr",
+]  # fmt: skip
 
 #: N, the random bits used of each uint32: what float32 arithmetic can compare exactly in each mode.
 _NOISE_BITS = {Rounding.STOCHASTIC_A: 24, Rounding.STOCHASTIC_B: 23, Rounding.STOCHASTIC_C: 23}
 
-Scaling = PerTensor | PerChannel | PerToken | PerBlock
+Scaling = PerTensor | PerChannel | PerToken | PerBlock | TwoLevel
 
 
 def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
@@ -68,23 +76,32 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
     mode = Rounding.NEAREST_EVEN if noise is None else Rounding.STOCHASTIC_A
     if noise is not None and noise.shape != x.shape:
         raise ValueError(f"noise must have the shape of x, {x.shape}; received {noise.shape}")
-    return straight_through(_scaled_rounding(scaling, mode), x, grid, noise)
+    if isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
+        raise ValueError("TwoLevelRule.EXACT compares with the midpoints of one format; call a Quantizer instead")
+    return straight_through(_under_jax((None, scaling, mode, True)), x, grid, noise)
 
 
 _WHOLE = PerTensor()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)  # jax.jit keeps weak references
 class Quantizer:
     """A format, which elements share a scale, and how to round: a function from arrays to arrays.
 
     Parameters
     ----------
-    format : Format
+    format : Format or Codebook
     scaling : Scaling
         Default: one scale for the array.
     rounding : Rounding
         Default: nearest-even. A stochastic mode needs `noise` at each call.
+    symmetric : bool
+        False, for integers: the range [min, max] of a group (with zero) is mapped to all codes by a scale and a
+        zero point, ``s (clip(round(x / s) + z) - z)``.
+
+    Notes
+    -----
+    ``s round(x (1/s))`` in float32; s from the scaling. NaN or infinity makes its whole group NaN.
 
     Examples
     --------
@@ -94,22 +111,35 @@ class Quantizer:
            [ 1. ,  7. ,  2. ]], dtype=float32)
     """
 
-    format: Format
+    format: Format | Codebook
     scaling: Scaling = _WHOLE
     rounding: Rounding = Rounding.NEAREST_EVEN
+    symmetric: bool = True
 
     def __post_init__(self) -> None:
-        for field, kind in (("format", Format), ("scaling", Scaling), ("rounding", Rounding)):
+        kinds = {"format": Format | Codebook, "scaling": Scaling, "rounding": Rounding, "symmetric": bool}
+        for field, kind in kinds.items():
             if not isinstance(getattr(self, field), kind):
                 raise ValueError(f"Quantizer.{field} must be a {kind}; received {getattr(self, field)!r}")
+        listed = isinstance(self.format, Codebook)
+        nearest = self.rounding is Rounding.NEAREST_EVEN
+        float_scale = not isinstance(self.scaling, TwoLevel) and getattr(self.scaling, "scale_format", None) is None
+        if listed:
+            if not (nearest and self.symmetric and float_scale):
+                raise ValueError(f"{self.format} is rounded to its nearest level with a float32 scale only")
+            return
+        if not self.symmetric and not (self.format.is_integer and nearest and float_scale):
+            raise ValueError(f"symmetric=False is for integers, nearest-even, float32 scales; received {self.format}")
+        if isinstance(self.scaling, TwoLevel) and self.scaling.rule is TwoLevelRule.EXACT:
+            if self.format != FP4_E2M1 or not nearest:
+                raise ValueError(f"TwoLevelRule.EXACT is for FP4_E2M1 with nearest-even; received {self.format}")
         if not self.format.has_zero:
             raise ValueError(f"{self.format} has no zero, so no array can be quantized to it; it can hold scales")
 
     @property
     def bits(self) -> float:
-        """Storage bits of one element, its share of a block's float32 scale included (other scales: negligible)."""
-        shared = 32 / self.scaling.size if isinstance(self.scaling, PerBlock) else 0
-        return self.format.bits + shared
+        """Storage bits of one element with its share of a block's scale (scales of larger groups: negligible)."""
+        return self.format.bits + self.scaling.scale_bits
 
     def __call__(self, x, *, noise=None):
         """Return x quantized: same shape, dtype and kind of array; under JAX with the straight-through gradient.
@@ -126,11 +156,16 @@ class Quantizer:
             raise ValueError(f"{self.rounding} {wanted}")
         if noise is not None and (noise.shape != x.shape or str(noise.dtype) != "uint32"):
             raise ValueError(f"noise must be uint32 of shape {x.shape}; received {noise.dtype} of shape {noise.shape}")
+        if x.size == 0:
+            raise ValueError(f"there is nothing to quantize in an empty array; received shape {x.shape}")
+        how = (self.format, self.scaling, self.rounding, self.symmetric)
+        grid = None if isinstance(self.format, Codebook) else self.format.grid()
         if isinstance(x, np.ndarray):
-            return _quantize_numpy(x, self, noise)
+            with np.errstate(invalid="ignore", over="ignore"):  # a group with infinity or NaN becomes NaN
+                return _apply(np, x, how, grid, noise)
         from precsim._kernels.traced import straight_through
 
-        return straight_through(_scaled_rounding(self.scaling, self.rounding), x, self.format.grid(), noise)
+        return straight_through(_under_jax(how), x, grid, noise)
 
 
 def sqnr(x, y) -> float:
@@ -160,34 +195,93 @@ def sqnr(x, y) -> float:
     return math.inf if noise == 0 else 10 * math.log10(signal / noise)
 
 
-def _quantize_numpy(x: np.ndarray, how: Quantizer, noise) -> np.ndarray:
-    from precsim._kernels.integer import round_numpy
+def clipped(x, quantizer: Quantizer) -> float:
+    """Return the fraction of elements whose scaled magnitude is beyond the format's largest value.
 
-    view, axes = how.scaling.grouped(np, x)
-    grid = how.format.grid()
-    scale = absmax_scale(np, np.max(np.abs(view), axis=axes, keepdims=True, initial=0), grid.maximum)
-    width = _NOISE_BITS.get(how.rounding, 0)
-    bits = None if noise is None else how.scaling.grouped(np, noise)[0] >> np.uint32(32 - width)
-    rounded = round_numpy(view * (1 / scale), grid, how.rounding, bits, width) * scale
-    return how.scaling.ungrouped(np, rounded, x.shape)
+    Parameters
+    ----------
+    x : array_like, float32, shape (...)
+    quantizer : Quantizer
+        None of its elements is beyond with a float32 scale, up to its rounding; with a power of two found by
+        `ScaleRule.FLOOR` or EVEN, some are.
+
+    Examples
+    --------
+    >>> clipped(np.float32([[1.0, 0.5, 7.5, 0.1]]), MXFP4)
+    0.25
+    """
+    if isinstance(quantizer.format, Codebook) or isinstance(quantizer.scaling, TwoLevel) or not quantizer.symmetric:
+        raise ValueError(f"clipped counts for formats with one scale per group; received {quantizer}")
+    x = np.asarray(x, np.float32)
+    grid = quantizer.format.grid()
+    view, axes = quantizer.scaling.grouped(np, x)
+    scale = quantizer.scaling.scale(np, view, axes, grid)
+    beyond = (view > grid.maximum * scale.astype(np.float64)) | (view < -grid.minimum * scale.astype(np.float64))
+    return float(beyond.sum() / x.size)
 
 
-def _scaled_rounding(scaling: Scaling, rounding: Rounding):
-    import jax.numpy as jnp
+def _apply(xp, x, how: tuple, grid: Grid | None, noise):
+    """Scale, round, unscale: the one place where it is written, for NumPy and JAX."""
+    fmt, scaling, rounding, symmetric = how
+    view, axes = scaling.grouped(xp, x)
+    width = _NOISE_BITS.get(rounding, 0)
+    bits = None if noise is None else scaling.grouped(xp, noise)[0] >> xp.uint32(32 - width)
+    if isinstance(fmt, Codebook):
+        scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
+        result = fmt.nearest(xp, view * (1 / scale)) * scale
+    elif not symmetric:
+        result = _affine(xp, view, axes, grid)
+    elif isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
+        result = scaling.exact(xp, view, axes)
+    else:
+        if isinstance(scaling, TwoLevel):
+            inverse, scale = scaling.steps(xp, view, axes, grid)
+        else:
+            scale = scaling.scale(xp, view, axes, grid)
+            inverse = 1 / scale
+        result = _rounded(xp, view * inverse, grid, rounding, bits, width) * scale
+    return scaling.ungrouped(xp, result, x.shape)
 
+
+def _rounded(xp, y, grid: Grid, rounding: Rounding, bits, width: int):
+    # scaling leaves nothing to flush and no infinity: constants here let the compiler drop those selections
+    plain = grid._replace(flush=0.0, infinity=math.inf, minus_infinity=math.inf, nan=math.nan)
+    if xp is np:
+        return round_numpy(y, plain, rounding, bits, width)
     from precsim._kernels.traced import round_traced
 
-    width = _NOISE_BITS.get(rounding, 0)
+    return round_traced(y, plain, rounding, bits, width)
 
-    def scaled_rounding(x, grid: Grid, noise):
-        view, axes = scaling.grouped(jnp, x)
-        largest = jnp.max(jnp.abs(view), axis=axes, keepdims=True, initial=0)
-        scale = absmax_scale(jnp, largest, grid.maximum)
-        bits = None if noise is None else scaling.grouped(jnp, noise)[0] >> jnp.uint32(32 - width)
-        # scaling leaves nothing to flush and no infinity: constants here let the compiler drop those selections
-        plain = grid._replace(flush=0.0, infinity=math.inf, minus_infinity=math.inf, nan=math.nan)
-        rounded = round_traced(view * (1 / scale), plain, rounding, bits, width) * scale
-        restored = scaling.ungrouped(jnp, rounded, x.shape)
-        return jnp.where(jnp.asarray(grid.precision) >= 24, x, restored)
+
+def _affine(xp, view, axes, grid: Grid):
+    """Integers with a zero point: the range of each group, zero included, mapped to all codes."""
+    low = xp.minimum(xp.min(view, axis=axes, keepdims=True, initial=0), 0)
+    high = xp.maximum(xp.max(view, axis=axes, keepdims=True, initial=0), 0)
+    span = xp.asarray(grid.maximum, view.dtype) + xp.asarray(grid.minimum, view.dtype)
+    scale = xp.maximum((high - low) * (1 / span), xp.asarray(2.0**-126, view.dtype))
+    inverse = 1 / scale
+    zero = -xp.asarray(grid.minimum, view.dtype) - xp.round(low * inverse)
+    code = xp.clip(xp.round(view * inverse) + zero, -xp.asarray(grid.minimum, view.dtype), grid.maximum)
+    return (code - zero) * scale
+
+
+def _under_jax(how: tuple):
+    import jax.numpy as jnp
+
+    def scaled_rounding(x, grid: Grid | None, noise):
+        result = _apply(jnp, x, how, grid, noise)
+        return result if grid is None else jnp.where(jnp.asarray(grid.precision) >= 24, x, result)
 
     return scaled_rounding
+
+
+#: OCP MX 1.0: blocks of 32 with a power-of-two scale. MXFP8 and MXFP6 come in two element formats each.
+MXFP8 = Quantizer(FP8_E4M3, PerBlock(32, scale_format=E8M0))
+MXFP8_E5M2 = Quantizer(FP8_E5M2, PerBlock(32, scale_format=E8M0))
+MXFP6 = Quantizer(FP6_E2M3, PerBlock(32, scale_format=E8M0))
+MXFP6_E3M2 = Quantizer(FP6_E3M2, PerBlock(32, scale_format=E8M0))
+MXFP4 = Quantizer(FP4_E2M1, PerBlock(32, scale_format=E8M0))
+MXINT8 = Quantizer(fixed_point(8, 6), PerBlock(32, scale_format=E8M0))
+NVFP4 = Quantizer(FP4_E2M1, TwoLevel(16))
+#: bitsandbytes: normal quantiles, blocks of 64 with a float32 scale.
+NF4 = Quantizer(Codebook("NF4", NF4_LEVELS), PerBlock(64))

@@ -16,7 +16,7 @@ from precsim import __version__, _sampling
 from precsim._population import Member, Shape, member, program, stack
 from precsim.ptq import damage
 from precsim.recipes import Wiring, grids, wire
-from precsim.runs import Evaluation
+from precsim.runs import Evaluation, Run
 from precsim.training import Job, Trained, record
 
 _REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
@@ -66,8 +66,9 @@ def populate(jobs: list[Job], members: int, together: list[Job], report: Callabl
             if place.done < place.job.steps:
                 continue
             yield Trained(place.job, params, _finish(place, bool(state.finite[slot])))
-            places[slot] = _Place(waiting.pop(0)) if waiting else None
-            one = _member(places[slot].job if places[slot] else None, jobs[0], shape.wiring)
+            following = _Place(waiting.pop(0)) if waiting else None
+            places[slot] = following
+            one = _member(following.job if following else None, jobs[0], shape.wiring)
             state, who = compiled.put(state, who, slot, compiled.start(one), one)
 
 
@@ -121,7 +122,7 @@ def _look(place: _Place, params: object, shape: Shape) -> None:
     place.seconds += time.perf_counter() - began
 
 
-def _finish(place: _Place, finite: bool) -> object:
+def _finish(place: _Place, finite: bool) -> Run:
     final = next(e for e in reversed(place.looks) if e.post_method == "none")
     guess = math.log(place.job.language.vocabulary)
     # overflow inside a normalization gives zeros, not infinities, and so exactly the loss of guessing

@@ -62,6 +62,9 @@ class _Process:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "precsim._worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._to, self._from = self._child.stdin, self._child.stdout
         self._send({"core": worker.core, "cache": None if cache is None else str(Path(cache).absolute())})
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
@@ -75,19 +78,19 @@ class _Process:
         """Kill the process: finished runs are with the parent already, and the rest will be run again."""
         self._child.kill()
         self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
+        for pipe in (self._to, self._from):
             with contextlib.suppress(OSError):
                 pipe.close()
 
     def _send(self, message: Any) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed where its messages end
-            pickle.dump(message, self._child.stdin)
-            self._child.stdin.flush()
+            pickle.dump(message, self._to)
+            self._to.flush()
 
     def _listen(self, inbox: queue.SimpleQueue) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
             while True:
-                inbox.put((self, pickle.load(self._child.stdout)))
+                inbox.put((self, pickle.load(self._from)))
         inbox.put((self, None))
 
 
@@ -130,6 +133,7 @@ def run_in_workers(
                 case ("progress", flops):
                     report(flops)
                 case ("run", run):
+                    assert process.task is not None
                     number, piece = process.task
                     rest = tuple(job for job in piece.jobs if job.key != run.job)
                     process.task = (number, dataclasses.replace(piece, jobs=rest))
@@ -151,6 +155,7 @@ def pieces(population: Population) -> list[Population]:
 
 
 def _what_is_left(process: _Process, deaths: dict[str, int]) -> tuple[int, Population]:
+    assert process.task is not None
     number, piece = process.task
     for job in piece.jobs:
         deaths[job.key] = deaths.get(job.key, 0) + 1

@@ -255,7 +255,7 @@ def _stationary(conditional: NDArray, V: int) -> NDArray:
     """Stationary law of contexts, by power iteration: drop the oldest token, append the next."""
     S = len(conditional)
     step = conditional.reshape(V, S // V, V)
-    law = np.full(S, 1.0 / S)
+    law, change = np.full(S, 1.0 / S), np.inf
     for _ in range(_SWEEPS):
         new = np.einsum("ac,acx->cx", law.reshape(V, S // V), step).reshape(S)
         new /= new.sum()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
@@ -39,15 +39,20 @@ class PerLayer:
     """
 
     default: Quantizer | None = None
-    layers: Mapping[str, Quantizer | None] | tuple[tuple[str, Quantizer | None], ...] = field(default=())
+    layers: Any = ()
 
     def __post_init__(self) -> None:
         pairs = self.layers.items() if isinstance(self.layers, Mapping) else self.layers
         object.__setattr__(self, "layers", tuple((str(pattern), quantizer) for pattern, quantizer in pairs))
 
+    @property
+    def pairs(self) -> tuple[tuple[str, Quantizer | None], ...]:
+        """Patterns and their quantizers, in order."""
+        return self.layers
+
     def choose(self, name: str) -> Quantizer | None:
         """The quantizer of the place with this name."""
-        for pattern, quantizer in reversed(self.layers):
+        for pattern, quantizer in reversed(self.pairs):
             if fnmatch.fnmatchcase(name, pattern):
                 return quantizer
         return None if name in _ENDS else self.default
@@ -113,14 +118,12 @@ class Recipe:
             if not names:
                 raise ValueError(f"{model} has no {kind.value} to quantize; leave {kind.value}=None")
             layers = chosen if isinstance(chosen, PerLayer) else PerLayer(default=chosen)
-            for pattern, _ in layers.layers:
+            for pattern, _ in layers.pairs:
                 if not fnmatch.filter(names, pattern):
                     raise ValueError(f"{pattern!r} names none of the {kind.value} of {model}: {', '.join(names)}")
-            for quantizer in (layers.default, *(q for _, q in layers.layers)):
-                if quantizer is not None and quantizer.rounding not in _TRAINABLE:
-                    raise ValueError(
-                        f"a recipe rounds to nearest-even or stochastically (variant A), not {quantizer.rounding}"
-                    )
+            for quantizer in (layers.default, *(q for _, q in layers.pairs)):
+                if quantizer is not None:
+                    _traceable_format(quantizer)
             found |= {(kind, name): q for name in names if (q := layers.choose(name)) is not None}
         return found
 
@@ -227,10 +230,10 @@ def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
         return None
     places = recipe.places(model)
     chosen = [places.get((place.kind, place.name)) for place in wiring]
-    return Grid.stack(*(quantizer.format.grid() if quantizer else Grid.off() for quantizer in chosen))
+    return Grid.stack(*(_traceable_format(quantizer).grid() if quantizer else Grid.off() for quantizer in chosen))
 
 
-def points(wiring: Wiring, grids: Grid | None, key: Array | None = None) -> Points:
+def points(wiring: Wiring, grids: Any, key: Array | None = None) -> Points:
     """Rounding functions for a model's `logits`, from a wiring and (traced) grids.
 
     Stochastic places draw their bits from `key`; without one they round to nearest.
@@ -250,6 +253,21 @@ def points(wiring: Wiring, grids: Grid | None, key: Array | None = None) -> Poin
         return apply
 
     return Points(rounding(Kind.WEIGHTS), rounding(Kind.ACTIVATIONS), rounding(Kind.KV))
+
+
+def _traceable_format(quantizer: Quantizer) -> Format:
+    """The format, if a compiled program can take its numbers as arguments.
+
+    Raises
+    ------
+    ValueError
+        If the rounding mode, the list of values or the zero point would need a program of its own.
+    """
+    if quantizer.rounding not in _TRAINABLE:
+        raise ValueError(f"a recipe rounds to nearest-even or stochastically (variant A), not {quantizer.rounding}")
+    if not isinstance(quantizer.format, Format) or not quantizer.symmetric:
+        raise ValueError(f"a recipe takes formats without listed values or zero points, not {quantizer}")
+    return quantizer.format
 
 
 def _is_stochastic(quantizer: Quantizer) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from precsim._run import COLUMNS, TEXT, Evaluation, Run
 from precsim._store import CorruptStore, ForeignStore, NewerStore, RunStore, StoreError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = [
@@ -79,18 +80,21 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    kept = table[~table["diverged"].astype(bool)] if "diverged" in table.columns else table
+    kept = table.loc[_sound(table)]
 
-    def refuse(name: str, wrong, what: str) -> None:
+    def column(name: str) -> pd.Series:
+        return cast("pd.Series", kept[name])
+
+    def refuse(name: str, wrong: np.ndarray, what: str) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"column {name} must be {what}; row {kept.index[row]} has {kept[name].iloc[row]}")
+            raise ValueError(f"column {name} must be {what}; row {kept.index[row]} has {column(name).iloc[row]}")
 
-    def numbers(name: str):
+    def numbers(name: str) -> np.ndarray:
         try:
-            return kept[name].to_numpy(dtype=float)
+            return column(name).to_numpy(dtype=float)
         except (TypeError, ValueError):
-            raise ValueError(f"column {name} must hold numbers, not {kept[name].dtype}") from None
+            raise ValueError(f"column {name} must hold numbers, not {column(name).dtype}") from None
 
     for name in _NEEDED:
         values = numbers(name)
@@ -103,11 +107,20 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
     fixed = [name for name in ("N", "D", "weights", "activations", "kv", "seed") if name in kept.columns]
     if "job" in kept.columns and len(kept):
         several = kept.groupby("job", sort=False)[fixed].nunique(dropna=False).gt(1)
-        if several.any(axis=None):
+        if several.to_numpy().any():
             job = several.index[several.any(axis=1)][0]
             columns = ", ".join(several.columns[several.loc[job]])
             raise ValueError(f"job {job} has more than one value of {columns}; a job is one trained model")
     return table
+
+
+def _sound(table: pd.DataFrame) -> np.ndarray:
+    """Rows of runs that have not diverged, as a mask (rows,)."""
+    import numpy as np
+
+    if "diverged" not in table.columns:
+        return np.ones(len(table), bool)
+    return ~table["diverged"].to_numpy(dtype=bool)
 
 
 def excess(table: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +133,7 @@ def excess(table: pd.DataFrame) -> pd.DataFrame:
     """
     if "gap" not in table.columns:
         raise ValueError("the table has no column gap; the entropy of its language is not known")
-    kept = ~table["diverged"].astype(bool) if "diverged" in table.columns else table["gap"].notna() | True
-    if table.loc[kept, "gap"].isna().any():
+    if table.loc[_sound(table), "gap"].isna().to_numpy().any():
         raise ValueError("column gap has NaN in runs that have not diverged; fit the loss instead")
     return table.assign(loss=table["gap"], entropy=0.0)
 
@@ -149,7 +161,8 @@ def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     outcome = {"loss", "gap", "delta", "delta_se", "weight_rms", "seconds", "diverged"}
     setting = [name for name in kept.columns if name not in outcome | {"job", "seed", "rate", "device", "versions"}]
     groups = kept.groupby(setting, sort=False, dropna=False)
-    means = groups[[name for name in ("loss", "gap", "delta") if name in kept.columns]].mean()
+    averaged = [name for name in ("loss", "gap", "delta") if name in kept.columns]
+    means = cast("pd.DataFrame", groups[averaged].mean())
     if "delta" in kept.columns:
         means["delta_se"] = groups["delta"].sem()
     return means.assign(seeds=groups.size()).reset_index()
@@ -183,5 +196,6 @@ def load_runs(source: str | Path) -> pd.DataFrame:
         case ".csv":
             frame = pd.read_csv(path)
             text = [name for name in frame.columns if name in TEXT]
-            return check(frame.assign(**frame[text].astype(object).fillna("").astype(str)))
+            words = {name: frame[name].astype(object).fillna("").astype(str) for name in text}
+            return check(frame.assign(**words))
     raise ValueError(f"cannot read {path.name!r}: runs are kept in .db, .parquet or .csv files")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,7 +215,9 @@ def sweep(
     return table(kept[key] for key in wanted)
 
 
-def _run(todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable) -> Iterator[Run]:
+def _run(
+    todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable
+) -> Generator[Run, None, None]:
     """Run all populations at the place asked for; `report` is called with training FLOP done."""
     match where:
         case Local():

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,8 +172,9 @@ class Job:
                 raise ValueError(f"a Job has no field {name!r}; it has {', '.join(sorted(known))}")
             if isinstance(value, (list, range)) and not len(value):
                 raise ValueError(f"the list of alternatives for {name} is empty")
-        choices = [value if isinstance(value, (list, range)) else [value] for value in fields.values()]
-        return tuple(cls(**dict(zip(fields, values, strict=True))) for values in itertools.product(*choices))
+        choices: list[Any] = [value if isinstance(value, (list, range)) else [value] for value in fields.values()]
+        combinations: Iterator[tuple[Any, ...]] = itertools.product(*choices)
+        return tuple(cls(**dict(zip(fields, values, strict=True))) for values in combinations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,12 +265,12 @@ def _check(job: Job) -> None:
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise ValueError(f"{name} must be a {wanted}, not {getattr(job, name)!r}")
     for name in ("tokens", "seed", "batch_tokens"):
-        value = getattr(job, name)
+        value: Any = getattr(job, name)
         if value is None and name == "batch_tokens":
             continue
-        if int(value) != value or isinstance(value, bool):
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or value % 1 != 0:  # refuses NaN and inf
             raise ValueError(f"{name} must be an integer, not {value!r}")
-        object.__setattr__(job, name, int(value))
+        object.__setattr__(job, name, math.trunc(value))
     if job.tokens < 1 or job.batch < 1:
         raise ValueError(f"tokens and batch_tokens must be positive, not {job.tokens} and {job.batch}")
     if job.steps >= 2**31:
@@ -310,8 +312,8 @@ def _describe(value: Any) -> Any:
 
 def record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str, versions: str) -> Run:
     """The run that a job has become."""
-    bits = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
-    names = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
+    bits: dict[str, Any] = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
+    names: dict[str, Any] = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
     return Run(
         job=job.key,
         model=str(job.model),

@@ -69,12 +69,12 @@ class Teacher:
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
         """lambda_i = i^-a, shape (d,)."""
-        return np.arange(1, self.width + 1) ** -float(self.decay)
+        return np.arange(1, self.width + 1).astype(np.float64) ** -float(self.decay)
 
     @property
     def target(self) -> NDArray[np.float64]:
         """w*_i = i^((a - c)/2), the teacher's weights in the eigenbasis, shape (d,)."""
-        return np.arange(1, self.width + 1) ** ((self.decay - self.source) / 2)
+        return np.arange(1, self.width + 1).astype(np.float64) ** ((self.decay - self.source) / 2)
 
     def student(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Weights after so many steps in the eigenbasis, shape (…, d)."""

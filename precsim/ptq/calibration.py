@@ -15,7 +15,7 @@ from precsim._grid import Grid
 from precsim.languages import Language
 from precsim.models import MLP, Kind, Model
 from precsim.models.points import chain, map_weights
-from precsim.ptq.posts import Post
+from precsim.ptq.posts import RTN, Post
 from precsim.recipes import Recipe, Wiring, grids, points, wire
 
 _SEQUENCES = 256  # read to estimate second moments; 256 x 64 tokens against at most a few hundred inputs
@@ -31,12 +31,20 @@ def quantize(model: Model, params: Any, language: Language, recipe: Recipe, post
     post : Post
         A treatment whose method looks at data.
 
+    Raises
+    ------
+    ValueError
+        If the method is RTN.
+
     Notes
     -----
     Second moments of inputs are exact for `MLP` (all contexts, by probability); a `Transformer` reads
     sequences drawn for this purpose, neither those of training nor those of evaluation. The embedding has no
     inputs to look at and is rounded to nearest.
     """
+    method = post.method
+    if isinstance(method, RTN):
+        raise ValueError("rounding to nearest needs no data: quantize the matrices by themselves")
     wiring, after = wire([recipe], model), wire([post.recipe], model)
     train, later = grids(recipe, model, wiring), grids(post.recipe, model, after)
     chosen = {name: q for (kind, name), q in post.recipe.places(model).items() if kind is Kind.WEIGHTS}
@@ -53,7 +61,7 @@ def quantize(model: Model, params: Any, language: Language, recipe: Recipe, post
                 source = model.input_of(name)
                 moments = measure(result, train, later, _text(model, language))
             moment = np.asarray(moments[source], np.float64)
-            new = post.method.weights(np.asarray(_matrix(result, name)), moment, chosen[name])
+            new = method.weights(np.asarray(_matrix(result, name)), moment, chosen[name])
         result = map_weights(result, lambda n, w, name=name, new=new: jnp.asarray(new) if n == name else w)
     return result
 

@@ -90,7 +90,7 @@ def damage(
     wiring = wire([recipe], model)
     slots = _slots(1 + len(posts))
     results: dict[int, np.ndarray] = {}
-    base = None
+    base = np.empty(0)
     for post_wiring, members in _by_wiring(posts, model).items():
         exam = _exam(model, language, wiring, post_wiring)
         stacked = _stack([grids(posts[n].recipe, model, post_wiring) for n in members], post_wiring, slots)
@@ -203,7 +203,8 @@ def _stack(chosen: list[Grid | None], wiring: Wiring, slots: int) -> Grid:
     off = Grid.stack(*(Grid.off() for _ in range(max(1, len(wiring)))))
     rows = [off, *(grid if grid is not None else off for grid in chosen)]
     rows += [off] * (slots - len(rows))
-    return Grid(*(np.stack(column) for column in zip(*rows, strict=True)))
+    stacked: list[Any] = [np.stack(column) for column in zip(*rows, strict=True)]
+    return Grid(*stacked)
 
 
 def _slots(needed: int) -> int:

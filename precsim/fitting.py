@@ -253,8 +253,8 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
     require(form, free, data)
     if form.base is not None and numeric_floor(form) >= data.value.min():
         raise ValueError(
-            f"E = {form.parameters['E']:g} is not below the smallest loss, {data.value.min():g}; a loss cannot be under the "
-            "irreducible one: free E, or check the units of the loss"
+            f"E = {numeric_floor(form):g} is not below the smallest loss, {data.value.min():g}; a loss cannot be under "
+            "the irreducible one: free E, or check the units of the loss"
         )
     ties = {a: b for a, b in tied.items() if a in form.free}
     problem = Objective(form, free, ties, data)

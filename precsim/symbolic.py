@@ -143,7 +143,8 @@ def optimum(s: Law, constraint: sp.Eq, **bits) -> dict[sp.Symbol, sp.Expr]:
     if len(slope) != 2:
         raise ValueError(f"no closed form: {len(slope)} powers of N balance at the optimum")
     (c1, p1), (c2, p2) = slope
-    best: Any = sp.simplify(sp.powdenest((-c2 / c1) ** (1 / (p1 - p2)), force=True))
+    ratio: Any = sp.powdenest((-c2 / c1) ** (1 / (p1 - p2)), force=True)
+    best: Any = sp.simplify(ratio)
     return {N: best, D: sp.simplify(tokens[0].subs(N, best))}
 
 

@@ -75,7 +75,7 @@ def check(exercises: Path) -> int:
 def lab(root: Path) -> int:
     """Open JupyterLab at the exercises; chapters (.md) open as notebooks by a double click."""
     settings = Path(sys.prefix) / "etc" / "jupyter" / "labconfig" / "default_setting_overrides.json"
-    viewers = dict.fromkeys(("markdown", "myst", "python"), "Jupytext Notebook")
+    viewers = dict.fromkeys(("markdown", "myst"), "Jupytext Notebook")
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(json.dumps({"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers}}, indent=2))
     command = [sys.executable, "-m", "jupyter", "lab", "--LabApp.default_url=/lab/tree/exercises/ps1.ipynb"]

@@ -15,11 +15,11 @@ import numpy as np
 from precsim._codebook import NF4_LEVELS, Codebook
 from precsim._format import Format
 from precsim._grid import Grid
-from precsim._kernels.integer import round_numpy
-from precsim._modes import Rounding
+from precsim._modes import NanRule, Rounding
 from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule, absmax_scale, largest_of
 from precsim._two_level import TwoLevel, TwoLevelRule
 from precsim.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
+from precsim.rounding import round_to
 
 if TYPE_CHECKING:
     import jax
@@ -224,8 +224,7 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise):
     """Scale, round, unscale: the one place where it is written, for NumPy and JAX."""
     fmt, scaling, rounding, symmetric = how
     view, axes = scaling.grouped(xp, x)
-    width = _NOISE_BITS.get(rounding, 0)
-    bits = None if noise is None else scaling.grouped(xp, noise)[0] >> xp.uint32(32 - width)
+    words = None if noise is None else scaling.grouped(xp, noise)[0]
     if isinstance(fmt, Codebook):
         scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
         result = fmt.nearest(xp, view * (1 / scale)) * scale
@@ -239,17 +238,21 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise):
         else:
             scale = scaling.scale(xp, view, axes, grid)
             inverse = 1 / scale
-        result = _rounded(xp, view * inverse, grid, rounding, bits, width) * scale
+        result = _rounded(xp, view * inverse, fmt, grid, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
     return scaling.ungrouped(xp, result, x.shape)
 
 
-def _rounded(xp, y, grid: Grid, rounding: Rounding, bits, width: int):
-    # scaling leaves nothing to flush and no infinity: constants here let the compiler drop those selections
-    plain = grid._replace(flush=0.0, infinity=math.inf, minus_infinity=math.inf, nan=math.nan)
+def _rounded(xp, y, fmt: Format | None, grid: Grid, rounding: Rounding, noise, width: int):
+    """Round what was scaled; `noise` is uint32, of which the high bits are used."""
     if xp is np:
-        return round_numpy(y, plain, rounding, bits, width)
+        nan = None if fmt.has_nan else NanRule.KEEP
+        y = np.ascontiguousarray(y)
+        return round_to(y, fmt, rounding, saturate=True, nan=nan, noise=noise, out=y)
     from precsim._kernels.traced import round_traced
 
+    # scaling leaves nothing to flush and no infinity: constants here let the compiler drop those selections
+    plain = grid._replace(flush=0.0, infinity=math.inf, minus_infinity=math.inf, nan=math.nan)
+    bits = None if noise is None else noise >> xp.uint32(32 - width)
     return round_traced(y, plain, rounding, bits, width)
 
 

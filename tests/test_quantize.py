@@ -94,9 +94,7 @@ def test_gradient_is_that_of_the_identity(x):
 def test_scaling_by_powers_of_two_scales_the_result(scaling, x):
     for quantizer in (Quantizer(F.INT4, scaling), Quantizer(F.FP8_E4M3, scaling)):
         np.testing.assert_array_equal(quantizer(x * 64), quantizer(x) * 64)
-        np.testing.assert_array_equal(
-            quantizer(-x), -quantizer(x) if not quantizer.format.is_integer else quantizer(-x)
-        )
+        np.testing.assert_array_equal(quantizer(-x), -quantizer(x))
 
 
 @pytest.mark.parametrize("scaling", [PerTensor(), PerChannel(0), PerChannel(1), PerToken()], ids=str)
@@ -169,7 +167,6 @@ def test_mx_by_hand():
 def test_floor_clips_the_share_of_gaussian_blocks_that_is_known(rng):
     # Closed form not known; 200 000 blocks gave 29.5 % (E2M1). 20 000 blocks: standard error 0.32 %, 4 of them.
     blocks = rng.standard_normal((20_000, 32)).astype(np.float32)
-    assert abs((np.abs(blocks).max(1) > np.abs(MXFP4(blocks)).max(1) * 1).mean() - 0.5) < 0.5
     counts = [clipped(blocks[i : i + 1], MXFP4) > 0 for i in range(0, 20_000, 10)]
     assert abs(np.mean(counts) - 0.295) < 4 * np.sqrt(0.295 * 0.705 / len(counts))
 

@@ -15,7 +15,7 @@ from precsim._grid import Grid
 from precsim._modes import Rounding
 from precsim.formats import Format
 from precsim.models import Kind, Model, Points
-from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer, Scaling, fake_quantize
+from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer, Scaling, TwoLevel, fake_quantize
 
 _ENDS = ("embedding", "head")
 _TRAINABLE = (Rounding.NEAREST_EVEN, Rounding.STOCHASTIC_A)  # what the traced kernel does
@@ -189,7 +189,7 @@ def everywhere(quantizer: Quantizer, *, kv: bool = False) -> Recipe:
     0
     """
     weights = quantizer
-    if isinstance(quantizer.scaling, PerBlock):
+    if isinstance(quantizer.scaling, (PerBlock, TwoLevel)):
         weights = replace(quantizer, scaling=replace(quantizer.scaling, axis=0))
     return Recipe(weights=weights, activations=quantizer, kv=quantizer if kv else None)
 

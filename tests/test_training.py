@@ -11,7 +11,8 @@ import pytest
 from precsim.formats import FP8_E4M3, INT2, INT3, INT4, INT8
 from precsim.languages import ZipfFacts, Zipfgram
 from precsim.models import MLP, Transformer
-from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer
+from precsim.quantize import MXFP4, NF4, NVFP4, PerBlock, PerChannel, PerTensor, PerToken, Quantizer
+from precsim.recipes import everywhere, kumar, per_token
 from precsim.rounding import Rounding
 from precsim.schedules import SGD, AdamW, Constant, Cosine, Linear, Warmup, WarmupStableDecay
 from precsim.training import Job, PerLayer, Recipe, train, train_model, train_population
@@ -144,6 +145,19 @@ def test_activations_kv_blocks_floats_and_stochastic_rounding_train():
     assert run.kv_format == "INT4"
     assert run.gap == pytest.approx(plain.gap, rel=0.3)
     assert run.gap != plain.gap
+
+
+def test_named_recipes_and_block_formats_train():
+    recipes = [kumar(weights=INT4, activations=INT8), per_token(weights=INT4, activations=INT8)]
+    recipes += [everywhere(MXFP4), everywhere(NVFP4)]
+    assert recipes[2].weights.scaling.axis == recipes[3].weights.scaling.axis == 0
+    jobs = [dataclasses.replace(BASE, model=MLP(8), tokens=12_800, recipe=recipe) for recipe in (Recipe(), *recipes)]
+    plain, *low = [train(job) for job in jobs]
+    assert len({run.gap for run in low}) == 4
+    for run in low:
+        assert plain.gap < run.gap < 2 * plain.gap
+    with pytest.raises(ValueError, match="listed values"):
+        dataclasses.replace(BASE, recipe=Recipe(weights=NF4))
 
 
 def test_bits_per_layer():

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from precsim._codebook import NF4_LEVELS, Codebook
+from precsim._execute import check_out
 from precsim._format import Format
 from precsim._grid import Grid
 from precsim._modes import NanRule, Rounding
+from precsim._rows import run_rows
 from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule, absmax_scale, largest_of
 from precsim._two_level import TwoLevel, TwoLevelRule
 from precsim.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
@@ -141,13 +143,14 @@ class Quantizer:
         """Storage bits of one element with its share of a block's scale (scales of larger groups: negligible)."""
         return self.format.bits + self.scaling.scale_bits
 
-    def __call__(self, x, *, noise=None):
+    def __call__(self, x, *, noise=None, out: np.ndarray | None = None):
         """Return x quantized: same shape, dtype and kind of array; under JAX with the straight-through gradient.
 
         Raises
         ------
         ValueError
-            If x is not float32, or noise is missing, not wanted, not uint32 or of another shape.
+            If x is not float32, noise is missing, not wanted, not uint32 or of another shape, or `out` (NumPy only:
+            where the result goes) has another shape or dtype.
         """
         if str(x.dtype) != "float32":
             raise ValueError(f"quantizers work on float32 arrays; received {x.dtype}")
@@ -161,11 +164,27 @@ class Quantizer:
         how = (self.format, self.scaling, self.rounding, self.symmetric)
         grid = None if isinstance(self.format, Codebook) else self.format.grid()
         if isinstance(x, np.ndarray):
-            with np.errstate(invalid="ignore", over="ignore"):  # a group with infinity or NaN becomes NaN
-                return _apply(np, x, how, grid, noise)
+            return self._on_numpy(x, how, grid, noise, out)
+        if out is not None:
+            raise ValueError("out is for NumPy arrays; JAX arrays cannot be written to")
         from precsim._kernels.traced import straight_through
 
         return straight_through(_under_jax(how), x, grid, noise)
+
+    def _on_numpy(self, x: np.ndarray, how: tuple, grid: Grid | None, noise, out: np.ndarray | None) -> np.ndarray:
+        if out is not None:
+            check_out(out, x)
+        target = out
+        if target is None or not target.flags.c_contiguous or np.may_share_memory(x, target):
+            target = np.empty(x.shape, np.float32)
+        usual = grid is not None and self.symmetric and self.rounding is Rounding.NEAREST_EVEN
+        if not usual or isinstance(self.scaling, TwoLevel) or not run_rows(x, target, self.format, self.scaling):
+            with np.errstate(invalid="ignore", over="ignore"):  # a group with infinity or NaN becomes NaN
+                target = _apply(np, x, how, grid, noise)
+        if out is None or target is out:
+            return target
+        out[...] = target
+        return out
 
 
 def sqnr(x, y) -> float:

@@ -30,13 +30,15 @@ _HOME = {
         "runs": "Run RunStore load_runs",
         "laws": "Law Chinchilla",
         "fitting": "fit Fit FitError Status",
-        "uncertainty": "bootstrap interval",
+        "uncertainty": "bootstrap interval predict profile",
         "comparison": "compare",
-        "planning": "Hardware Budget plan",
+        "planning": "Hardware Budget Choice plan",
     }.items()
     for name in names.split()
 }
-_MODULES = tuple("arithmetic course design formats grids languages laws models ptq runs symbolic view".split())
+_MODULES = tuple(
+    "arithmetic course design formats grids languages laws models ptq recipes runs schedules symbolic view".split()
+)
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])  # noqa: PLE0605
 

@@ -77,6 +77,14 @@ class CounterBits:
         Number of the first element.
     width : int, optional
         N; by default what the carrier compares exactly: float32 24 for variant A and 23 for B and C, float64 32.
+
+    Examples
+    --------
+    >>> from precsim import BF16, CounterBits, Rounding, round_to
+    >>> whole = round_to([1.001, 1.002, 1.003, 1.004], BF16, Rounding.STOCHASTIC, noise=CounterBits(7))
+    >>> part = round_to([1.003, 1.004], BF16, Rounding.STOCHASTIC, noise=CounterBits(7, start=2))
+    >>> bool((whole[2:] == part).all())
+    True
     """
 
     seed: int
@@ -100,6 +108,13 @@ class GivenBits:
     values : integer array, the shape of the numbers to be rounded
     width : int
         N.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, GivenBits, Rounding, round_to
+    >>> round_to([2.25] * 4, INT4, Rounding.STOCHASTIC, noise=GivenBits(np.arange(4), 2))
+    array([2., 2., 2., 3.])
     """
 
     values: Any

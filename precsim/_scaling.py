@@ -106,7 +106,16 @@ def _normal_axis(axis: int, x) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PerTensor:
-    """One scale for the whole array."""
+    """One scale for the whole array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerTensor, Quantizer
+    >>> Quantizer(INT4, PerTensor())(np.float32([[7, 1.4], [70, 14]]))
+    array([[10.,  0.],
+           [70., 10.]], dtype=float32)
+    """
 
     @property
     def scale_bits(self) -> float:
@@ -134,6 +143,14 @@ class PerChannel:
     ----------
     axis : int
         The axis kept; all others share the scale. For weights of shape (inputs, outputs) -1 is per output channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerChannel, Quantizer
+    >>> Quantizer(INT4, PerChannel(-1))(np.float32([[7, 1.4], [70, 14]]))
+    array([[10.,  2.],
+           [70., 14.]], dtype=float32)
     """
 
     axis: int = -1
@@ -162,7 +179,16 @@ class PerChannel:
 
 @dataclass(frozen=True, slots=True)
 class PerToken:
-    """One scale for each vector along the last axis: for activations of shape (batch, time, width), each token."""
+    """One scale for each vector along the last axis: for activations of shape (batch, time, width), each token.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerToken, Quantizer
+    >>> Quantizer(INT4, PerToken())(np.float32([[7, 1.4], [70, 14]]))
+    array([[ 7.,  1.],
+           [70., 10.]], dtype=float32)
+    """
 
     @property
     def scale_bits(self) -> float:
@@ -196,6 +222,13 @@ class PerBlock:
         None: a float32 scale for each block. E8M0: a power of two, found by `rule`.
     rule : ScaleRule
         For E8M0 scales; FLOOR is that of OCP MX 1.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import E8M0, FP4_E2M1, PerBlock, Quantizer
+    >>> Quantizer(FP4_E2M1, PerBlock(2, scale_format=E8M0))(np.float32([7.5, 1.0, 0.3, 0.1]))
+    array([6.     , 1.     , 0.25   , 0.09375], dtype=float32)
     """
 
     size: int

@@ -39,6 +39,14 @@ class TwoLevel:
     axis : int
         The axis that is cut into blocks.
     rule : TwoLevelRule
+
+    Examples
+    --------
+    >>> from precsim import FP4_E2M1, Quantizer, TwoLevel
+    >>> Quantizer(FP4_E2M1, TwoLevel(2))(np.float32([26.88, 10, 1, 0.3])).round(2).tolist() == [
+    ...     np.float32(v) for v in (26.88, 8.96, 0.96, 0.32)
+    ... ]
+    True
     """
 
     size: int = 16

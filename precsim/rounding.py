@@ -231,7 +231,14 @@ def next_up(x, fmt: Format) -> np.ndarray:
 
 
 def next_down(x, fmt: Format) -> np.ndarray:
-    """Return the greatest value of the format smaller than x, as float64; NaN where there is none."""
+    """Return the greatest value of the format smaller than x, as float64; NaN where there is none.
+
+    Examples
+    --------
+    >>> from precsim.formats import FP4_E2M1
+    >>> next_down([1.0, 1.2, -6.0], FP4_E2M1)
+    array([0.5, 1. , nan])
+    """
     wide = as_numbers(x).astype(np.float64)
     below = round_to(np.nextafter(wide, -np.inf), fmt, Rounding.DOWN)
     return np.where(below < wide, below, np.nan)[()]

@@ -76,7 +76,7 @@ def test_nearest_is_nearest(x, fmt):
 
 @pytest.mark.parametrize("fmt", SMALL, ids=str)
 def test_encode_undoes_decode_on_every_code(fmt):
-    codes = np.arange(0, 2**fmt.bits, 1 if fmt.bits < 13 else 31)  # values of 16-bit formats: test_formats, all codes
+    codes = np.arange(0, 2**fmt.bits, 1 if fmt.bits < 10 else 31)  # values of 16-bit formats: test_formats, all codes
     defined = np.array([fmt.value(code) for code in codes])
     number = ~np.isnan(defined)
     for dtype in (np.float32, np.float64):
@@ -89,6 +89,8 @@ def test_encode_undoes_decode_on_every_code(fmt):
         np.testing.assert_array_equal(rounded, values[number])
     if fmt.has_nan:
         assert np.isnan(decode(encode(np.float32([np.nan]), fmt), fmt)).all()
+    if fmt not in (F.BF16, F.FP16, F.FP8_E4M3, F.FP4_E2M1, F.E8M0, F.INT4, P3109[-1]):
+        return  # JAX compiles for each: one of each kind
     nan_rule = None if fmt.has_nan else NanRule.ZERO
     values = decode(codes, fmt)
     np.testing.assert_array_equal(encode(jnp.asarray(values[number]), fmt, nan=nan_rule), codes[number])

@@ -7,6 +7,9 @@ it would cancel the addition.
 
 Formats whose C would overflow (those with the carrier's exponent range: BF16 and TF32 in float32) have a constant
 number of discarded bits; for them one integer addition rounds (the `wide` kernels).
+
+The compiled loops are cached beside `fast`, `codes`, `scaled` and `sums`, and numba looks at the dates of those files
+only: after editing this one or `words`, remove precsim/_kernels/__pycache__.
 """
 
 from __future__ import annotations

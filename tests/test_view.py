@@ -133,6 +133,17 @@ def test_residuals_are_observed_minus_predicted_by_the_law(specs, table):
         assert row["residual"] == run.loss - predicted
 
 
+def test_damages_of_many_sizes_have_a_logarithmic_axis_through_zero(table):
+    rows = table[np.isinf(table.weights) & ~np.isinf(table.post)].copy()
+    rows.loc[rows.index[0], "delta"] = -1e-4
+    spec = VIEW.predicted_against_observed(KUMAR_2024, rows, column="delta").to_dict()
+    scales = [
+        m["encoding"][a]["scale"] for m in marks(spec) for a in "xy" if "scale" in m.get("encoding", {}).get(a, {})
+    ]
+    assert {s["type"] for s in scales} == {"symlog"}
+    assert {tuple(s["domain"]) for s in scales} == {(-1e-4, rows.delta.max())}
+
+
 def test_diverged_runs_are_counted_in_words(table):
     worse = pd.concat([table, table.iloc[:3].assign(loss=math.nan)])
     assert "3 rows without a finite loss" in VIEW.loss_against_bits(worse).description

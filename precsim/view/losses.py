@@ -81,7 +81,9 @@ def delta_against_tokens(table: Any, law: Law | None = None) -> alt.LayerChart:
     if not rows:
         raise ValueError("the table has no evaluation with finite bits in column post: nothing was quantized")
     curve = None if law is None else lambda N, D, post: law.delta(N, D, post=post)
-    chart = _against_tokens(rows, "delta", "δ, loss added by quantizing [nats/token]", curve, **_delta_axis(rows))
+    chart = _against_tokens(
+        rows, "delta", "δ, loss added by quantizing [nats/token]", curve, **_wide_axis([row["delta"] for row in rows])
+    )
     rising = _steps(rows)
     text = (
         f"Loss added by quantizing after training against training tokens: {len(rows)} evaluations at"
@@ -160,16 +162,17 @@ def predicted_against_observed(law: Law, table: Any, *, column: str = "loss") ->
     widths = sorted({min((row[b] for b in bits), default=math.inf) for row in rows})
     data = values(drawn)
     title = {"loss": "loss", "delta": "δ"}[column]
-    low = min(min(r["observed"], r["predicted"]) for r in drawn)
-    high = max(max(r["observed"], r["predicted"]) for r in drawn)
-    scale = alt.Scale(zero=False, type="log") if low > 0 and high / low > 20 else alt.Scale(zero=False)
-    x = alt.X("predicted:Q", title=f"predicted {title} [nats/token]", scale=scale)
+    both = [r[name] for r in drawn for name in ("observed", "predicted")]
+    low, high = min(both), max(both)
+    axes: dict[str, Any] = _wide_axis(both) if column == "delta" else {"scale": alt.Scale(zero=False)}
+    axes["scale"].domain = [low, high]  # the same for both views and both axes, so that the diagonal is one
+    x = alt.X("predicted:Q", title=f"predicted {title} [nats/token]", **axes)
     color = alt.Color("width:N", title="fewest bits", sort=None, scale=bits_scale(widths))
     points = alt.Chart(data).encode(x=x, color=color, tooltip=_tips(drawn[0]))
     ends = alt.Chart(values([{"predicted": v, "observed": v} for v in (low, high)]))
     top = alt.layer(
         ends.mark_line(color=GRAY, strokeDash=[5, 4]).encode(x=x, y="observed:Q"),
-        points.mark_point().encode(y=alt.Y("observed:Q", title=f"observed {title} [nats/token]", scale=scale)),
+        points.mark_point().encode(y=alt.Y("observed:Q", title=f"observed {title} [nats/token]", **axes)),
     ).properties(width=WIDTH, height=280)
     zero = alt.Chart(values([{"zero": 0.0}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y="zero:Q")
     below = alt.layer(
@@ -244,17 +247,17 @@ def _curve(rows: Sequence[Row], column: str, curve: Callable[..., Any]) -> Itera
             yield {"N": N, "post": bits_label(post), "D": D, column: height}
 
 
-def _delta_axis(rows: Sequence[Row]) -> dict[str, Any]:
-    """Scale and ticks of δ: logarithmic, but through zero if some δ is not positive."""
-    sizes = [abs(row["delta"]) for row in rows if row["delta"]]
+def _wide_axis(numbers: Sequence[float]) -> dict[str, Any]:
+    """Scale and ticks for numbers of many sizes: logarithmic, but through zero if some are not positive."""
+    sizes = [abs(number) for number in numbers if number]
     axis = alt.Axis(format="~g", labelOverlap="greedy")
-    if all(row["delta"] > 0 for row in rows):
+    if all(number > 0 for number in numbers):
         return {"scale": alt.Scale(type="log"), "axis": axis}
     if not sizes:
         return {"scale": alt.Scale(zero=True), "axis": axis}
     linear = max(min(sizes), max(sizes) / 1e4)
     powers = [10.0**k for k in range(math.ceil(math.log10(linear)), math.floor(math.log10(max(sizes))) + 1)]
-    axis = alt.Axis(format="~g", values=[0.0, *powers, *(-power for power in powers)])
+    axis = alt.Axis(format="~g", values=[0.0, *powers, *(-power for power in powers)], labelOverlap="greedy")
     return {"scale": alt.Scale(type="symlog", constant=linear, nice=False), "axis": axis}
 
 

@@ -40,7 +40,7 @@ _MODULES = tuple(
     "arithmetic course design formats grids languages laws models ptq recipes runs schedules symbolic view".split()
 )
 
-__all__ = sorted([*_HOME, *_MODULES, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOME, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str):

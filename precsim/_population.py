@@ -23,6 +23,7 @@ from precsim.recipes import Wiring, points
 from precsim.schedules import Optimizer, Schedule
 
 _INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
+_AHEAD = 8  # steps whose data are drawn at once
 
 
 class Shape(NamedTuple):
@@ -86,11 +87,14 @@ def program(shape: Shape) -> Program:
         params = model.init(key, language.vocabulary, language.context_length)
         return State(params, optimizer.start(params), jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
 
-    def step(state: State, one: Member, tables: _sampling.Tables) -> State:
-        key = jax.random.key(one.seed)
-        data = jax.random.fold_in(jax.random.fold_in(key, _DATA), state.step)
-        noise = jax.random.fold_in(jax.random.fold_in(key, _ROUNDING), state.step)
-        batch = draw(shape, tables, data)
+    def batches(state: State, one: Member, tables: _sampling.Tables) -> tuple[Array, Array]:
+        """What the next steps read; a sequence is drawn token by token, so it pays to draw many at once."""
+        key = jax.random.fold_in(jax.random.key(one.seed), _DATA)
+        steps = state.step + jnp.arange(_AHEAD)
+        return jax.vmap(lambda step: draw(shape, tables, jax.random.fold_in(key, step)))(steps)
+
+    def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
+        noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
 
         def objective(params: Any) -> Array:
             return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise))
@@ -102,10 +106,16 @@ def program(shape: Shape) -> Program:
         return jax.tree.map(lambda a, b: jnp.where(state.step < one.steps, a, b), new, state)
 
     def advance(state: State, members: Member, tables: _sampling.Tables, count: Array) -> State:
+        def some(done: Array, state: State) -> State:
+            ahead = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, tables)
+
+            def one(n: Array, state: State) -> State:
+                return jax.vmap(step)(state, members, jax.tree.map(lambda batch: batch[n], ahead))
+
+            return jax.lax.fori_loop(0, jnp.minimum(_AHEAD, count - done * _AHEAD), one, state)
+
         with jax.default_matmul_precision(shape.precision):
-            return jax.lax.fori_loop(
-                0, count, lambda _, s: jax.vmap(step, in_axes=(0, 0, None))(s, members, tables), state
-            )
+            return jax.lax.fori_loop(0, (count + _AHEAD - 1) // _AHEAD, some, state)
 
     def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
         return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))

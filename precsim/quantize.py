@@ -14,6 +14,7 @@ import numpy as np
 
 from precsim._codebook import NF4_LEVELS, Codebook
 from precsim._execute import check_out
+from precsim._family import Family
 from precsim._format import Format
 from precsim._grid import Grid
 from precsim._modes import NanRule, Rounding
@@ -38,7 +39,7 @@ _NOISE_BITS = {Rounding.STOCHASTIC_A: 24, Rounding.STOCHASTIC_B: 23, Rounding.ST
 Scaling = PerTensor | PerChannel | PerToken | PerBlock | TwoLevel
 
 
-def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
+def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None, family: Family = Family.ANY) -> jax.Array:
     """Return the values x takes when each group is scaled to the grid, rounded and scaled back; gradient 1.
 
     Parameters
@@ -51,6 +52,8 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
         Which elements share a scale; fixed at compile time.
     noise : jax.Array, uint32, shape of x, optional
         Random bits; given, the rounding is stochastic (variant A with N = 24, from the high bits).
+    family : Family
+        What is known of the grids that will come; fixed at compile time. It changes the speed, no bit of the result.
 
     Returns
     -------
@@ -80,7 +83,9 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None) -> jax.Array:
         raise ValueError(f"noise must have the shape of x, {x.shape}; received {noise.shape}")
     if isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
         raise ValueError("TwoLevelRule.EXACT compares with the midpoints of one format; call a Quantizer instead")
-    return straight_through(_under_jax((None, scaling, mode, True)), x, grid, noise)
+    if noise is not None or isinstance(scaling, TwoLevel):
+        family = Family.ANY
+    return straight_through(_under_jax((None, scaling, mode, True), family), x, grid, noise)
 
 
 _WHOLE = PerTensor()
@@ -169,7 +174,7 @@ class Quantizer:
             raise ValueError("out is for NumPy arrays; JAX arrays cannot be written to")
         from precsim._kernels.traced import straight_through
 
-        return straight_through(_under_jax(how), x, grid, noise)
+        return straight_through(_under_jax(how, Family.ANY), x, grid, noise)
 
     def _on_numpy(self, x: np.ndarray, how: tuple, grid: Grid | None, noise, out: np.ndarray | None) -> np.ndarray:
         if out is not None:
@@ -239,7 +244,7 @@ def clipped(x, quantizer: Quantizer) -> float:
     return float(beyond.sum() / x.size)
 
 
-def _apply(xp, x, how: tuple, grid: Grid | None, noise):
+def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.ANY):
     """Scale, round, unscale: the one place where it is written, for NumPy and JAX."""
     fmt, scaling, rounding, symmetric = how
     view, axes = scaling.grouped(xp, x)
@@ -257,7 +262,12 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise):
         else:
             scale = scaling.scale(xp, view, axes, grid)
             inverse = 1 / scale
-        result = _rounded(xp, view * inverse, fmt, grid, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
+        if family is Family.ANY:
+            result = _rounded(xp, view * inverse, fmt, grid, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
+        else:
+            from precsim._kernels.nearest import round_nearest
+
+            result = round_nearest(view * inverse, grid, family) * scale
     return scaling.ungrouped(xp, result, x.shape)
 
 
@@ -287,11 +297,11 @@ def _affine(xp, view, axes, grid: Grid):
     return (code - zero) * scale
 
 
-def _under_jax(how: tuple):
+def _under_jax(how: tuple, family: Family):
     import jax.numpy as jnp
 
     def scaled_rounding(x, grid: Grid | None, noise):
-        result = _apply(jnp, x, how, grid, noise)
+        result = _apply(jnp, x, how, grid, noise, family)
         return result if grid is None else jnp.where(jnp.asarray(grid.precision) >= 24, x, result)
 
     return scaled_rounding

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import Array
 
+from precsim._family import Family, family_of
 from precsim._grid import Grid
 from precsim._modes import Rounding
 from precsim.formats import Format
@@ -201,6 +202,7 @@ class Place(NamedTuple):
     name: str
     scaling: Scaling
     stochastic: bool
+    family: Family = Family.ANY
 
 
 #: Rounded places in a fixed order; hashable, so that it can choose a compiled program.
@@ -218,9 +220,12 @@ def wire(recipes: Iterable[Recipe], model: Model) -> Wiring:
     wiring: dict[tuple[Kind, str], Place] = {}
     for recipe in recipes:
         for (kind, name), quantizer in recipe.places(model).items():
-            place = Place(kind, name, quantizer.scaling, _is_stochastic(quantizer))
-            if wiring.setdefault((kind, name), place) != place:
-                raise ValueError(f"{name} is rounded as {wiring[kind, name]} and as {place}")
+            family = family_of(_traceable_format(quantizer).grid())
+            place = Place(kind, name, quantizer.scaling, _is_stochastic(quantizer), family)
+            other = wiring.setdefault((kind, name), place)
+            if (other.scaling, other.stochastic) != (place.scaling, place.stochastic):
+                raise ValueError(f"{name} is rounded as {other} and as {place}")
+            wiring[kind, name] = place._replace(family=max(family, other.family))
     return tuple(sorted(wiring.values(), key=lambda place: (place.kind.value, place.name)))
 
 
@@ -248,7 +253,8 @@ def points(wiring: Wiring, grids: Any, key: Array | None = None) -> Points:
             noise = None
             if wiring[n].stochastic and key is not None:
                 noise = jax.random.bits(jax.random.fold_in(key, n), x.shape, "uint32")
-            return fake_quantize(x, Grid(*(entry[n] for entry in grids)), wiring[n].scaling, noise=noise)
+            grid = Grid(*(entry[n] for entry in grids))
+            return fake_quantize(x, grid, wiring[n].scaling, noise=noise, family=wiring[n].family)
 
         return apply
 

@@ -96,6 +96,7 @@ HOMES = {
     "requests": set(),
     "urllib": set(),
     "socket": set(),
+    "pooch": {"data"},
 }
 
 

@@ -49,11 +49,15 @@ class Codebook:
         """All values in ascending order, shape (n,), float32."""
         return np.array(self.levels, np.float32)
 
+    def midpoints(self) -> np.ndarray:
+        """Midpoints of neighboring values, rounded to float32: shape (n - 1,)."""
+        levels = self.values().astype(np.float64)
+        return ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
+
     def nearest(self, xp: Any, x):
         """Return the nearest level of each element; at the midpoint (rounded to float32) the lower one. NaN stays."""
         levels = self.values()
-        midpoints = ((levels[:-1].astype(np.float64) + levels[1:]) / 2).astype(np.float32)
-        place = xp.searchsorted(xp.asarray(midpoints), x.reshape(-1), side="left").reshape(x.shape)
+        place = xp.searchsorted(xp.asarray(self.midpoints()), x.reshape(-1), side="left").reshape(x.shape)
         return xp.where(xp.isnan(x), x, xp.asarray(levels)[place])
 
     def __str__(self) -> str:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from precsim._execute import flat, kernel_serves, refuse_nan
+from precsim._execute import are_simple, flat, kernel_serves, refuse_nan
 from precsim._format import Format
 from precsim._kernels.integer import BINARY32, BINARY64
 from precsim._kernels.parameters import Params, parameters
 from precsim._modes import NanRule, Rounding, Subnormals
 from precsim._rules import as_numbers, check_carrier, grid_for, is_jax
 
-__all__ = ["code_dtype", "codes_of", "decode"]
+__all__ = ["code_dtype", "codes_of", "decode", "encode_simple"]
 
 _SHORT = Params._fields.index("short")
 
@@ -30,7 +30,7 @@ class _Loop(NamedTuple):
     """A kernel and the parameter arrays it takes after input and output."""
 
     kernel: Callable
-    parameters: tuple[np.ndarray, ...]
+    parameters: tuple[Any, ...]
 
 
 @functools.lru_cache(maxsize=512)
@@ -51,6 +51,35 @@ def _encoder(fmt: Format, saturate, nan, subnormals, char: str) -> _Loop | None:
         return None
     k = codes.code_parameters(fmt, grid, carrier, bool(p[_SHORT] > 1))
     return _Loop(codes.magic_encode if fmt.has_nan else codes.magic_encode_checked, (p, k))
+
+
+@functools.lru_cache(maxsize=512)
+def _usual_encoder(fmt: Format, dtype: np.dtype) -> tuple[_Loop, np.dtype] | None:
+    if not isinstance(fmt, Format) or dtype.char not in "fd" or not dtype.isnative:
+        return None
+    loop = _encoder(fmt, None, None, Subnormals.KEEP, dtype.char)
+    return None if loop is None else (loop, code_dtype(fmt))
+
+
+def encode_simple(x: np.ndarray, fmt: Format, out: Any) -> bool:
+    """Encode by the default rules if the arrays are as simple as they mostly are; return whether it was done."""
+    found = _usual_encoder(fmt, x.dtype)
+    if found is None or not are_simple(x, out, found[1]):
+        return False
+    if x.ndim != 1:
+        x, out = x.reshape(-1), out.reshape(-1)
+    loop = found[0]
+    if loop.kernel(x, out, *loop.parameters):
+        refuse_nan(x, fmt)
+    return True
+
+
+@functools.lru_cache(maxsize=512)
+def _usual_decoder(fmt: Format, codes: np.dtype, values: np.dtype) -> _Loop | None:
+    """Return the loop for codes of a dtype that holds no others, into the default carrier."""
+    if not isinstance(fmt, Format) or codes.char not in "BHIL" or 8 * codes.itemsize != fmt.bits:
+        return None
+    return _decoder(fmt, values) if codes.isnative and _value_dtype(fmt, values) == values else None
 
 
 def codes_of(x, fmt: Format, rounding: Rounding, rules: dict[str, Any], noise, out, round_to) -> np.ndarray:
@@ -128,6 +157,14 @@ def decode(codes, fmt: Format, *, dtype: Any = None, out: np.ndarray | None = No
     >>> decode([0b0111, 0b1000], INT4)
     array([ 7., -8.], dtype=float32)
     """
+    if type(codes) is np.ndarray and type(out) is np.ndarray and dtype is None:
+        loop = _usual_decoder(fmt, codes.dtype, out.dtype)
+        if loop is not None and are_simple(codes, out, out.dtype):
+            if codes.ndim == 1:
+                loop.kernel(codes, out, *loop.parameters)
+            else:
+                loop.kernel(codes.reshape(-1), out.reshape(-1), *loop.parameters)
+            return out
     dtype = _value_dtype(fmt, out.dtype if dtype is None and isinstance(out, np.ndarray) else dtype)
     if is_jax(codes):
         if out is not None:

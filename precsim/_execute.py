@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from precsim._format import Format
 from precsim._grid import Grid
 from precsim._kernels.integer import BINARY32, BINARY64, counter_bits, round_numpy
 from precsim._kernels.parameters import magic_fits, parameters, wide_fits
-from precsim._modes import NanRule, Rounding, Saturation, Subnormals
+from precsim._modes import CounterBits, GivenBits, NanRule, Rounding, Saturation, Subnormals, most_bits
 from precsim._rules import check_carrier, grid_for
 
 __all__ = [
     "Plan",
+    "are_simple",
     "check_out",
     "flat",
     "kernel_serves",
@@ -25,6 +26,7 @@ __all__ = [
     "refuse_nan",
     "run",
     "run_inplace",
+    "run_random",
     "run_usual",
     "usual_plan",
 ]
@@ -113,19 +115,74 @@ def usual_plan(fmt: Format, rounding: Rounding, dtype: np.dtype) -> Plan | None:
     return None if scans or not plan.parameters.size else plan
 
 
+def are_simple(x: np.ndarray, out: Any, dtype: np.dtype) -> bool:
+    """Whether a loop may read x and write out (of this dtype) as they are: contiguous, apart, of one shape."""
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != dtype or not x.size:
+        return False
+    flags = out.flags
+    if not (x.flags.c_contiguous and flags.c_contiguous and flags.writeable) or x is out:
+        return False
+    return (x.base is None and out.base is None) or not np.may_share_memory(x, out)
+
+
+class _RandomLoop(NamedTuple):
+    """A stochastic kernel and its parameters."""
+
+    kernel: Callable
+    parameters: np.ndarray
+
+
+@functools.lru_cache(maxsize=1024)
+def usual_random(
+    fmt: Format, rounding: Rounding, dtype: np.dtype, kind: np.dtype | CounterBits | GivenBits
+) -> _RandomLoop | None:
+    """Return the stochastic loop under the default rules, for random words of a dtype or made from a seed."""
+    if not isinstance(rounding, Rounding) or not rounding.is_stochastic or dtype.char not in "fd":
+        return None
+    most = most_bits(rounding, 23 if dtype.char == "f" else 52)
+    if isinstance(kind, CounterBits):
+        held, width, seed = 32, most if kind.width is None else kind.width, kind.seed
+    elif isinstance(kind, np.dtype) and kind.char in "BHI":
+        held, width, seed = 8 * kind.itemsize, min(8 * kind.itemsize, most), 0
+    else:
+        return None
+    if width > most or not dtype.isnative or not isinstance(fmt, Format):
+        return None
+    plan = plan_for(fmt, rounding, None, None, Subnormals.KEEP, dtype.char, width, held - width, seed)
+    if plan.refuses_nan or not plan.parameters.size:
+        return None
+    given, counted = plan.apart.args  # pyright: ignore[reportFunctionMemberAccess] - a partial of `_random`
+    return _RandomLoop(counted if isinstance(kind, CounterBits) else given, plan.parameters)
+
+
+def run_random(x: np.ndarray, fmt: Format, rounding: Rounding, noise: Any, out: np.ndarray) -> bool:
+    """Round stochastically if arguments and arrays are as simple as they mostly are; return whether it was done."""
+    if type(noise) is CounterBits:
+        loop, extra = usual_random(fmt, rounding, x.dtype, noise), noise.start
+    elif type(noise) is np.ndarray:
+        if noise.shape != x.shape or not noise.flags.c_contiguous or np.may_share_memory(noise, out):
+            return False
+        loop, extra = usual_random(fmt, rounding, x.dtype, noise.dtype), noise
+    else:
+        return False
+    if loop is None or not are_simple(x, out, x.dtype):
+        return False
+    if x.ndim != 1:
+        x, out = x.reshape(-1), out.reshape(-1)
+        extra = extra if type(extra) is int else extra.reshape(-1)
+    loop.kernel(x, extra, out, loop.parameters)
+    return True
+
+
 def run_usual(plan: Plan, x: np.ndarray, out: np.ndarray) -> bool:
     """Run a usual plan if the arrays are as simple as they mostly are; return whether it was done."""
-    if type(out) is not np.ndarray or not x.size or not x.flags.c_contiguous:
-        return False
     if out is x:
-        if plan.inplace is None or plan.refuses_nan or not x.flags.writeable:
+        flags = x.flags
+        if plan.inplace is None or plan.refuses_nan or not (x.size and flags.c_contiguous and flags.writeable):
             return False
         plan.inplace(x if x.ndim == 1 else x.reshape(-1), plan.parameters)
         return True
-    flags = out.flags
-    if out.shape != x.shape or out.dtype != x.dtype or not flags.c_contiguous or not flags.writeable:
-        return False
-    if np.may_share_memory(x, out):
+    if not are_simple(x, out, x.dtype):
         return False
     if x.ndim != 1:
         x, out = x.reshape(-1), out.reshape(-1)
@@ -174,10 +231,12 @@ def run_inplace(plan: Plan, x: np.ndarray, threads: int) -> None:
     """Round one flat array in place, after making sure that it holds no NaN the format refuses."""
     if plan.refuses_nan:
         refuse_nan(x, plan.fmt)
+    kernel = plan.inplace
+    assert kernel is not None
     if threads == 1:
-        plan.inplace(x, plan.parameters)
+        kernel(x, plan.parameters)
     else:
-        _pieces(threads, x.size, lambda i, j: plan.inplace(x[i:j], plan.parameters))
+        _pieces(threads, x.size, lambda i, j: kernel(x[i:j], plan.parameters))
 
 
 def _piece(plan: Plan, x, out, extra, i: int, j: int) -> None:

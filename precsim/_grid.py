@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Grid(NamedTuple):
@@ -49,4 +49,5 @@ class Grid(NamedTuple):
             raise ValueError("Grid.stack needs at least one grid; received none")
         columns = zip(*grids, strict=True)
         kinds = (np.int32 if type(v) is int else np.float32 for v in grids[0])
-        return Grid(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
+        stacked: list[Any] = [np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
+        return Grid(*stacked)

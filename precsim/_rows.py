@@ -1,61 +1,98 @@
-"""When one pass over each group can quantize a NumPy array, and doing so."""
+"""When one pass over each group can quantize a NumPy array, and the loop that does so."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from precsim._codebook import Codebook
 from precsim._execute import kernel_serves
 from precsim._format import Format
+from precsim._grid import Grid
 from precsim._kernels.parameters import parameters
 from precsim._modes import NanRule, Rounding, Subnormals
 from precsim._rules import grid_for
 from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule
+from precsim._two_level import TwoLevel, TwoLevelRule
+from precsim.formats import FP8_E4M3
 
-__all__ = ["rows_of", "run_rows"]
+__all__ = ["RowPlan", "row_plan"]
 
 
-def rows_of(x: np.ndarray, scaling) -> tuple[int, int] | None:
-    """Return (groups, elements in each) if the groups lie one after the other in memory, else None."""
-    if not x.flags.c_contiguous or not x.ndim:
+class RowPlan(NamedTuple):
+    """A loop over rows or columns, the shape in which it sees the array, and what it takes after the arrays."""
+
+    loop: Callable
+    shape: tuple[int, int]
+    arguments: tuple
+
+    def run(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Quantize x into out: both C-contiguous, not empty, apart."""
+        if x.shape != self.shape:
+            x, out = x.reshape(self.shape), out.reshape(self.shape)
+        self.loop(x, out, *self.arguments)
+
+
+@functools.lru_cache(maxsize=1024)
+def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...]) -> RowPlan | None:
+    """Return how to quantize a float32 array of this shape symmetrically to nearest-even, or None."""
+    if not shape or 0 in shape:
         return None
+    if isinstance(scaling, PerChannel) and len(shape) > 1 and scaling.axis in (-1, len(shape) - 1):
+        view, columns = (-1, shape[-1]), True
+    else:
+        view, columns = _rows(shape, scaling), False
+    found = None if view is None else _loop(fmt, scaling, columns)
+    if view is None or found is None:
+        return None
+    size = int(np.prod(shape))
+    return RowPlan(found[0], (size // view[1], view[1]), found[1])
+
+
+def _rows(shape: tuple[int, ...], scaling: Any) -> tuple[int, int] | None:
+    """Return the shape (any, elements in each group) if the groups lie one after the other in memory."""
+    last, size = shape[-1], int(np.prod(shape))
     if isinstance(scaling, PerTensor):
-        return 1, x.size
+        return -1, size
     if isinstance(scaling, PerToken):
-        return x.size // x.shape[-1], x.shape[-1]
+        return -1, last
     if isinstance(scaling, PerChannel):
-        first = scaling.axis in (0, -x.ndim)
-        return (x.shape[0], x.size // x.shape[0]) if first else None
-    if isinstance(scaling, PerBlock) and scaling.axis in (-1, x.ndim - 1) and x.shape[-1] % scaling.size == 0:
-        return x.size // scaling.size, scaling.size
+        return (-1, size // shape[0]) if scaling.axis in (0, -len(shape)) else None
+    if isinstance(scaling, PerBlock | TwoLevel) and scaling.axis in (-1, len(shape) - 1) and last % scaling.size == 0:
+        return -1, scaling.size
     return None
 
 
-def run_rows(x: np.ndarray, out: np.ndarray, fmt: Format, scaling) -> bool:
-    """Quantize x into out (both C-contiguous, apart) to nearest-even; return whether it could be done."""
-    shape = rows_of(x, scaling)
-    arguments = _arguments(fmt, getattr(scaling, "rule", None) if _has_power_scale(scaling) else None)
-    if shape is None or arguments is None:
-        return False
-    from precsim._kernels.scaled import quantize_rows
+def _loop(fmt: Format | Codebook, scaling: Any, columns: bool) -> tuple[Callable, tuple] | None:
+    from precsim._kernels import scaled
 
-    quantize_rows(x.reshape(shape), out.reshape(shape), *arguments)
-    return True
-
-
-def _has_power_scale(scaling) -> bool:
-    return getattr(scaling, "scale_format", None) is not None
-
-
-@functools.lru_cache(maxsize=256)
-def _arguments(fmt: Format, rule: ScaleRule | None):
+    if isinstance(fmt, Codebook):
+        if columns or len(fmt.levels) != 16 or not isinstance(scaling, PerTensor | PerToken | PerChannel | PerBlock):
+            return None
+        p = parameters(Grid.off(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
+        return scaled.quantize_levels, (p, np.float32(1) / np.float32(fmt.maximum), fmt.values(), fmt.midpoints())
     nan = None if fmt.has_nan else NanRule.KEEP
     grid = grid_for(fmt, Rounding.NEAREST_EVEN, True, nan, Subnormals.KEEP)
     if kernel_serves(fmt, grid, Rounding.NEAREST_EVEN, "f") != "magic":
         return None
-    maximum = np.float32(fmt.maximum)
+    p, top = parameters(grid, np.dtype(np.float32), Rounding.NEAREST_EVEN), np.float32(fmt.maximum)
+    if isinstance(scaling, TwoLevel):
+        if scaling.rule is TwoLevelRule.EXACT:
+            return None
+        e4m3 = parameters(FP8_E4M3.grid(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
+        held = FP8_E4M3.smallest_normal if scaling.rule is TwoLevelRule.TORCHAO else 0.0
+        return scaled.quantize_two_level, (p, e4m3, top, np.float32(held))
+    rule = scaling.rule if getattr(scaling, "scale_format", None) is not None else None
     code = -1 if rule is None else list(ScaleRule).index(rule)
-    nudge = np.int32(1 << (23 - fmt.precision)) if rule is ScaleRule.EVEN else np.int32(0)
-    p = parameters(grid, np.dtype(np.float32), Rounding.NEAREST_EVEN)
-    return p, np.float32(1) / maximum, maximum.view(np.int32), code, nudge
+    nudge = 1 << (23 - fmt.precision) if rule is ScaleRule.EVEN else 0
+    # an integer's neighbors are equally far everywhere: then adding one constant rounds, if 1.5 * 2**23 spacings
+    # leave room for the scaled numbers, which stay below twice the largest value
+    flat = fmt.is_integer and fmt.precision <= 20
+    center = 1.5 * 2.0**23 * float(fmt.smallest_subnormal) if flat else 0.0
+    ends = fmt.minimum, fmt.maximum
+    how = np.float32([np.float32(1) / top, top, 0, 0, center, *ends]).view(np.int32)
+    how[2:4] = code, nudge
+    return scaled.quantize_columns if columns else scaled.quantize_rows, (p, how)

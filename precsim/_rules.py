@@ -72,7 +72,8 @@ def _nan_image(fmt: Format, rule: NanRule | None) -> float:
         raise ValueError(f"nan must be a member of NanRule or None; received {rule!r}")
     if rule is not None and fmt.has_nan:
         raise ValueError(f"{fmt} has a NaN, so NaN stays NaN: leave nan out; received {rule}")
-    return {NanRule.ZERO: 0.0, NanRule.MAXIMUM: fmt.maximum}.get(rule, math.nan)
+    images: dict[NanRule | None, float] = {NanRule.ZERO: 0.0, NanRule.MAXIMUM: fmt.maximum}
+    return images.get(rule, math.nan)
 
 
 def _flush_limit(fmt: Format, subnormals: Subnormals) -> float:

@@ -170,9 +170,9 @@ def matmul(a, b, accumulator: Accumulator, *, noise: CounterBits | None = None) 
         if np.any((finite.view(np.int64) & ((1 << 27) - 1)) != 0):
             raise ValueError("factors must have at most 26 significant bits, so that products are exact")
     arguments = _arguments(accumulator, noise)
-    exact = accumulator.products is None
-    p = arguments[0] if exact else _parameters(accumulator.products, accumulator.rounding, noise)
-    return _kernels().multiply(left, np.ascontiguousarray(right.T), p, exact, *arguments)
+    products = accumulator.products
+    p = arguments[0] if products is None else _parameters(products, accumulator.rounding, noise)
+    return _kernels().multiply(left, np.ascontiguousarray(right.T), p, products is None, *arguments)
 
 
 def gamma(n: int, u: float) -> float:
@@ -207,9 +207,9 @@ def error_bound(accumulator: Accumulator, n: int, *, confidence: float | None = 
     Notes
     -----
     The number of roundings a term passes through is n - 1 (sequential), ceil(log2 n) (pairwise), b - 1 within a
-    block and ceil(n / b) - 1 outside it (blocked); one more if products are rounded. Kahan: ``2 u + 4 n u**2``, a
-    bound with an explicit second-order term (Higham 2002, (4.8), leaves it as O(n u**2)). u is 2**-p for nearest and
-    2**(1-p) for the other roundings.
+    block and ceil(n / b) outside it (blocked: each block's sum is rounded when it is added); one more if products
+    are rounded. Kahan: ``2 u + 4 n u**2``, a bound with an explicit second-order term (Higham 2002, (4.8), leaves
+    it as O(n u**2)). u is 2**-p for nearest and 2**(1-p) for the other roundings.
     """
     if n < 1:
         raise ValueError(f"a sum has at least one term; received n={n}")
@@ -223,8 +223,8 @@ def error_bound(accumulator: Accumulator, n: int, *, confidence: float | None = 
         u = float(fmt.unit_roundoff) * (1 if accumulator.rounding is Rounding.NEAREST_EVEN else 2)
         parts.append(2 * u + 4 * n * u * u)
     elif accumulator.order is Order.BLOCKED:
-        inside = min(accumulator.block, n) - 1
-        parts += [one(accumulator.inner or fmt, inside), one(fmt, math.ceil(n / accumulator.block))]
+        block = accumulator.block or n
+        parts += [one(accumulator.inner or fmt, min(block, n) - 1), one(fmt, math.ceil(n / block))]
     else:
         parts.append(one(fmt, n - 1 if accumulator.order is Order.SEQUENTIAL else math.ceil(math.log2(n))))
     if accumulator.products is not None:

@@ -6,6 +6,7 @@ grid may be traced, so that one compiled program serves every bit width.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from precsim._codebook import NF4_LEVELS, Codebook
-from precsim._execute import check_out
+from precsim._execute import are_simple, check_out
 from precsim._family import Family
 from precsim._format import Format
 from precsim._grid import Grid
 from precsim._modes import NanRule, Rounding
-from precsim._rows import run_rows
+from precsim._rows import RowPlan, row_plan
 from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule, absmax_scale, largest_of
 from precsim._two_level import TwoLevel, TwoLevelRule
 from precsim.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
@@ -89,6 +90,7 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None, family: Family
 
 
 _WHOLE = PerTensor()
+_FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)  # jax.jit keeps weak references
@@ -157,6 +159,12 @@ class Quantizer:
             If x is not float32, noise is missing, not wanted, not uint32 or of another shape, or `out` (NumPy only:
             where the result goes) has another shape or dtype.
         """
+        plan = None
+        if type(x) is np.ndarray and noise is None and x.dtype == _FLOAT32:
+            plan = _plan(self, x.shape)
+            if plan is not None and out is not None and are_simple(x, out, x.dtype):
+                plan.run(x, out)
+                return out
         if str(x.dtype) != "float32":
             raise ValueError(f"quantizers work on float32 arrays; received {x.dtype}")
         if (noise is not None) != self.rounding.is_stochastic:
@@ -169,27 +177,37 @@ class Quantizer:
         how = (self.format, self.scaling, self.rounding, self.symmetric)
         grid = None if isinstance(self.format, Codebook) else self.format.grid()
         if isinstance(x, np.ndarray):
-            return self._on_numpy(x, how, grid, noise, out)
+            return self._on_numpy(x, how, grid, noise, out, plan)
         if out is not None:
             raise ValueError("out is for NumPy arrays; JAX arrays cannot be written to")
         from precsim._kernels.traced import straight_through
 
         return straight_through(_under_jax(how, Family.ANY), x, grid, noise)
 
-    def _on_numpy(self, x: np.ndarray, how: tuple, grid: Grid | None, noise, out: np.ndarray | None) -> np.ndarray:
+    def _on_numpy(
+        self, x: np.ndarray, how: tuple, grid: Grid | None, noise, out: np.ndarray | None, plan: RowPlan | None
+    ) -> np.ndarray:
         if out is not None:
             check_out(out, x)
-        target = out
-        if target is None or not target.flags.c_contiguous or np.may_share_memory(x, target):
-            target = np.empty(x.shape, np.float32)
-        usual = grid is not None and self.symmetric and self.rounding is Rounding.NEAREST_EVEN
-        if not usual or isinstance(self.scaling, TwoLevel) or not run_rows(x, target, self.format, self.scaling):
+        if plan is None:
             with np.errstate(invalid="ignore", over="ignore"):  # a group with infinity or NaN becomes NaN
-                target = _apply(np, x, how, grid, noise)
-        if out is None or target is out:
-            return target
-        out[...] = target
+                result = _apply(np, x, how, grid, noise)
+        else:
+            source = np.ascontiguousarray(x)
+            result = np.empty(x.shape, np.float32)
+            plan.run(source, result)
+        if out is None:
+            return result
+        out[...] = result
         return out
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(quantizer: Quantizer, shape: tuple[int, ...]) -> RowPlan | None:
+    """Return the one-pass loop that serves a quantizer on NumPy arrays of this shape, if there is one."""
+    if not quantizer.symmetric or quantizer.rounding is not Rounding.NEAREST_EVEN:
+        return None
+    return row_plan(quantizer.format, quantizer.scaling, shape)
 
 
 def sqnr(x, y) -> float:

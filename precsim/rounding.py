@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from precsim._codes import codes_of, decode
-from precsim._execute import check_out, flat, plan_for, refuse_nan, run, run_inplace, run_usual, usual_plan
+from precsim._codes import codes_of, decode, encode_simple
+from precsim._execute import check_out, flat, plan_for, refuse_nan, run, run_inplace, run_random, run_usual, usual_plan
 from precsim._format import Format
 from precsim._grid import Grid
 from precsim._modes import CounterBits, GivenBits, NanRule, Rounding, Saturation, Subnormals
@@ -120,9 +120,12 @@ def round_to(
             out=out,
             threads=threads,
         )[()]
-    if out is not None and threads == 1 and noise is saturate is nan is None and subnormals is Subnormals.KEEP:
-        plan = usual_plan(fmt, rounding, x.dtype)
-        if plan is not None and run_usual(plan, x, out):
+    if out is not None and threads == 1 and saturate is nan is None and subnormals is Subnormals.KEEP:
+        if noise is None:
+            plan = usual_plan(fmt, rounding, x.dtype)
+            if plan is not None and run_usual(plan, x, out):
+                return out
+        elif run_random(x, fmt, rounding, noise, out):
             return out
     code = x.dtype.char
     if code not in "fd" or not x.dtype.isnative:
@@ -191,6 +194,9 @@ def encode(
     >>> encode([-8.0, 7.0, 2.5], INT4)
     array([8, 7, 2], dtype=uint8)
     """
+    if out is not None and type(x) is np.ndarray and noise is saturate is nan is None:
+        if rounding is Rounding.NEAREST_EVEN and subnormals is Subnormals.KEEP and encode_simple(x, fmt, out):
+            return out
     rules = {"saturate": saturate, "nan": nan, "subnormals": subnormals}
     return codes_of(x, fmt, rounding, rules, noise, out, round_to)
 

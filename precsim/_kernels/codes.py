@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba.np.unsafe.ndarray import to_fixed_tuple as _to_fixed_tuple
 
 from precsim._format import Format, Specials
 from precsim._grid import Grid
+from precsim._kernels.caching import compiled
 from precsim._kernels.elements import fixed_even, magic, unpack
 from precsim._kernels.integer import Carrier
 from precsim._kernels.words import (
@@ -142,6 +143,7 @@ def _wrapped(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) == 1 else value
 
 
+to_fixed_tuple: Any = _to_fixed_tuple
 _COUNT = len(CodeParams._fields)
 
 
@@ -174,7 +176,7 @@ def encoded(value, c, k, short):
     return bor(r, pick(greater(r, zero), sign, band(sign, k.zero_sign)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_encode(x, out, p, k):
     """Codes of the numbers rounded to nearest-even."""
     c, k = unpack(p), unpack_codes(k)
@@ -186,7 +188,7 @@ def magic_encode(x, out, p, k):
             out[i] = encoded(x[i], c, k, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_encode_checked(x, out, p, k):
     """The same; returns whether there was NaN."""
     c, k = unpack(p), unpack_codes(k)
@@ -202,7 +204,7 @@ def magic_encode_checked(x, out, p, k):
     return less(found, c.plus)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_encode(x, out, p):
     """Codes, nearest-even, of a format that is the carrier with a shorter significand."""
     c = unpack(p)
@@ -210,7 +212,7 @@ def wide_encode(x, out, p):
         out[i] = lshr(bits_of(fixed_even(x[i], c, False)), c.dropped)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_decode(codes, out, p):
     """Values of the codes of such a format."""
     c = unpack(p)
@@ -236,7 +238,7 @@ def decoded(code, c, k, short):
     return float_of(bor(value, sign))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_decode(codes, out, p, k):
     """Values of the codes of a floating-point format."""
     c, k = unpack(p), unpack_codes(k)
@@ -248,7 +250,7 @@ def magic_decode(codes, out, p, k):
             out[i] = decoded(word_like(codes[i], c.one), c, k, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def integer_decode(codes, out, p, k):
     """Values of the codes of an integer format."""
     c, k = unpack(p), unpack_codes(k)

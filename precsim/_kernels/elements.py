@@ -7,15 +7,14 @@ it would cancel the addition.
 
 Formats whose C would overflow (those with the carrier's exponent range: BF16 and TF32 in float32) have a constant
 number of discarded bits; for them one integer addition rounds (the `wide` kernels).
-
-The compiled loops are cached beside `fast`, `codes`, `scaled` and `sums`, and numba looks at the dates of those files
-only: after editing this one or `words`, remove precsim/_kernels/__pycache__.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from numba import njit
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba.np.unsafe.ndarray import to_fixed_tuple as _to_fixed_tuple
 
 from precsim._kernels.parameters import Params
 from precsim._kernels.words import (
@@ -52,6 +51,7 @@ __all__ = [
     "wide_random",
 ]
 
+to_fixed_tuple: Any = _to_fixed_tuple
 _COUNT = len(Params._fields)
 
 

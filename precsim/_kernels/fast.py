@@ -6,8 +6,7 @@ its input needs a kernel of its own: with two array arguments LLVM's alias check
 
 from __future__ import annotations
 
-from numba import njit
-
+from precsim._kernels.caching import compiled
 from precsim._kernels.elements import (
     counted,
     directed,
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_even(x, out, p):
     """Nearest-even."""
     c = unpack(p)
@@ -54,7 +53,7 @@ def magic_even(x, out, p):
             out[i] = even(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_even_inplace(x, p):
     """Nearest-even, in place."""
     c = unpack(p)
@@ -66,7 +65,7 @@ def magic_even_inplace(x, p):
             x[i] = even(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_tie_away(x, out, p):
     """Nearest-away."""
     c = unpack(p)
@@ -78,7 +77,7 @@ def magic_tie_away(x, out, p):
             out[i] = tie_away(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_toward_zero(x, out, p):
     """Toward zero."""
     c = unpack(p)
@@ -90,7 +89,7 @@ def magic_toward_zero(x, out, p):
             out[i] = toward_zero(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_directed(x, out, p):
     """Up and down."""
     c = unpack(p)
@@ -102,7 +101,7 @@ def magic_directed(x, out, p):
             out[i] = directed(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_odd(x, out, p):
     """To odd."""
     c = unpack(p)
@@ -114,7 +113,7 @@ def magic_odd(x, out, p):
             out[i] = odd(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_even_checked(x, out, p):
     """Nearest-even; returns whether there was NaN."""
     c = unpack(p)
@@ -130,7 +129,7 @@ def magic_even_checked(x, out, p):
     return less(found, c.plus)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_even(x, out, p):
     """Nearest-even, formats with the carrier's exponent range."""
     c = unpack(p)
@@ -142,7 +141,7 @@ def wide_even(x, out, p):
             out[i] = fixed_even(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_even_inplace(x, p):
     """The same, in place."""
     c = unpack(p)
@@ -154,7 +153,7 @@ def wide_even_inplace(x, p):
             x[i] = fixed_even(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_fixed(x, out, p):
     """Every deterministic mode of formats with the carrier's exponent range."""
     c = unpack(p)
@@ -166,7 +165,7 @@ def wide_fixed(x, out, p):
             out[i] = fixed(x[i], c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_given(x, noise, out, p):
     """Stochastic, bits given by the caller."""
     c = unpack(p)
@@ -178,7 +177,7 @@ def magic_given(x, noise, out, p):
             out[i] = magic_random(x[i], lshr(word_like(noise[i], c.one), c.noise_shift), c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_given(x, noise, out, p):
     """Stochastic, bits given by the caller; formats with the carrier's exponent range."""
     c = unpack(p)
@@ -190,7 +189,7 @@ def wide_given(x, noise, out, p):
             out[i] = wide_random(x[i], lshr(word_like(noise[i], c.one), c.noise_shift), c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def magic_counter(x, start, out, p):
     """Stochastic, bits made from the seed and the element's number, which begins at start."""
     c = unpack(p)
@@ -202,7 +201,7 @@ def magic_counter(x, start, out, p):
             out[i] = magic_random(x[i], counted(start + i, c), c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def wide_counter(x, start, out, p):
     """Stochastic, bits made here; formats with the carrier's exponent range."""
     c = unpack(p)
@@ -214,7 +213,7 @@ def wide_counter(x, start, out, p):
             out[i] = wide_random(x[i], counted(start + i, c), c, False)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def has_nan(x, p):
     """Whether any element is NaN; no early exit, so that the loop stays vectorized."""
     c = unpack(p)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numba.np.unsafe.ndarray import to_fixed_tuple as _to_fixed_tuple
 
+from precsim._kernels.caching import compiled
 from precsim._kernels.elements import even, unpack
 from precsim._kernels.words import band, bits_of, float_of, greater, pick
 
-__all__ = ["quantize_rows"]
+__all__ = ["quantize_columns", "quantize_levels", "quantize_rows", "quantize_two_level"]
 
+to_fixed_tuple: Any = _to_fixed_tuple
 _LEAST = np.float32(2.0**-126)
+_LARGEST = np.finfo(np.float32).max
 _ONE = np.float32(1.0)
+_NAN = np.float32(np.nan)
+
+
+@njit
+def unpack_scaling(how):
+    """Reciprocal of the largest value, its bits, rule, nudge, center, lowest, largest: from one array of words."""
+    k = to_fixed_tuple(how, 7)
+    return float_of(k[0]), k[1], k[2], k[3], float_of(k[4]), float_of(k[5]), float_of(k[6])
 
 
 @njit
@@ -28,28 +42,135 @@ def power_of_two(best, top, rule, nudge):
     return float_of(np.int32(1 << 22 if field == 0 else field << 23))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def quantize_rows(x, out, p, reciprocal, top, rule, nudge):
-    """Quantize each row with its own scale: rule -1 largest * reciprocal, else a power of two."""
+@njit
+def scale_of(best, c, reciprocal, top, rule, nudge):
+    """Scale of a group from the bits of its largest magnitude: rule -1 largest * reciprocal, else a power of two."""
+    if best >= c.infinite:
+        return _NAN
+    if rule < 0:
+        scale = float_of(best) * reciprocal
+        return _LEAST if scale < _LEAST else scale
+    return power_of_two(best, top, rule, nudge)
+
+
+@njit
+def largest(x, r, n, c):
+    """Bits of the largest magnitude of row r, which has n elements (in most calls a constant)."""
+    best = c.plus
+    for i in range(n):
+        a = band(bits_of(x[r, i]), c.magnitude)
+        best = pick(greater(a, best), a, best)
+    return best
+
+
+@njit
+def evenly(y, center, low, high):
+    """Round to multiples of a spacing, of which center is 1.5 * 2**23: one addition and its inverse; never -0."""
+    y = (y + center) - center
+    y = pick(greater(y, high), high, y)
+    return pick(greater(low, y), low, y)
+
+
+@njit
+def scaled(x, out, r, n, c, inverse, scale, center, low, high):
+    """Round row r, of n elements."""
+    if center > 0:
+        for i in range(n):
+            out[r, i] = evenly(x[r, i] * inverse, center, low, high) * scale
+    elif c.short > 1:
+        for i in range(n):
+            out[r, i] = even(x[r, i] * inverse, c, True) * scale
+    else:
+        for i in range(n):
+            out[r, i] = even(x[r, i] * inverse, c, False) * scale
+
+
+@compiled(error_model="numpy")
+def quantize_rows(x, out, p, how):
+    """Quantize each row with its own scale. Blocks of 32 have a loop of their own, whose length LLVM knows."""
     c = unpack(p)
+    reciprocal, top, rule, nudge, center, low, high = unpack_scaling(how)
+    n = x.shape[1]
+    if n == 32:
+        for r in range(x.shape[0]):
+            scale = scale_of(largest(x, r, 32, c), c, reciprocal, top, rule, nudge)
+            scaled(x, out, r, 32, c, _ONE / scale, scale, center, low, high)
+    else:
+        for r in range(x.shape[0]):
+            scale = scale_of(largest(x, r, n, c), c, reciprocal, top, rule, nudge)
+            scaled(x, out, r, n, c, _ONE / scale, scale, center, low, high)
+
+
+@compiled(error_model="numpy")
+def quantize_columns(x, out, p, how):
+    """Quantize each column with its own scale, reading along the rows."""
+    c = unpack(p)
+    reciprocal, top, rule, nudge, center, low, high = unpack_scaling(how)
+    n = x.shape[1]
+    best, inverse, scale = np.zeros(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32)
     for r in range(x.shape[0]):
-        row, result = x[r], out[r]
-        best = c.plus
-        for i in range(row.size):
-            a = band(bits_of(row[i]), c.magnitude)
-            best = pick(greater(a, best), a, best)
-        if rule < 0:
-            scale = float_of(best) * reciprocal
-            if scale < _LEAST:
-                scale = _LEAST
-        elif best >= c.infinite:
-            scale = float_of(c.nan)
+        for i in range(n):
+            a = band(bits_of(x[r, i]), c.magnitude)
+            best[i] = pick(greater(a, best[i]), a, best[i])
+    for i in range(n):
+        scale[i] = scale_of(best[i], c, reciprocal, top, rule, nudge)
+        inverse[i] = _ONE / scale[i]
+    for r in range(x.shape[0]):
+        if center > 0:
+            for i in range(n):
+                out[r, i] = evenly(x[r, i] * inverse[i], center, low, high) * scale[i]
+        elif c.short > 1:
+            for i in range(n):
+                out[r, i] = even(x[r, i] * inverse[i], c, True) * scale[i]
         else:
-            scale = power_of_two(best, top, rule, nudge)
+            for i in range(n):
+                out[r, i] = even(x[r, i] * inverse[i], c, False) * scale[i]
+
+
+@compiled(error_model="numpy")
+def quantize_two_level(x, out, p, e4m3, top, held):
+    """Quantize rows whose scales are E4M3 numbers: TransformerEngine's operations, or torchao's where held > 0."""
+    c, e = unpack(p), unpack(e4m3)
+    n = x.shape[1]
+    zero = np.float32(0)
+    best, whole = np.empty(x.shape[0], np.int32), c.plus
+    for r in range(x.shape[0]):
+        best[r] = largest(x, r, 16, c) if n == 16 else largest(x, r, n, c)
+        whole = pick(greater(best[r], whole), best[r], whole)
+    room = np.float32(448) * top
+    a = float_of(whole)
+    if whole >= c.infinite:
+        room = _NAN
+    shared = max(a / room, _LEAST) if whole > 0 else _ONE
+    encode = min(room / a, _LARGEST) if whole > 0 else _ONE
+    if whole >= c.infinite:
+        shared = encode = _NAN
+    for r in range(x.shape[0]):
+        block = float_of(best[r])
+        if held > 0:
+            s = even(max(block / top / shared, held), e, False)
+            inverse, scale = (_ONE / shared) / s, s * shared
+        else:
+            s = even(block * (encode * (_ONE / top)), e, False)
+            inverse, scale = min(_ONE / (s / encode), _LARGEST), s * (_ONE / encode)
+        if n == 16:
+            scaled(x, out, r, 16, c, inverse, scale, zero, zero, zero)
+        else:
+            scaled(x, out, r, n, c, inverse, scale, zero, zero, zero)
+
+
+@compiled(error_model="numpy")
+def quantize_levels(x, out, p, reciprocal, levels, midpoints):
+    """Quantize each row to 16 levels times its scale: the level above is taken beyond each midpoint."""
+    c = unpack(p)
+    level, middle = to_fixed_tuple(levels, 16), to_fixed_tuple(midpoints, 15)
+    n = x.shape[1]
+    for r in range(x.shape[0]):
+        scale = scale_of(largest(x, r, n, c), c, reciprocal, np.int32(0), -1, np.int32(0))
         inverse = _ONE / scale
-        if c.short > 1:
-            for i in range(row.size):
-                result[i] = even(row[i] * inverse, c, True) * scale
-        else:
-            for i in range(row.size):
-                result[i] = even(row[i] * inverse, c, False) * scale
+        for i in range(n):
+            y = x[r, i] * inverse
+            v = level[0]
+            for k in range(15):
+                v = pick(greater(y, middle[k]), level[k + 1], v)
+            out[r, i] = v * scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from precsim._kernels.caching import compiled
 from precsim._kernels.elements import counted, even, magic_random, toward_zero, unpack
 from precsim._kernels.words import add, band, bits_of, float_of
 
@@ -76,14 +77,14 @@ def accumulate(terms, c, d, order, block, kind, i):
     return s, i
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_up(terms, p, inner, order, block, kind, start):
     """Sum of the terms."""
     s, _ = accumulate(terms, unpack(p), unpack(inner), order, block, kind, start)
     return s
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def multiply(a, bt, products, exact, p, inner, order, block, kind, start):
     """Matrix product; the second factor comes transposed."""
     e, c, d = unpack(products), unpack(p), unpack(inner)

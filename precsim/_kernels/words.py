@@ -6,17 +6,24 @@ intrinsic here takes two integers of one type, 32 or 64 bits, and gives that typ
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
 
 __all__ = [
     "add", "band", "bits_of", "bor", "equal", "float_of", "greater", "integer_of", "less", "low_word", "lshr", "mul",
     "pick", "real_of", "shl", "sub", "word_like", "xor",
 ]  # fmt: skip
 
+intrinsic: Any = _intrinsic  # callers give neither the context nor types, as checkers would want
 _TWIN = {types.float32: types.int32, types.float64: types.int64}
 _BACK = {i: f for f, i in _TWIN.items()}
+
+
+def _width(a: Any) -> int:
+    return a.bitwidth if isinstance(a, types.Integer) else 0
 
 
 def _binary(name: str, emit):
@@ -114,7 +121,7 @@ def low_word(context, a):
         word = ir.IntType(32)
         return args[0] if args[0].type == word else builder.trunc(args[0], word)
 
-    return (types.int32(a), codegen) if isinstance(a, types.Integer) and a.bitwidth >= 32 else None
+    return (types.int32(a), codegen) if _width(a) >= 32 else None
 
 
 @intrinsic
@@ -125,4 +132,4 @@ def word_like(context, a, like):
         wanted = args[1].type
         return args[0] if args[0].type == wanted else builder.zext(args[0], wanted)
 
-    return (like(a, like), codegen) if isinstance(a, types.Integer) and a.bitwidth <= like.bitwidth else None
+    return (like(a, like), codegen) if 0 < _width(a) <= like.bitwidth else None

@@ -181,6 +181,15 @@ def load_runs(source: str | Path) -> pd.DataFrame:
         If the ending is another, or the content is no table of runs (`check`); `StoreError` for a bad store.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("N,D,loss\\n1000,20000,3.5\\n")
+    ...     file.flush()
+    ...     load_runs(file.name)["loss"].tolist()
+    [3.5]
     """
     import pandas as pd
 

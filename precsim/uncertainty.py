@@ -238,6 +238,19 @@ def predict(
     -----
     Both assume that the form is right. Under a wrong form they are too narrow away from the data: put the held-out
     error of `precsim.comparison.compare` beside them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim.fitting import fit
+    >>> from precsim.laws import Chinchilla
+    >>> rng = np.random.default_rng(1)
+    >>> N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 6), np.geomspace(1e8, 1e10, 6)))
+    >>> truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    >>> runs = {"N": N, "D": D, "loss": truth(N, D) * np.exp(0.001 * rng.standard_normal(36))}
+    >>> low, high = predict(bootstrap(fit(Chinchilla(), runs), n=200, rng=rng), 1e9, 1e11)
+    >>> bool(low < truth(1e9, 1e11) < high)
+    True
     """
     if (run is None) != (rng is None):
         raise ValueError("run= and rng= go together: residuals are drawn at random")
@@ -274,6 +287,19 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     Notes
     -----
     The unit is κ = Σψ²/(n − p) / mean ψ′, which makes the robust likelihood-ratio (τ) statistic χ² distributed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim.fitting import fit
+    >>> from precsim.laws import Chinchilla
+    >>> rng = np.random.default_rng(1)
+    >>> N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 6), np.geomspace(1e8, 1e10, 6)))
+    >>> truth = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    >>> runs = {"N": N, "D": D, "loss": truth(N, D) * np.exp(0.001 * rng.standard_normal(36))}
+    >>> values, excess, band = profile(fit(Chinchilla(), runs), "alpha")
+    >>> 0.35 in band, len(values), bool(excess.min() < 0.01)
+    (True, 41, True)
     """
     from statistics import NormalDist
 

@@ -43,6 +43,23 @@ def all_charts(table: pd.DataFrame) -> dict:
         "loss_against_tokens": VIEW.loss_against_tokens(full),
         "predicted_against_observed": VIEW.predicted_against_observed(KUMAR_2024, table),
         "how_many_bits": VIEW.how_many_bits(KUMAR_2024, N=(1e7, 1e10), D=(1e9, 1e13)),
+        **numbers_charts(),
+    }
+
+
+def numbers_charts() -> dict:
+    """The charts of the chapters on numbers and arithmetic."""
+    rng = np.random.default_rng(3)
+    bf16 = ps.arithmetic.Accumulator(ps.BF16)
+    rows = [{"n": 2**k, "p": p, "error": 0.01 * k, "name": "naive", "bound": 0.1 * k} for k in range(5) for p in (4, 6)]
+    return {
+        "mode_slider": VIEW.mode_slider(ps.FP4_E2M1, ps.Rounding.NEAREST_EVEN, ps.Rounding.DOWN, span=(-3, 3)),
+        "stochastic_bias": VIEW.stochastic_bias(bits=(1, 2), steps=12),
+        "format_builder": VIEW.format_builder(),
+        "loss_scaling": VIEW.loss_scaling(rng.normal(size=200) * 1e-6, ps.FP16, exponents=range(0, 13, 4)),
+        "block_scale": VIEW.block_scale(rng.normal(size=16).astype(np.float32), ps.FP4_E2M1),
+        "running_sum": VIEW.running_sum({"BF16": bf16}, exponents=range(-9, -5), n=32),
+        "error_curves": VIEW.error_curves(rows, slider="p"),
     }
 
 
@@ -55,7 +72,16 @@ NAMES = [
     "loss_against_tokens",
     "predicted_against_observed",
     "how_many_bits",
+    "mode_slider",
+    "stochastic_bias",
+    "format_builder",
+    "loss_scaling",
+    "block_scale",
+    "running_sum",
+    "error_curves",
 ]
+# Numbers of a format have no unit.
+PURE = {"number_line", "relative_error", "rounding_slider", "mode_slider", "format_builder", "block_scale"}
 
 
 def marks(spec: dict, inherited: dict | None = None) -> list[dict]:
@@ -95,7 +121,7 @@ def test_a_chart_is_json_without_infinities(specs, name):
     json.dumps(specs[name], allow_nan=False)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in {"number_line", "relative_error", "rounding_slider"}])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in PURE])
 def test_axes_carry_units(specs, name):
     titles = {
         mark["encoding"][axis].get("title")

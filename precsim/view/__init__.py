@@ -8,13 +8,17 @@ computed comes from the packages below them.
 from __future__ import annotations
 
 from precsim.view._theme import enable, finish
+from precsim.view.blocks import block_scale
 from precsim.view.contours import iso_loss
 from precsim.view.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.explorer import how_many_bits
 from precsim.view.factors import effective_parameters
 from precsim.view.grids import number_line, relative_error, rounding_slider
 from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
+from precsim.view.modes import mode_slider, stochastic_bias
+from precsim.view.ranges import format_builder, loss_scaling
 from precsim.view.report import page
+from precsim.view.sums import error_curves, running_sum
 from precsim.view.tables import Table, comparison_table, parameter_table, plan_table
 from precsim.view.widgets import Bits, FormatTable, bit_flipper, format_table
 
@@ -23,18 +27,23 @@ __all__ = [
     "FormatTable",
     "Table",
     "bit_flipper",
+    "block_scale",
     "comparison_table",
     "delta_against_tokens",
     "design_map",
     "effective_parameters",
     "enable",
+    "error_curves",
     "finish",
+    "format_builder",
     "format_table",
     "held_out_error",
     "how_many_bits",
     "iso_loss",
     "loss_against_bits",
     "loss_against_tokens",
+    "loss_scaling",
+    "mode_slider",
     "number_line",
     "page",
     "parameter_table",
@@ -44,4 +53,6 @@ __all__ = [
     "regret_curve",
     "relative_error",
     "rounding_slider",
+    "running_sum",
+    "stochastic_bias",
 ]

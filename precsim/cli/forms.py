@@ -138,6 +138,8 @@ def read(path: str | Path) -> tuple[Law, Draws | None]:
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
         parts = record["law"] if isinstance(record, dict) else record
+        if not parts:
+            raise ValueError("it has no parts")
         law = Law.from_json(json.dumps(parts))
         values = record.get("draws") if isinstance(record, dict) else None
         return law, draws(law, values) if values else None

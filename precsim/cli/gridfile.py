@@ -93,6 +93,7 @@ def _job(values: dict[str, Any], places: dict[str, Place], inside: Place) -> Job
 
 def _suspects(message: str, values: dict[str, Any]) -> list[str]:
     """Keys that a job's refusal is about, the likeliest first: named, shown at its start, or holding quantizers."""
+    words = message.replace(",", " ").split()
+    quantizing = ["recipe", "post"] if {"weights", "activations", "kv"} & set(words) else []
     shown = [key for key, value in values.items() if message.startswith(str(value))]
-    quantizing = ["recipe", "post"] if {"weights", "activations", "kv"} & set(message.split()) else []
-    return [*shown, *message.replace(",", " ").split(), *quantizing]
+    return [*quantizing, *words, *shown] if quantizing else [*shown, *words]

@@ -6,10 +6,10 @@ import dataclasses
 import enum
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from precsim._format import Specials
 from precsim.cli.places import Place
 from precsim.formats import NAMED, Format
 from precsim.languages import ZipfFacts, Zipfgram
@@ -27,13 +27,11 @@ from precsim.quantize import (
     PerTensor,
     PerToken,
     Quantizer,
-    ScaleRule,
     TwoLevel,
-    TwoLevelRule,
 )
 from precsim.rounding import Rounding
 from precsim.schedules import SGD, AdamW, Constant, Cosine, Linear, Warmup, WarmupStableDecay
-from precsim.training import Compute, PerLayer, Recipe
+from precsim.training import Job, PerLayer, Recipe
 
 MOST_ALTERNATIVES = 1_000_000
 _WHOLE = 2**53  # beyond it a float skips integers
@@ -165,13 +163,14 @@ def _built(cls: type, given: dict[str, Any], place: Place) -> list:
 
 
 def _field_reader(cls: type, annotation: str, name: str) -> Callable[[Any, Place], list]:
-    special: dict[str, Callable[[Any, Place], list]] = {
-        "warmup": kind_of("warmup") if name == "warmup" else scalar("float"),
-        "scale_format": _format,
-        "rule": chosen(TwoLevelRule if cls is TwoLevel else ScaleRule),
-        "specials": chosen(Specials),
-    }
-    return special[name] if name in special else scalar(annotation.partition(" ")[0])
+    """The reader for a field of a class, from its annotation: an object, a format, an enum or a scalar."""
+    if name in _KINDS:
+        return kind_of(name)
+    first = annotation.partition(" ")[0]
+    if first == "Format":
+        return _format
+    kind = getattr(sys.modules[cls.__module__], first, None)
+    return chosen(kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else scalar(first)
 
 
 def known(given: Iterable[str], names: Iterable[str], place: Place) -> None:
@@ -293,16 +292,16 @@ def sets(reader: Callable[[Any, Place], list]) -> Callable[[Any, Place], list]:
     return read
 
 
-#: Field of a Job -> reader of its value in a file.
-FIELDS: dict[str, Callable[[Any, Place], list]] = {
+_READERS: dict[str, Callable[[Any, Place], list]] = {
     **{name: kind_of(name) for name in ("model", "language", "schedule", "optimizer", "sample")},
     "recipe": recipe,
-    "compute": chosen(Compute),
-    **{name: scalar("int") for name in ("tokens", "seed", "batch_tokens")},
-    **{name: scalar("float") for name in ("learning_rate", "weight_decay")},
-    "holdout": scalar("bool"),
     "post": sets(treatment),
     "looks": sets(scalar("int")),
+}
+
+#: Field of a Job -> reader of its value in a file.
+FIELDS: dict[str, Callable[[Any, Place], list]] = {
+    f.name: _READERS.get(f.name) or _field_reader(Job, str(f.type), f.name) for f in dataclasses.fields(Job)
 }
 
 

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 from typing import Any
 
-from precsim._codebook import Codebook
-from precsim._format import Format, Specials
-from precsim.languages import ZipfFacts, Zipfgram
-from precsim.models import MLP, Transformer
-from precsim.ptq import AWQ, GPTQ, RTN, Post, Sample
-from precsim.quantize import (
-    PerBlock,
-    PerChannel,
-    PerTensor,
-    PerToken,
-    Quantizer,
-    ScaleRule,
-    TwoLevel,
-    TwoLevelRule,
-)
-from precsim.rounding import Rounding
+from precsim import formats, languages, models, ptq, quantize, recipes, rounding, schedules, training
 from precsim.runs import Run
-from precsim.schedules import SGD, AdamW, Constant, Cosine, Linear, Warmup, WarmupStableDecay
-from precsim.training import Compute, Job, PerLayer, Recipe
+from precsim.training import Job
 
-_VALUES = (
-    Job, MLP, Transformer, Zipfgram, ZipfFacts, Recipe, PerLayer, Quantizer, Format, Codebook, PerTensor, PerChannel,
-    PerToken, PerBlock, TwoLevel, Post, RTN, GPTQ, AWQ, Sample, Cosine, Linear, Constant, WarmupStableDecay, Warmup,
-    AdamW, SGD,
-)  # fmt: skip
-_CLASSES: dict[str, type] = {cls.__name__: cls for cls in _VALUES}
-_ENUMS = {cls.__name__: cls for cls in (Compute, Rounding, Specials, ScaleRule, TwoLevelRule)}
+_MODULES = (formats, languages, models, ptq, quantize, recipes, rounding, schedules, training)
+_OURS = {
+    name: value
+    for module in _MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, type) and value.__module__.startswith("precsim.")
+}
+_CLASSES = {name: cls for name, cls in _OURS.items() if dataclasses.is_dataclass(cls)}
+_ENUMS = {name: cls for name, cls in _OURS.items() if issubclass(cls, enum.Enum)}
 
 
 def job_of(run: Run) -> Job:
@@ -45,8 +32,10 @@ def job_of(run: Run) -> Job:
 
     Examples
     --------
+    >>> from precsim.languages import ZipfFacts
+    >>> from precsim.models import MLP
     >>> from precsim.runs import Evaluation
-    >>> job = Job(model=MLP(8), language=ZipfFacts(vocabulary=8), tokens=1000, recipe=Recipe())
+    >>> job = Job(model=MLP(8), language=ZipfFacts(vocabulary=8), tokens=1000)
     >>> look = Evaluation(step=1, loss=1.0, gap=0.1, delta=0.0, delta_se=0.0)
     >>> run = Run(job=job.key, model="", N=1, D=1, entropy=1.0, steps=1, evaluations=(look,), spec=job.spec)
     >>> job_of(run).key == job.key

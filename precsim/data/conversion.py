@@ -99,10 +99,10 @@ def arrange_plain(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def arrange_gemstones(raw: pd.DataFrame) -> pd.DataFrame:
-    """One row for each evaluation of a run; `subsets` are the selections that have it, job is the run."""
+    """One row for each evaluation of a run; `subsets` are the selections that have it."""
     keys = ["run_name", "N", "width", "depth", "D", "step", "loss"]
     joined: Any = raw.groupby(keys, sort=False)["subset"].agg(lambda s: " ".join(sorted(set(s))))
-    found = joined.reset_index().rename(columns={"run_name": "job", "subset": "subsets"})
+    found = joined.reset_index().rename(columns={"run_name": "run", "subset": "subsets"})
     return found.astype({"N": float, "D": float, "loss": float})
 
 

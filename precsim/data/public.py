@@ -64,6 +64,20 @@ class PublicTable:
         """Addresses of the files."""
         return tuple(f"{host}/{self.repository}/{self.commit}/{path}" for path in self.files)
 
+    def converted(self, files: Sequence[bytes]) -> pd.DataFrame:
+        """Our table from the contents of the source's files, checked.
+
+        Raises
+        ------
+        DigestError
+            If they are not the files of this table.
+        """
+        try:
+            raw = self.read(files)
+        except (KeyError, TypeError, ValueError, AttributeError, SyntaxError, OSError) as failure:
+            raise DigestError(f"{self.name}: the files cannot be read as this table: {failure}") from None
+        return self.checked(raw)
+
     def checked(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Our table from the source's, if it is the one that is known.
 
@@ -142,11 +156,9 @@ def fetch(name: str, *, cache: str | Path | None = None, host: str = _HOST, prog
         for url, path in zip(table.urls(host), table.files, strict=True)
     ]
     try:
-        return table.checked(table.read([Path(path).read_bytes() for path in paths]))
-    except ValueError as failure:
-        if isinstance(failure, DigestError):
-            raise DigestError(f"{failure} (files in {place})") from None
-        raise DigestError(f"{name}: what came from {host} cannot be read: {failure} (files in {place})") from None
+        return table.converted([Path(path).read_bytes() for path in paths])
+    except DigestError as failure:
+        raise DigestError(f"{failure} (files in {place})") from None
 
 
 def load_folder(name: str, folder: str | Path) -> pd.DataFrame:
@@ -176,7 +188,7 @@ def load_folder(name: str, folder: str | Path) -> pd.DataFrame:
             return table.checked(raw)
         for names in (table.files, tuple(map(_local_name, table.files))):
             if all((place / path).is_file() for path in names):
-                return table.checked(table.read([(place / path).read_bytes() for path in names]))
+                return table.converted([(place / path).read_bytes() for path in names])
     wanted = ", ".join(map(_local_name, table.files))
     raise ValueError(f"{folder} has neither {wanted} nor data.csv of {name}")
 
@@ -234,7 +246,7 @@ TABLES: dict[str, PublicTable] = {
             reference="arXiv 2502.06857",
             rows=1209,
             columns={
-                "job": "run; its points are not independent",
+                "run": "name; the points of one run are not independent",
                 "N": _SIZES["N"],
                 "width": "of the model",
                 "depth": "of the model",
@@ -243,8 +255,8 @@ TABLES: dict[str, PublicTable] = {
                 "loss": _SIZES["loss"],
                 "subsets": "the authors' selections that contain the point",
             },
-            sha256="f88f37194610a8d4e158adaf1876b26c61353306fa6a0b272995cee635c37190",
-            note="points of one run are not independent: resample by job; choose one kind of subset",
+            sha256="92903b7c82582a4c167b8d5a35840a07eae89a80d59026690087cb6d526df732",
+            note="points of one run are not independent: resample by run; choose one kind of subset",
             read=_later("gemstones", subsets=_SUBSETS),
             arrange=_later("arrange_gemstones"),
         ),

@@ -95,7 +95,7 @@ def iso_loss(
     if not segments:
         raise ValueError("the loss is the same over the whole plane: nothing to draw")
     vertical = (
-        alt.Y("bits:Q", title=title, scale=alt.Scale(domain=list(y_range), nice=False))
+        alt.Y("bits:Q", title=title, scale=alt.Scale(domain=list(y_range), nice=False)).axis(format="~g", tickMinStep=1)
         if over_bits
         else alt.Y("D:Q", title=title, scale=alt.Scale(type="log", domain=list(y_range), nice=False)).axis(format="~s")
     )
@@ -222,4 +222,6 @@ def _observed(
     if not rows:
         raise ValueError(f"none of the {outside} rows of the table lies in this plane with a finite loss")
     lost = f" {outside} rows lie outside or have no finite loss." if outside else ""
+    if part and any(row["bits"] == y_range[1] for row in rows):
+        lost += f" Runs at {y_range[1]:g} bits or more, unquantized ones too, stand at the upper end."
     return rows, f" {len(rows)} runs are drawn as points.{lost}"

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from precsim.planning import Plan
 
 
+_ABREAST = 4  # cells of a design with equal N and D that stand in one row
+
+
 def profile_likelihood(fit: Any, name: str, *, level: float = 0.95, points: int = 41) -> alt.LayerChart:
     """Draw how much worse the fit becomes when one parameter is held at other values, and the interval from it.
 
@@ -101,10 +104,11 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     >>> len(chart.layer)
     4
     """
-    order = [option.choice.label for option in plan.options]
+    order = [_short(option.choice) for option in plan.options]
     rows = [
         {
-            "choice": option.choice.label,
+            "choice": _short(option.choice),
+            "widths": option.choice.label,
             "regret": option.regret,
             "N": option.N,
             "D": option.D,
@@ -117,14 +121,16 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     highest = max(plan.tolerance, *(row["regret"] for row in rows)) * 1.3
     for row in rows:
         row["high"] = min(row["high"], highest)
-    x = alt.X("choice:N", title="bits in training (> bits when served)", sort=order).axis(labelAngle=-35)
+    long = max(map(len, order)) > 5
+    title = "bits of weights, activations and KV" + (" > when served" if any(">" in name for name in order) else "")
+    x = alt.X("choice:N", title=title, sort=order).axis(labelAngle=-35 if long else 0, labelOverlap=False)
     vertical: dict[str, Any] = {
         "title": "loss above the best [nats/token]",
         "scale": alt.Scale(domain=[0, highest], nice=False),
     }
     y = alt.Y("regret:Q", **vertical)
     base = alt.Chart(values(rows)).encode(x=x)
-    tips = [alt.Tooltip("choice:N")] + [alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("N", "D", "loss", "regret")]
+    tips = [alt.Tooltip("widths:N")] + [alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("N", "D", "loss", "regret")]
     edge = alt.Chart(values([{"regret": plan.tolerance}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y)
     chart = alt.layer(
         edge,
@@ -143,6 +149,16 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     return finish(chart.properties(width=WIDTH, height=260), text)
 
 
+def _short(choice: Any) -> str:
+    """The name of a choice under its mark: "7" or "7>4" where all parts have one width, else its label."""
+    b = choice.bits
+    training = {b["weights"], b["activations"], b["kv"]}
+    if len(training) > 1:
+        return choice.label
+    (width,) = training
+    return ("full" if math.isinf(width) else f"{width:g}") + ("" if math.isinf(b["post"]) else f">{b['post']:g}")
+
+
 def design_map(design: Design, done: Any = None) -> alt.LayerChart:
     """Draw the runs of a design over N and D: one mark for each cell, larger for repeats, colored by fewest bits.
 
@@ -155,13 +171,16 @@ def design_map(design: Design, done: Any = None) -> alt.LayerChart:
 
     Notes
     -----
-    Cells of equal N and D stand side by side, so a mark may be a few percent off its N; the tooltip has the number.
+    Cells of equal N and D stand side by side in rows, so a mark may be a little off its place; the tooltip has the
+    numbers.
     """
     crowd: dict[tuple[float, float], int] = {}
     cells = list(zip(design.cells, design.repeats, strict=True))
     many = {(c.N, c.D): sum(1 for other, _ in cells if (other.N, other.D) == (c.N, c.D)) for c, _ in cells}
     sizes = [c.N for c, _ in cells]
-    step = 0.028 * max(math.log(max(sizes) / min(sizes)), 0.5)
+    tokens = [c.D for c, _ in cells]
+    right = 0.045 * max(math.log(max(sizes) / min(sizes)), 0.5)
+    up = 0.05 * max(math.log(max(tokens) / min(tokens)), 0.5)
     rows, widths = [], []
     for cell, repeats in sorted(cells, key=lambda pair: pair[0].choice.label):
         place = crowd.get((cell.N, cell.D), 0)
@@ -169,12 +188,16 @@ def design_map(design: Design, done: Any = None) -> alt.LayerChart:
         width = min(cell.choice.bits.values())
         width = math.inf if width >= 16 else width
         widths.append(width)
-        shift = math.exp(step * (place - (many[cell.N, cell.D] - 1) / 2))
+        across = min(many[cell.N, cell.D], _ABREAST)
+        down = math.ceil(many[cell.N, cell.D] / _ABREAST)
+        shift = math.exp(right * (place % _ABREAST - (across - 1) / 2))
+        lift = math.exp(-up * (place // _ABREAST - (down - 1) / 2))
         rows.append(
             {
                 "N": cell.N,
                 "D": cell.D,
                 "x": cell.N * shift,
+                "y": cell.D * lift,
                 "choice": cell.choice.label,
                 "runs": repeats,
                 "bits": bits_label(width),
@@ -182,17 +205,22 @@ def design_map(design: Design, done: Any = None) -> alt.LayerChart:
             }
         )
     x = log_axis("x", "N, parameters")
-    y = alt.Y("D:Q", title="D, training tokens", scale=alt.Scale(type="log", nice=False, padding=18)).axis(format="~s")
+    vertical: dict[str, Any] = {
+        "title": "D, training tokens",
+        "scale": alt.Scale(type="log", nice=False, padding=18),
+        "axis": alt.Axis(format="~s", tickCount=5, labelOverlap="greedy"),
+    }
+    y = alt.Y("y:Q", **vertical)
     counts = sorted({row["runs"] for row in rows})
     size = alt.Size(
-        "runs:O", title="runs", scale=alt.Scale(domain=counts, range=[50 + 60 * k for k in range(len(counts))])
+        "runs:O", title="runs", scale=alt.Scale(domain=counts, range=[40 + 50 * k for k in range(len(counts))])
     )
     marks = alt.Chart(values(rows)).mark_point()
     layers: list[Any] = [
         marks.encode(
             x=x,
             y=y,
-            size=size if len(counts) > 1 else alt.value(60),
+            size=size if len(counts) > 1 else alt.value(45),
             color=alt.Color("bits:N", title="fewest bits", sort=None, scale=bits_scale(widths)),
             tooltip=["N:Q", "D:Q", "choice:N", "runs:Q", "flop:Q"],
         )
@@ -200,12 +228,16 @@ def design_map(design: Design, done: Any = None) -> alt.LayerChart:
     if done is not None:
         there = alt.Chart(values(done[["N", "D"]].drop_duplicates().to_dict("records")))
         layers.insert(
-            0, there.mark_point(shape="cross", color=GRAY, size=40).encode(x=log_axis("N", "N, parameters"), y=y)
+            0,
+            there.mark_point(shape="cross", color=GRAY, size=40).encode(
+                x=log_axis("N", "N, parameters"), y=alt.Y("D:Q", **vertical)
+            ),
         )
-    width_text = ", ".join(f"{name} {100 * w:.2g} %" for name, w in design.half_widths.items() if math.isfinite(w))
+    width_text = ", ".join(f"{name} {w:.2g}" for name, w in design.half_widths.items() if math.isfinite(w))
     text = (
         f"Design of {design.runs} runs in {len(rows)} cells over N ({si(min(sizes))} to {si(max(sizes))} parameters)"
-        f" and D, cost {design.cost:.3g}. Expected half-widths of 95 % intervals: {width_text}."
+        f" and D, cost {design.cost:.3g}. Expected half-widths of 95 % intervals, relative for positive parameters:"
+        f" {width_text}."
     )
     return finish(alt.layer(*layers).properties(width=WIDTH, height=320), text)
 
@@ -235,13 +267,15 @@ def held_out_error(comparison: Comparison, *, level: float = 0.95) -> alt.LayerC
     order = [row["law"] for row in sorted(rows, key=lambda row: row["error"])]
     across: dict[str, Any] = {"title": "mean absolute error on held-out rows [%]", "scale": alt.Scale(zero=True)}
     x = alt.X("error:Q", **across)
-    y = alt.Y("law:N", title=None, sort=order).axis(labelLimit=260)
+    y = alt.Y("law:N", sort=order, axis=None)
     base = alt.Chart(values(rows)).encode(y=y)
+    names = base.mark_text(style="ink", align="left", dy=-13, fontSize=11).encode(x=alt.value(4), text="law:N")
     chart = alt.layer(
         base.mark_rule(color=HUES[0], strokeWidth=2).encode(x=alt.X("low:Q", **across), x2="high:Q"),
         alt.Chart(values(folds))
         .mark_point(color=GRAY, size=30)
         .encode(x=x, y=y, tooltip=["law:N", "fold:N", "error:Q"]),
+        names,
         base.mark_point(color=HUES[0], size=90).encode(x=x, tooltip=["law:N", "error:Q", "low:Q", "high:Q"]),
     )
     lost = len(comparison.scores) - len(rows)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from precsim.laws import Law
     from precsim.uncertainty import Draws
 
+_SIDE = 0.09  # bits between the columns of points of two parts, which would hide each other
 _NAMES = {"weights": "weights", "activations": "activations", "kv": "KV cache"}
 
 
@@ -85,10 +86,20 @@ def effective_parameters(
     drawn = list(dict.fromkeys(line["part"] for line in lines))
     points, seen = _implied(law, table, parts, drawn, bits) if table is not None else ([], "")
     top = max([1.0, *(p["f"] for p in points if p["f"] <= 1.3)]) * 1.02
-    x = alt.X("bits:Q", title="P [bits]", scale=alt.Scale(domain=list(bits), nice=False))
+    x_scale = alt.Scale(domain=list(bits), nice=False)
+    x = alt.X("bits:Q", title="P [bits]", scale=x_scale)
+    x = x.axis(format="~g", tickMinStep=1)
     vertical: dict[str, Any] = {"title": "f = N_eff / N", "scale": alt.Scale(domain=[0, top], nice=False, clamp=True)}
     y = alt.Y("f:Q", **vertical)
-    color = alt.Color("part:N", title=None, scale=alt.Scale(domain=drawn, range=list(HUES[: len(drawn)])))
+    color = alt.Color(
+        "part:N",
+        title=None,
+        scale=alt.Scale(
+            domain=drawn,
+            range=list(HUES[: len(drawn)]),
+        ),
+        legend=alt.Legend(symbolOpacity=1),
+    )
     base = alt.Chart(values(lines)).encode(x=x, color=color)
     layers: list[Any] = [_whole(x, y)]
     if draws is not None:
@@ -96,10 +107,13 @@ def effective_parameters(
     tips = [alt.Tooltip("part:N"), alt.Tooltip("bits:Q", format=".2~f"), alt.Tooltip("f:Q", format=".3f")]
     layers.append(base.mark_line(clip=True).encode(y=y, tooltip=tips))
     if points:
-        marks = alt.Chart(values(points)).mark_point(clip=True)
+        marks = alt.Chart(values(points)).mark_point(clip=True, size=30, opacity=0.6)
         layers.append(
             marks.encode(
-                x=x, y=y, color=color, tooltip=[alt.Tooltip(f"{n}:{'N' if n == 'part' else 'Q'}") for n in points[0]]
+                x=alt.X("place:Q", scale=x_scale, title="P [bits]"),
+                y=y,
+                color=color,
+                tooltip=[f"{n}:{'N' if n == 'part' else 'Q'}" for n in points[0] if n != "place"],
             )
         )
     at = {part: _at(lines, part, 4.0) for part in drawn}
@@ -152,7 +166,8 @@ def _implied(
             lost += 1
             continue
         where = {"N": record["N"], "D": record["D"], "loss": record["loss"]}
-        points.append({"part": _NAMES[low[0]], "bits": float(width), "f": share, **where})
+        shift = _SIDE * (drawn.index(_NAMES[low[0]]) - (len(drawn) - 1) / 2)
+        points.append({"part": _NAMES[low[0]], "bits": float(width), "place": width + shift, "f": share, **where})
     if not single:
         raise ValueError(f"no run of the table has exactly one of {', '.join(parts)} quantized")
     beyond = f" {lost} of these imply no share on the chart." if lost else ""

@@ -81,5 +81,5 @@ def _library() -> str:
         import vl_convert
     except ImportError:
         raise ValueError("charts in a report need vl-convert-python: pip install 'precsim[book]'") from None
-    code = vl_convert.javascript_bundle("import vegaEmbed from 'vega-embed'; window.vegaEmbed = vegaEmbed;")
+    code = f"(() => {{{vl_convert.javascript_bundle()}}})();"
     return code.replace("</script", "<\\/script")

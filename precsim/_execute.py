@@ -158,7 +158,8 @@ def usual_random(
 def run_random(x: np.ndarray, fmt: Format, rounding: Rounding, noise: Any, out: np.ndarray) -> bool:
     """Round stochastically if arguments and arrays are as simple as they mostly are; return whether it was done."""
     if type(noise) is CounterBits:
-        loop, extra = usual_random(fmt, rounding, x.dtype, noise), noise.start
+        loop = usual_random(fmt, rounding, x.dtype, noise)
+        extra: Any = noise.start
     elif type(noise) is np.ndarray:
         if noise.shape != x.shape or not noise.flags.c_contiguous or np.may_share_memory(noise, out):
             return False

@@ -93,6 +93,6 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool) -> tuple[Callable
     flat = fmt.is_integer and fmt.precision <= 20
     center = 1.5 * 2.0**23 * float(fmt.smallest_subnormal) if flat else 0.0
     ends = fmt.minimum, fmt.maximum
-    how = np.float32([np.float32(1) / top, top, 0, 0, center, *ends]).view(np.int32)
+    how = np.array([1 / top, top, 0, 0, center, *ends], np.float32).view(np.int32)
     how[2:4] = code, nudge
     return scaled.quantize_columns if columns else scaled.quantize_rows, (p, how)

@@ -54,6 +54,8 @@ class ScaleRule(enum.Enum):
 def power_scale(xp: Any, largest, grid, rule: ScaleRule):
     """Return ``2**E`` by one of the rules, -127 <= E <= 127; NaN where the largest magnitude is NaN or infinite.
 
+    Under JAX E >= -126: XLA takes ``2**-127``, a subnormal number, for zero.
+
     Exponents are read from the bits of float32, never from a logarithm: floor(log2(x)) of the float just below a
     power of two is wrong in floating point.
     """
@@ -66,15 +68,18 @@ def power_scale(xp: Any, largest, grid, rule: ScaleRule):
         exponent = exponent + ((bits & fraction) != 0)
     if rule is ScaleRule.RCEIL:
         exponent = exponent + ((bits & fraction) > (top & fraction))
-    exponent = xp.clip(exponent, -127, 127)
+    exponent = xp.clip(exponent, -127 if xp.__name__ == "numpy" else -126, 127)
     field = xp.maximum(exponent + 127, 0).astype(bits.dtype)
     scale = _floats(xp, xp.where(field == 0, 1 << 22, field << 23).astype(bits.dtype), largest.dtype)
     return xp.where(xp.isfinite(largest), scale, xp.asarray(xp.nan, dtype=largest.dtype))
 
 
 def largest_of(xp: Any, view, axes):
-    """Return the largest magnitude of each group, the reduced axes kept with length 1."""
-    return xp.max(xp.abs(view), axis=axes, keepdims=True, initial=0)
+    """Return the largest magnitude of each group, the reduced axes kept with length 1; NaN if there is one."""
+    if xp.__name__ == "numpy":
+        return xp.max(xp.abs(view), axis=axes, keepdims=True, initial=0)
+    magnitudes = _pattern(xp, view) & 0x7FFFFFFF  # XLA's maximum of floats may skip NaN; NaN's pattern is largest
+    return _floats(xp, xp.max(magnitudes, axis=axes, keepdims=True, initial=0), view.dtype)
 
 
 def _pattern(xp: Any, x):

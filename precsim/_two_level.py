@@ -80,7 +80,7 @@ class TwoLevel:
             encode = xp.where(whole == 0, one, xp.minimum(_divide(xp, room, whole), np.finfo(np.float32).max))
             scale = _to_e4m3(xp, block * (encode * _divide(xp, one, top)))
             inverse = xp.minimum(_divide(xp, one, _divide(xp, scale, encode)), np.finfo(np.float32).max)
-            return inverse, scale * _divide(xp, one, encode)
+            return xp.where(scale == 0, 0, inverse), scale * _divide(xp, one, encode)
         scale, shared = self.scales(xp, block, whole, top)
         inverse = _divide(xp, _divide(xp, one, shared), scale)
         return xp.where(scale == 0, 0, inverse), scale * shared

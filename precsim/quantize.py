@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,6 +111,9 @@ class Quantizer:
     Notes
     -----
     ``s round(x (1/s))`` in float32; s from the scaling. NaN or infinity makes its whole group NaN.
+    NumPy and JAX agree in every bit where the largest magnitude of a group (of the array, for `TwoLevel`) is zero or
+    between ``2**-80`` and ``2**126``. XLA takes subnormal numbers for zeros: in smaller groups results may differ by
+    one of them, and a group whose scale has a subnormal reciprocal becomes NaN.
 
     Examples
     --------
@@ -130,10 +133,9 @@ class Quantizer:
         for field, kind in kinds.items():
             if not isinstance(getattr(self, field), kind):
                 raise ValueError(f"Quantizer.{field} must be a {kind}; received {getattr(self, field)!r}")
-        listed = isinstance(self.format, Codebook)
         nearest = self.rounding is Rounding.NEAREST_EVEN
         float_scale = not isinstance(self.scaling, TwoLevel) and getattr(self.scaling, "scale_format", None) is None
-        if listed:
+        if isinstance(self.format, Codebook):
             if not (nearest and self.symmetric and float_scale):
                 raise ValueError(f"{self.format} is rounded to its nearest level with a float32 scale only")
             return
@@ -174,7 +176,7 @@ class Quantizer:
             raise ValueError(f"noise must be uint32 of shape {x.shape}; received {noise.dtype} of shape {noise.shape}")
         if x.size == 0:
             raise ValueError(f"there is nothing to quantize in an empty array; received shape {x.shape}")
-        how = (self.format, self.scaling, self.rounding, self.symmetric)
+        how: tuple[Any, ...] = (self.format, self.scaling, self.rounding, self.symmetric)
         grid = None if isinstance(self.format, Codebook) else self.format.grid()
         if isinstance(x, np.ndarray):
             return self._on_numpy(x, how, grid, noise, out, plan)
@@ -265,33 +267,41 @@ def clipped(x, quantizer: Quantizer) -> float:
 def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.ANY):
     """Scale, round, unscale: the one place where it is written, for NumPy and JAX."""
     fmt, scaling, rounding, symmetric = how
+    entries: Any = grid  # absent for codebooks only, whose branch needs none
     view, axes = scaling.grouped(xp, x)
     words = None if noise is None else scaling.grouped(xp, noise)[0]
     if isinstance(fmt, Codebook):
         scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
-        result = fmt.nearest(xp, view * (1 / scale)) * scale
+        result = fmt.nearest(xp, view * _reciprocal(xp, scale)) * scale
     elif not symmetric:
-        result = _affine(xp, view, axes, grid)
+        result = _affine(xp, view, axes, entries)
     elif isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
         result = scaling.exact(xp, view, axes)
     else:
         if isinstance(scaling, TwoLevel):
-            inverse, scale = scaling.steps(xp, view, axes, grid)
+            inverse, scale = scaling.steps(xp, view, axes, entries)
         else:
-            scale = scaling.scale(xp, view, axes, grid)
-            inverse = 1 / scale
+            scale = scaling.scale(xp, view, axes, entries)
+            inverse = _reciprocal(xp, scale)
         if family is Family.ANY:
-            result = _rounded(xp, view * inverse, fmt, grid, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
+            result = _rounded(xp, view * inverse, fmt, entries, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
         else:
             from precsim._kernels.nearest import round_nearest
 
-            result = round_nearest(view * inverse, grid, family) * scale
+            result = round_nearest(view * inverse, entries, family) * scale
     return scaling.ungrouped(xp, result, x.shape)
+
+
+def _reciprocal(xp, scale):
+    """1 / scale; under XLA, which takes a subnormal reciprocal for zero, NaN there, so that it is seen."""
+    inverse = 1 / scale
+    return inverse if xp is np else xp.where(scale > 2.0**126, xp.nan, inverse)
 
 
 def _rounded(xp, y, fmt: Format | None, grid: Grid, rounding: Rounding, noise, width: int):
     """Round what was scaled; `noise` is uint32, of which the high bits are used."""
     if xp is np:
+        assert fmt is not None
         nan = None if fmt.has_nan else NanRule.KEEP
         y = np.ascontiguousarray(y)
         return round_to(y, fmt, rounding, saturate=True, nan=nan, noise=noise, out=y)

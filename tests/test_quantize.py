@@ -63,6 +63,43 @@ def test_named_quantizers_agree_in_every_bit(quantizer, x):
     assert quantizer(x).shape == x.shape
 
 
+ONE_PASS = [
+    *NAMED,
+    *(Quantizer(F.FP4_E2M1, TwoLevel(16, rule=rule)) for rule in TwoLevelRule),
+    *(Quantizer(F.INT4, s) for s in (PerTensor(), PerChannel(0), PerChannel(-1), PerToken(), PerBlock(8))),
+    *(Quantizer(F.FP8_E5M2, s) for s in (PerChannel(0), PerChannel(-1))),
+    Quantizer(F.FP8_E4M3_FNUZ, PerBlock(64)),
+    Quantizer(F.FP8_E4M3, PerBlock(32, scale_format=F.E8M0, rule=ScaleRule.EVEN)),
+]
+
+
+@pytest.mark.parametrize("quantizer", ONE_PASS, ids=range(len(ONE_PASS)))
+def test_one_pass_loops_array_formulas_and_jax_agree_on_blocks_of_any_size(quantizer, rng):
+    # blocks of 16 from 2**-78 to 2**100 in size, some of zeros, so that the array's largest is far above most
+    x = rng.standard_normal((64, 128)) * 2.0 ** rng.integers(-78, 101, (64, 8)).repeat(16, axis=1)
+    x = x.astype(np.float32)
+    x[3, :64] = 0
+    if not isinstance(quantizer.scaling, PerTensor | TwoLevel):
+        x[5, 7], x[9, 100], x[12, 1] = np.nan, -np.inf, -0.0
+    fast = quantizer(x)
+    grid = None if isinstance(quantizer.format, Codebook) else quantizer.format.grid()
+    with np.errstate(all="ignore"):
+        how = (quantizer.format, quantizer.scaling, quantizer.rounding, quantizer.symmetric)
+        formula = module._apply(np, x, how, grid, None)
+    eager = [quantizer(jnp.asarray(x))] if quantizer in (MXFP4, NVFP4) else []
+    for other in (formula, jax.jit(quantizer)(x), *eager):
+        np.testing.assert_array_equal(fast, other)  # NaN equals NaN here, whatever its sign
+        number = ~np.isnan(fast)
+        assert same(fast[number], np.asarray(other)[number])
+
+
+@pytest.mark.parametrize("quantizer", [NF4, MXINT8], ids=["NF4", "MXINT8"])
+def test_a_scale_whose_reciprocal_xla_cannot_hold_shows(quantizer):
+    x = np.full((1, 64), 2.0**127, np.float32)
+    np.testing.assert_array_equal(quantizer(x), x)
+    assert np.isnan(quantizer(jnp.asarray(x))).all()
+
+
 def test_one_compile_serves_every_width_and_members_equal_single_runs(x):
     compiles = 0
 

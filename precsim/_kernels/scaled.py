@@ -10,7 +10,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple as _to_fixed_tuple
 
 from precsim._kernels.caching import compiled
 from precsim._kernels.elements import even, unpack
-from precsim._kernels.words import band, bits_of, float_of, greater, pick
+from precsim._kernels.words import add, band, bits_of, bor, float_of, greater, pick, staircase
 
 __all__ = ["quantize_columns", "quantize_levels", "quantize_rows", "quantize_two_level"]
 
@@ -72,14 +72,25 @@ def evenly(y, center, low, high):
 
 
 @njit
+def bounded(y, c):
+    """Round a number that its scale keeps below twice the largest value; saturates; NaN may become anything."""
+    u = bits_of(y)
+    a = band(u, c.magnitude)
+    e = band(a, c.exponent)
+    big = float_of(add(pick(greater(e, c.emin), e, c.emin), c.lift))
+    r = bits_of((float_of(a) + big) - big)
+    return float_of(bor(pick(greater(r, c.high), c.high, r), band(u, c.sign)))
+
+
+@njit
 def scaled(x, out, r, n, c, inverse, scale, center, low, high):
-    """Round row r, of n elements."""
+    """Round row r, of n elements, whose scale is NaN or leaves no element beyond twice the largest value."""
     if center > 0:
         for i in range(n):
             out[r, i] = evenly(x[r, i] * inverse, center, low, high) * scale
     elif c.short > 1:
         for i in range(n):
-            out[r, i] = even(x[r, i] * inverse, c, True) * scale
+            out[r, i] = bounded(x[r, i] * inverse, c) * scale
     else:
         for i in range(n):
             out[r, i] = even(x[r, i] * inverse, c, False) * scale
@@ -121,7 +132,7 @@ def quantize_columns(x, out, p, how):
                 out[r, i] = evenly(x[r, i] * inverse[i], center, low, high) * scale[i]
         elif c.short > 1:
             for i in range(n):
-                out[r, i] = even(x[r, i] * inverse[i], c, True) * scale[i]
+                out[r, i] = bounded(x[r, i] * inverse[i], c) * scale[i]
         else:
             for i in range(n):
                 out[r, i] = even(x[r, i] * inverse[i], c, False) * scale[i]
@@ -132,7 +143,6 @@ def quantize_two_level(x, out, p, e4m3, top, held):
     """Quantize rows whose scales are E4M3 numbers: TransformerEngine's operations, or torchao's where held > 0."""
     c, e = unpack(p), unpack(e4m3)
     n = x.shape[1]
-    zero = np.float32(0)
     best, whole = np.empty(x.shape[0], np.int32), c.plus
     for r in range(x.shape[0]):
         best[r] = largest(x, r, 16, c) if n == 16 else largest(x, r, n, c)
@@ -154,9 +164,11 @@ def quantize_two_level(x, out, p, e4m3, top, held):
             s = even(block * (encode * (_ONE / top)), e, False)
             inverse, scale = min(_ONE / (s / encode), _LARGEST), s * (_ONE / encode)
         if n == 16:
-            scaled(x, out, r, 16, c, inverse, scale, zero, zero, zero)
+            for i in range(16):
+                out[r, i] = even(x[r, i] * inverse, c, False) * scale
         else:
-            scaled(x, out, r, n, c, inverse, scale, zero, zero, zero)
+            for i in range(n):
+                out[r, i] = even(x[r, i] * inverse, c, False) * scale
 
 
 @compiled(error_model="numpy")
@@ -169,8 +181,4 @@ def quantize_levels(x, out, p, reciprocal, levels, midpoints):
         scale = scale_of(largest(x, r, n, c), c, reciprocal, np.int32(0), -1, np.int32(0))
         inverse = _ONE / scale
         for i in range(n):
-            y = x[r, i] * inverse
-            v = level[0]
-            for k in range(15):
-                v = pick(greater(y, middle[k]), level[k + 1], v)
-            out[r, i] = v * scale
+            out[r, i] = staircase(x[r, i] * inverse, middle, level) * scale

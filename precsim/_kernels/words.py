@@ -14,7 +14,7 @@ from numba.extending import intrinsic as _intrinsic
 
 __all__ = [
     "add", "band", "bits_of", "bor", "equal", "float_of", "greater", "integer_of", "less", "low_word", "lshr", "mul",
-    "pick", "real_of", "shl", "sub", "word_like", "xor",
+    "pick", "real_of", "shl", "staircase", "sub", "word_like", "xor",
 ]  # fmt: skip
 
 intrinsic: Any = _intrinsic  # callers give neither the context nor types, as checkers would want
@@ -23,7 +23,7 @@ _BACK = {i: f for f, i in _TWIN.items()}
 
 
 def _width(a: Any) -> int:
-    return a.bitwidth if isinstance(a, types.Integer) else 0
+    return getattr(a, "bitwidth", 0) if isinstance(a, types.Integer) else 0
 
 
 def _binary(name: str, emit):
@@ -76,6 +76,21 @@ def pick(context, condition, a, b):
         return builder.select(flag, args[1], args[2])
 
     return (a(types.boolean, a, b), codegen) if a == b else None
+
+
+@intrinsic
+def staircase(context, y, steps, levels):
+    """Return the level after the last of the ascending steps that y is beyond; tuples of n and n + 1 numbers."""
+
+    def codegen(cgctx, builder, sig, args):
+        value = builder.extract_value(args[2], 0)
+        for k in range(sig.args[1].count):
+            beyond = builder.fcmp_ordered(">", args[0], builder.extract_value(args[1], k))
+            value = builder.select(beyond, builder.extract_value(args[2], k + 1), value)
+        return value
+
+    fits = isinstance(steps, types.UniTuple) and isinstance(levels, types.UniTuple)
+    return (y(y, steps, levels), codegen) if fits and levels.count == steps.count + 1 else None
 
 
 def _reinterpreting(name: str, table):

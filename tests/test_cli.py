@@ -234,6 +234,16 @@ def test_a_plan_with_choices_of_its_own(capsys):
     assert record["binding"] == "PARAMETERS"
 
 
+def test_a_law_without_precision_is_planned_at_full_precision_only(capsys):
+    """It sees no harm in few bits, so the cheapest width would look best."""
+    status, out, _ = call(capsys, "plan", "--law", "hoffmann-2022", "--compute", "1e22", "--json")
+    assert status == 0
+    assert [option["choice"] for option in json.loads(out)["options"]] == ["W16A16KV16"]
+    status, _, err = call(capsys, "plan", "--law", "hoffmann-2022", "--compute", "1e22", "--bits", "4,16")
+    assert status == 2
+    assert "says nothing of low precision" in err
+
+
 @pytest.mark.parametrize("command", ["fit", "compare", "plan"])
 def test_a_report_is_one_page_that_asks_no_other_host(capsys, table, tmp_path, command):
     page = tmp_path / "report.html"

@@ -92,7 +92,7 @@ def _bits(word: str, text: str) -> float:
 def _plan(options: argparse.Namespace) -> int:
     from precsim.cli.fits import _writable
     from precsim.cli.forms import assignments, form, read
-    from precsim.planning import plan
+    from precsim.planning import Choice, plan
     from precsim.uncertainty import Draws
 
     _writable(options.html)
@@ -108,6 +108,11 @@ def _plan(options: argparse.Namespace) -> int:
     believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed) if draws else law
     if isinstance(believed, Draws) and not believed.values:
         believed = law
+    wanted = choices(options.bits, options.choice)
+    if not law.factors:  # such a law sees no harm in low precision: the narrowest width would always win
+        if any(choice.width < 16 for choice in wanted or ()):
+            raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits and --choice out")
+        wanted = wanted or (Choice(),)
     tokens = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
     found = plan(
         believed,
@@ -119,7 +124,7 @@ def _plan(options: argparse.Namespace) -> int:
         memory=options.memory,
         served_tokens=options.served_tokens,
         parameters=options.parameters,
-        choices=choices(options.bits, options.choice),
+        choices=wanted,
         level=options.level,
         tolerance=options.tolerance,
         **tokens,

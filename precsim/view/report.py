@@ -81,5 +81,5 @@ def _library() -> str:
         import vl_convert
     except ImportError:
         raise ValueError("charts in a report need vl-convert-python: pip install 'precsim[book]'") from None
-    code = f"(() => {{{vl_convert.javascript_bundle()}}})();"
+    code = f"(() => {{{vl_convert.javascript_bundle()}}})();"  # pyright: ignore[reportCallIssue] - a default it has
     return code.replace("</script", "<\\/script")

@@ -92,7 +92,7 @@ def parameter_table(fit: Any, draws: Draws | None = None, *, level: float = 0.95
     z = NormalDist().inv_cdf(0.5 + level / 2)
     rows = []
     for stage in fit.stages:
-        kind = "δ after training" if stage.observations.floor else "loss as trained"
+        kind = "δ" if stage.observations.floor else "loss"
         for name in stage.names:
             value = stage.law.parameters[name]
             if draws is not None and name in draws.values:

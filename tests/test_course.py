@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from precsim.course import Exercise, Mistake, WrongAnswer, check, ps1, ps2
+from precsim.course import Exercise, Mistake, WrongAnswer, check, ps1, ps2, ps3
 from precsim.course.__main__ import own_programs, student_notebooks
 from precsim.course.notebooks import Cell, Edition, Role, dumps, notebook, read, stub, visible
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = {"ps1": ps1, "ps2": ps2}
+SETS = {"ps1": ps1, "ps2": ps2, "ps3": ps3}
 SOURCES = {path.stem: read(path) for path in sorted((ROOT / "exercises" / "src").glob("*.py"))}
 
 

@@ -345,6 +345,42 @@ post = [
     assert all(job.holdout for job in read(text))
 
 
+def test_a_recipe_has_every_field_and_preparation():
+    from precsim.arithmetic import Accumulator, Order
+    from precsim.formats import BF16, FP32, INT4, INT8
+    from precsim.quantize import PerTensor
+    from precsim.recipes import Fitted, Rotated, Stored, quest
+
+    def recipe(text: str) -> Recipe:
+        head = 'language = "zipfgram"\ntokens = 4096\nmodel = {kind = "transformer", width = 32}\n'
+        (job,) = read(f"{head}recipe = {text}\n")
+        assert job_of(_run(job)).recipe == job.recipe
+        return job.recipe
+
+    weights = '{format = "INT4", fitted = true, rotate = 64}'
+    activations = '{format = "INT4", fitted = true, rotate = 64, scaling = "per-token"}'
+    text = f"{{weights = {weights}, activations = {activations}}}"
+    assert recipe(text) == quest(weights=INT4, activations=INT4)
+    assert isinstance(recipe(text).weights, Rotated)
+    assert isinstance(recipe('{kv = {format = "INT4", fitted = true}}').kv, Fitted)
+    assert recipe('{gradients = "INT8"}').gradients == Quantizer(INT8, PerTensor())
+    assert recipe('{master = {format = "BF16", rounding = "stochastic"}}').master.format == BF16
+    assert recipe('{master = "BF16"}').master == Stored(BF16)
+    assert recipe('{accumulator = {format = "BF16", order = "blocked", block = 16, inner = "FP32"}}') == Recipe(
+        accumulator=Accumulator(BF16, Order.BLOCKED, block=16, inner=FP32)
+    )
+    assert recipe('{accumulator = {default = "BF16", layers = {"block0.up" = "none"}}}').accumulator.pairs
+
+
+def _run(job: Job):
+    from precsim.runs import Evaluation, Run
+
+    look = Evaluation(step=1, loss=1.0, gap=0.1, delta=0.0, delta_se=0.0)
+    return Run(
+        job=job.key, model="", N=1, D=1, entropy=1.0, steps=1, evaluations=(look,), spec=job.spec, holdout=job.holdout
+    )
+
+
 def test_every_field_of_a_job_can_be_set():
     from precsim.cli.jobwords import FIELDS
 
@@ -572,12 +608,8 @@ def test_ptq_trains_again_and_agrees_with_the_stored_model(capsys, store, tmp_pa
 
 @pytest.mark.parametrize("job", read(FULL)[::3], ids=lambda job: job.key)
 def test_a_spec_is_read_back_as_its_job(job):
-    from precsim.runs import Evaluation, Run
-
-    look = Evaluation(step=1, loss=1.0, gap=0.1, delta=0.0, delta_se=0.0)
-    run = Run(job=job.key, model="", N=1, D=1, entropy=1.0, steps=1, evaluations=(look,), spec=job.spec, holdout=True)
-    assert job_of(run).key == job.key
-    assert job_of(run).holdout
+    again = job_of(_run(job))
+    assert (again.key, again.recipe, again.post, again.holdout) == (job.key, job.recipe, job.post, job.holdout)
 
 
 def test_a_spec_of_another_version_is_refused():

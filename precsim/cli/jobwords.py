@@ -49,6 +49,8 @@ _LIMITS = {
     "exponent_bits": 11,
     "precision": 53,
     "bias": 2000,
+    "rotate": 2**16,
+    "block": 2**20,
 }
 
 _KINDS: dict[str, dict[str, type]] = {
@@ -70,7 +72,8 @@ _KINDS: dict[str, dict[str, type]] = {
 _QUANTIZERS = {"MXFP8": MXFP8, "MXFP6": MXFP6, "MXFP4": MXFP4, "MXINT8": MXINT8, "NVFP4": NVFP4, "NF4": NF4}
 _FORMATS = {format.name: format for format in NAMED}
 _STYLES = {"kumar": PerTensor(), "per-token": PerToken()}  # what the two named recipes do with activations
-_PLACES = ("weights", "activations", "kv")
+_PLACES = ("weights", "activations", "kv")  # what is quantized after training
+_RECIPE = {f.name: str(f.type) for f in dataclasses.fields(Recipe)}  # what is rounded in training
 
 
 def several(reader: Callable[[Any, Place], list], value: Any, place: Place) -> list:
@@ -167,7 +170,7 @@ def _field_reader(cls: type, annotation: str, name: str) -> Callable[[Any, Place
     if name in _KINDS:
         return kind_of(name)
     first = annotation.partition(" ")[0]
-    if first == "Format":
+    if first == "Format" or name in ("inner", "products"):
         return _format
     kind = getattr(sys.modules[cls.__module__], first, None)
     return chosen(kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else scalar(first)
@@ -201,7 +204,8 @@ def _format(value: Any, place: Place) -> list:
 
 def _quantizer(where: str, style: str) -> Callable[[Any, Place], list]:
     """A reader for one place: "none", a format with the style's scaling, a named quantizer, or a table."""
-    scaling = {"weights": PerChannel(axis=-1), "activations": _STYLES[style], "kv": PerToken()}[where]
+    usual = {"weights": PerChannel(axis=-1), "activations": _STYLES[style], "kv": PerToken()}
+    scaling = usual.get(where, PerTensor())
 
     def read(value: Any, place: Place) -> list:
         if value == "none":
@@ -214,7 +218,7 @@ def _quantizer(where: str, style: str) -> Callable[[Any, Place], list]:
         if isinstance(value, dict) and {"default", "layers"} & set(value):
             return _per_layer(value, place, read)
         if isinstance(value, dict) and "precision" not in value:
-            known(value, ("format", "scaling", "rounding", "symmetric"), place)
+            known(value, ("format", "scaling", "rounding", "symmetric", "fitted", "rotate"), place)
             if "format" not in value:
                 place.fail('needs format, as in {format = "INT4"}')
             readers = {
@@ -223,10 +227,38 @@ def _quantizer(where: str, style: str) -> Callable[[Any, Place], list]:
                 "rounding": chosen(Rounding),
                 "symmetric": scalar("bool"),
             }
-            choices = {name: several(readers[name], v, place.into(name)) for name, v in value.items()}
+            choices = {n: several(read, value[n], place.into(n)) for n, read in readers.items() if n in value}
             found = products(choices | ({} if "scaling" in choices else {"scaling": [scaling]}), place)
-            return [made(Quantizer, place, **values) for values in found]
+            plain = [made(Quantizer, place, **values) for values in found]
+            return [prepared for q in plain for prepared in _prepared(q, value, where, place)]
         return [made(Quantizer, place, format=format, scaling=scaling) for format in _format(value, place)]
+
+    return read
+
+
+def _prepared(quantizer: Quantizer, value: dict, where: str, place: Place) -> list:
+    """The quantizer with fitted scales (fitted = true) and a Hadamard rotation (rotate = 64), as the table says."""
+    from precsim.recipes import Fitted, Rotated
+
+    fits = several(scalar("bool"), value.get("fitted", False), place.into("fitted"))
+    sizes = several(scalar("int"), value["rotate"], place.into("rotate")) if "rotate" in value else [None]
+    found = []
+    for fit, size in itertools.product(fits, sizes):
+        inner = made(Fitted, place, quantizer=quantizer) if fit else quantizer
+        axis = 0 if where == "weights" else -1  # along the inputs, which a product is summed over
+        found.append(inner if size is None else made(Rotated, place, quantizer=inner, size=size, axis=axis))
+    return found
+
+
+def _value_of(cls: type) -> Callable[[Any, Place], list]:
+    """A reader of a place that holds an object of one class: "none", a format, or a table of its fields."""
+
+    def read(value: Any, place: Place) -> list:
+        if value == "none":
+            return [None]
+        if isinstance(value, dict) and {"default", "layers"} & set(value):
+            return _per_layer(value, place, read)
+        return _built(cls, value if isinstance(value, dict) else {"format": value}, place)
 
     return read
 
@@ -256,7 +288,7 @@ def recipe(value: Any, place: Place) -> list:
         value = {"weights": value, "activations": value}
     if not isinstance(value, dict):
         place.fail(f'must be "none", {", ".join(_QUANTIZERS)} or a table {{weights = "INT4", …}}; not {_shown(value)}')
-    known(value, ("style", *_PLACES), place)
+    known(value, ("style", *_RECIPE), place)
     return [made(Recipe, place, **parts) for parts in products(_parts(value, place), place)]
 
 
@@ -264,7 +296,12 @@ def _parts(value: dict, place: Place) -> dict[str, list]:
     style = value.get("style", "kumar")
     if not isinstance(style, str) or style not in _STYLES:
         place.into("style").fail(f"must be one of {', '.join(_STYLES)}, not {_shown(style)}")
-    return {n: several(_quantizer(n, style), value[n], place.into(n)) for n in _PLACES if n in value}
+    found = {}
+    for name in (name for name in _RECIPE if name in value):
+        kind = getattr(sys.modules[Recipe.__module__], _RECIPE[name].partition(" ")[0], None)
+        reader = _value_of(kind) if isinstance(kind, type) and kind is not Quantizer else _quantizer(name, style)
+        found[name] = several(reader, value[name], place.into(name))
+    return found
 
 
 def treatment(value: Any, place: Place) -> list:

@@ -154,7 +154,7 @@ def test_given_bits_equal_exact_rationals(fmt, rounding, width, rng):
         wanted = [exact_result(float(v), fmt, rounding, int(n), width) for v, n in zip(x, noise, strict=True)]
         got = round_to(x, fmt, rounding, noise=GivenBits(noise, width))
         np.testing.assert_array_equal(got, np.array(wanted, carrier))
-        if carrier is np.float32:
+        if carrier is np.float32 and width == 4:  # compiled for each combination: one width
             assert same_bits(got, round_to(jnp.asarray(x), fmt, rounding, noise=GivenBits(jnp.asarray(noise), width)))
 
 
@@ -175,7 +175,12 @@ def test_executors_agree_in_every_bit_under_every_rule(fmt, rng):
             assert same_bits(got, round_numpy(SPARSE, grid, rounding, bits, 7))
 
 
-@pytest.mark.parametrize("fmt", [F.FP8_E4M3, F.E8M0, F.INT3, F.TF32, F.FP6_E3M2], ids=str)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "fmt", [F.FP8_E4M3, *(pytest.param(f, marks=SLOW) for f in (F.E8M0, F.INT3, F.TF32, F.FP6_E3M2))], ids=str
+)
 @pytest.mark.parametrize("rounding", list(Rounding))
 def test_numpy_and_jax_agree(fmt, rounding, rng):
     x = np.concatenate([SPARSE[::7], interesting(fmt, np.float32, rng)])

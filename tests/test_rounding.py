@@ -89,7 +89,7 @@ def test_encode_undoes_decode_on_every_code(fmt):
         np.testing.assert_array_equal(rounded, values[number])
     if fmt.has_nan:
         assert np.isnan(decode(encode(np.float32([np.nan]), fmt), fmt)).all()
-    if fmt not in (F.BF16, F.FP16, F.FP8_E4M3, F.FP4_E2M1, F.E8M0, F.INT4, P3109[-1]):
+    if fmt not in (F.BF16, F.FP8_E4M3, F.INT4):
         return  # JAX compiles for each: one of each kind
     nan_rule = None if fmt.has_nan else NanRule.ZERO
     values = decode(codes, fmt)

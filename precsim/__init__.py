@@ -37,7 +37,7 @@ _HOME = {
     for name in names.split()
 }
 _MODULES = tuple(
-    "arithmetic course design formats grids languages laws models ptq recipes runs schedules symbolic view".split()
+    "arithmetic course data design formats grids languages laws models ptq recipes runs schedules symbolic view".split()
 )
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])

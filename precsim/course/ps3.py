@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -157,7 +157,14 @@ def _factors(n: int, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _chunked(
-    x: Sequence[float], y: Sequence[float], block: int, *, inner=bf16, outer=fp32, product=float, whole: bool = False
+    x: Sequence[float],
+    y: Sequence[float],
+    block: int,
+    *,
+    inner=bf16,
+    outer=fp32,
+    product: Callable[[float], float] = float,
+    whole: bool = False,
 ) -> float:
     s = 0.0
     stop = len(x) - len(x) % block if whole else len(x)

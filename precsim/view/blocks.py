@@ -122,7 +122,7 @@ def _elements(rows: list[dict[str, Any]], curve: list[dict[str, Any]], most: flo
 
 
 def _curve(curve: list[dict[str, Any]], marks: list[dict[str, Any]]) -> Any:
-    x = alt.X("log_s:Q", title="log₂ of the scale s").scale(nice=False, padding=8)
+    x = alt.X("log_s:Q", title="log₂ of the scale s").scale(nice=False, zero=False, padding=8)
     y = alt.Y("sqnr:Q", title="SQNR [dB]").scale(zero=False)
     base = alt.Chart(values(curve))
     rules = alt.Chart(values(marks))

@@ -57,7 +57,7 @@ def mode_slider(fmt: Format, *modes: Rounding, span: tuple[float, float]) -> alt
     step = (high - low) / 400
     number = alt.param(
         name="number",
-        value=low + round(0.66 * 400) * step,
+        value=round(low + 264 * step, 10),
         bind=alt.binding_range(min=low, max=high, step=step, name="number x"),
     )
     names = [_named(mode) for mode in modes]

@@ -144,16 +144,13 @@ def error_curves(
     )
     base = _chosen(drawn, slider)
     tip = ["name:N", f"{x}:Q", alt.Tooltip("error:Q", format=".3~e")]
+    shape = alt.condition(alt.datum.exact, alt.value("triangle-down"), alt.value("circle"))
+    size = alt.condition(alt.datum.exact, alt.value(50), alt.value(26))
     layers = [
         base.transform_joinaggregate(middle="median(shown)", groupby=["name", x])
         .mark_line(strokeWidth=1.5)
         .encode(x=place, y=alt.Y("middle:Q", **y), color=color),
-        base.transform_filter("!datum.exact")
-        .mark_point(size=26)
-        .encode(x=place, y=alt.Y("shown:Q", **y), color=color, tooltip=tip),
-        base.transform_filter("datum.exact")
-        .mark_point(size=50, shape="triangle-down")
-        .encode(x=place, y=alt.Y("shown:Q", **y), color=color, tooltip=tip),
+        base.mark_point().encode(x=place, y=alt.Y("shown:Q", **y), color=color, shape=shape, size=size, tooltip=tip),
     ]
     for column, dash in (("bound", [7, 4]), ("likely", [2, 3])):
         once = {(row["name"], row[x], row.get(slider or "")): row for row in drawn if row[column]}

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 
 from precsim import __version__, _sampling
 from precsim._population import Member, Shape, member, program, stack
+from precsim._wiring import Wiring, grids, wire
 from precsim.ptq import damage
-from precsim.recipes import Wiring, grids, wire
 from precsim.runs import Evaluation, Run
 from precsim.training import Job, Trained, record
 
@@ -61,15 +61,18 @@ def populate(jobs: list[Job], members: int, together: list[Job], report: Callabl
         for slot, place in enumerate(places):
             if place is None or place.done not in place.job.look_steps:
                 continue
-            params = jax.tree.map(lambda leaf, slot=slot: leaf[slot], state.params)
+            chosen = state.params if place.job.average is None else state.mean
+            params = _take(chosen, slot)
             _look(place, params, shape)
             if place.done < place.job.steps:
                 continue
             yield Trained(place.job, params, _finish(place, bool(state.finite[slot])))
-            following = _Place(waiting.pop(0)) if waiting else None
-            places[slot] = following
-            one = _member(following.job if following else None, jobs[0], shape.wiring)
-            state, who = compiled.put(state, who, slot, compiled.start(one), one)
+            places[slot] = None  # a member whose steps are done stands still
+            if waiting:
+                following = _Place(waiting.pop(0))
+                places[slot] = following
+                one = _member(following.job, jobs[0], shape.wiring)
+                state, who = compiled.put(state, who, slot, compiled.start(one), one)
 
 
 def shape_of(jobs: list[Job], members: int) -> Shape:
@@ -82,6 +85,8 @@ def shape_of(jobs: list[Job], members: int) -> Shape:
     """
     first = jobs[0]
     for job in jobs:
+        if (job.average is None) != (first.average is None):
+            raise ValueError("jobs of one population must all average their weights or none; sweep groups them")
         for name in ("model", "language", "batch", "optimizer", "schedule", "compute", "sample"):
             if getattr(job, name) != getattr(first, name):
                 raise ValueError(
@@ -90,20 +95,39 @@ def shape_of(jobs: list[Job], members: int) -> Shape:
                 )
     wiring = wire([job.recipe for job in jobs], first.model)
     return Shape(
-        first.model, first.language, first.batch, first.optimizer, first.schedule, first.compute.value, wiring, members
+        first.model,
+        first.language,
+        first.batch,
+        first.optimizer,
+        first.schedule,
+        first.compute.value,
+        wiring,
+        members,
+        first.average is not None,
     )
 
 
 def stack_states(states: list) -> object:
     """States of single members as one state of a population."""
+    return _stack(states)
+
+
+@jax.jit
+def _stack(states: list) -> object:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+@jax.jit
+def _take(params: object, slot: jax.Array) -> object:
+    return jax.tree.map(lambda leaf: leaf[slot], params)
 
 
 def _member(job: Job | None, like: Job, wiring: Wiring) -> Member:
     """The numbers of a job, or of an empty place: no steps to do."""
     if job is None:
-        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring))
-    return member(job.seed, job.steps, job.rate, job.weight_decay, grids(job.recipe, job.model, wiring))
+        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring), 0.0)
+    numbers = grids(job.recipe, job.model, wiring)
+    return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, job.average or 0.0)
 
 
 def _look(place: _Place, params: object, shape: Shape) -> None:

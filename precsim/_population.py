@@ -17,9 +17,10 @@ from jax import Array
 
 from precsim import _sampling
 from precsim._grid import Grid
+from precsim._wiring import Rounder, Wiring, points
 from precsim.languages import Language
-from precsim.models import MLP, Model
-from precsim.recipes import Wiring, points
+from precsim.models import MLP, Kind, Model
+from precsim.models.points import map_weights
 from precsim.schedules import Optimizer, Schedule
 
 _INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
@@ -37,6 +38,7 @@ class Shape(NamedTuple):
     precision: str
     wiring: Wiring
     members: int
+    averages: bool
 
 
 class Member(NamedTuple):
@@ -47,6 +49,7 @@ class Member(NamedTuple):
     rate: Any  # float32, peak learning rate
     decay: Any  # float32
     grids: Grid | None  # (places,)
+    average: Any  # float32, decay of the average of weights
 
 
 class State(NamedTuple):
@@ -54,6 +57,7 @@ class State(NamedTuple):
 
     params: Any
     moments: Any
+    mean: Any  # average of the weights so far; None if no member wants one
     step: Array  # int32, steps done
     loss: Array  # float32, training loss of the last step [nats/token]
     finite: Array  # bool, false once a loss was not finite
@@ -72,20 +76,22 @@ def stack(members: list[Member]) -> Member:
     return jax.tree.map(lambda *columns: np.stack(columns), *members)
 
 
-def member(seed: int, steps: int, rate: float, decay: float, grids: Grid | None) -> Member:
+def member(seed: int, steps: int, rate: float, decay: float, grids: Grid | None, average: float) -> Member:
     """Numbers of one member in the types that the program is compiled for."""
-    return Member(np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay), grids)
+    return Member(np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay), grids, np.float32(average))
 
 
 @functools.lru_cache(maxsize=64)
 def program(shape: Shape) -> Program:
     """The program of a shape, kept so that it is compiled once in a process."""
     model, language, optimizer = shape.model, shape.language, shape.optimizer
+    carrier = jnp.bfloat16 if shape.precision == "bfloat16" else None
 
     def start(one: Member) -> State:
         key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
         params = model.init(key, language.vocabulary, language.context_length)
-        return State(params, optimizer.start(params), jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
+        mean = jax.tree.map(jnp.zeros_like, params) if shape.averages else None
+        return State(params, optimizer.start(params), mean, jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
 
     def batches(state: State, one: Member, tables: _sampling.Tables) -> tuple[Array, Array]:
         """What the next steps read; a sequence is drawn token by token, so it pays to draw many at once."""
@@ -97,12 +103,15 @@ def program(shape: Shape) -> Program:
         noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
 
         def objective(params: Any) -> Array:
-            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise))
+            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise, carrier))
 
         loss, grads = jax.value_and_grad(objective)(state.params)
         rate = one.rate * shape.schedule.factor(state.step, one.steps)
         params, moments = optimizer.update(state.params, state.moments, grads, rate, one.decay, state.step)
-        new = State(params, moments, state.step + 1, loss, state.finite & jnp.isfinite(loss))
+        stored = Rounder(shape.wiring, one.grids, noise)
+        params = map_weights(params, lambda name, w: stored.round(Kind.MASTER, name, w))
+        mean = None if state.mean is None else averaged(state.mean, params, one.average, state.step)
+        new = State(params, moments, mean, state.step + 1, loss, state.finite & jnp.isfinite(loss))
         return jax.tree.map(lambda a, b: jnp.where(state.step < one.steps, a, b), new, state)
 
     def advance(state: State, members: Member, tables: _sampling.Tables, count: Array) -> State:
@@ -114,13 +123,22 @@ def program(shape: Shape) -> Program:
 
             return jax.lax.fori_loop(0, jnp.minimum(_AHEAD, count - done * _AHEAD), one, state)
 
-        with jax.default_matmul_precision(shape.precision):
+        # what stays in float32 beside bfloat16 products (the logits) may still use the faster ones
+        with jax.default_matmul_precision("tensorfloat32" if carrier else shape.precision):
             return jax.lax.fori_loop(0, (count + _AHEAD - 1) // _AHEAD, some, state)
 
     def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
         return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))
 
     return Program(jax.jit(start), jax.jit(advance, donate_argnums=0), jax.jit(put, donate_argnums=0))
+
+
+def averaged(mean: Any, params: Any, decay: Array, step: Array) -> Any:
+    """Average of the weights after each step so far, weights falling by `decay` with age and summing to 1."""
+    # (1 - d) / (1 - d^(t + 1)), and 1 / (t + 1) in the limit d = 1
+    t = (step + 1).astype(jnp.float32)
+    share = jnp.where(decay < 1, (1 - decay) / -jnp.expm1(t * jnp.log(decay)), 1 / t)
+    return jax.tree.map(lambda m, w: m + share * (w - m), mean, params)
 
 
 def draw(shape: Shape, tables: _sampling.Tables, key: Array) -> tuple[Array, Array]:

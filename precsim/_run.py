@@ -26,6 +26,7 @@ class Evaluation:
     post_scaling: str = ""
     post_method: str = "none"
     weight_rms: float = math.nan
+    curvature: float = math.nan
     rate: float = math.nan
 
 
@@ -56,6 +57,12 @@ class Run:
     weights_format: str = ""
     activations_format: str = ""
     kv_format: str = ""
+    gradients: float = math.inf
+    accumulator: float = math.inf
+    master: float = math.inf
+    gradients_format: str = ""
+    accumulator_format: str = ""
+    master_format: str = ""
     seed: int = 0
     language: str = ""
     language_seed: int = 0
@@ -109,6 +116,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "weights_format": ("format of weights in training; empty = float32", ""),
     "activations_format": ("format of activations in training; empty = float32", ""),
     "kv_format": ("format of keys and values in training; empty = float32", ""),
+    "gradients": ("bits of the derivatives by products in training; inf = float32", "bits"),
+    "accumulator": ("bits of the partial sums of products in training; inf = float32", "bits"),
+    "master": ("bits of the weights that the optimizer updates; inf = float32", "bits"),
+    "gradients_format": ("format of derivatives in training; empty = float32", ""),
+    "accumulator_format": ("format of partial sums in training; empty = float32", ""),
+    "master_format": ("format of the weights that the optimizer updates; empty = float32", ""),
     "post": ("bits of weights after training; inf = as trained", "bits"),
     "post_activations": ("bits of activations after training; inf = as trained", "bits"),
     "post_kv": ("bits of keys and values after training; inf = as trained", "bits"),
@@ -127,6 +140,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "steps": ("steps of the whole run", "steps"),
     "rate": ("learning rate at this evaluation", "1/step"),
     "weight_rms": ("root mean square of the matrices counted in N, at this evaluation", "1"),
+    "curvature": ("trace of the Hessian of the gap by these matrices, times weight_rms^2; NaN: not asked", "nats"),
     "diverged": ("a loss that is not finite, or in the end no better than guessing evenly", ""),
     "holdout": ("never to be used in a fit", ""),
     "seconds": ("this run's share of the wall time of its population", "s"),
@@ -136,6 +150,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 
 #: Columns that hold words; an empty cell in a file of comma-separated values means the empty word.
 TEXT = frozenset(
-    {"job", "model", "weights_format", "activations_format", "kv_format", "post_format", "post_scaling", "post_method"}
+    {"job", "model", "weights_format", "activations_format", "kv_format", "gradients_format", "accumulator_format"}
+    | {"master_format", "post_format", "post_scaling", "post_method"}
     | {"language", "schedule", "optimizer", "device", "versions"}
 )

@@ -74,7 +74,8 @@ def context_numbers(language: Language, tokens: Array) -> Array:
 
 def all_contexts(language: Language) -> Array:
     """Every context's tokens, (S, K) int32, in the order of the tables."""
-    return _tokens(language, jnp.arange(language.vocabulary**language.context_length, dtype=jnp.int32))
+    V, K = language.vocabulary, language.context_length
+    return jnp.asarray(np.indices((V,) * K, dtype=np.int32).reshape(K, -1).T)
 
 
 def _tokens(language: Language, context: Array) -> Array:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-from jax import Array
-
-from precsim._family import Family, family_of
 from precsim._grid import Grid
 from precsim._modes import Rounding
-from precsim.formats import Format
-from precsim.models import Kind, Model, Points
-from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer, Scaling, TwoLevel, fake_quantize
+from precsim._preparation import Fitted, Rotated
+from precsim.arithmetic import Accumulator, Order
+from precsim.formats import FP32, Format
+from precsim.models import Kind, Model
+from precsim.quantize import Codebook, PerBlock, PerChannel, PerTensor, PerToken, Quantizer, TwoLevel, TwoLevelRule
 
 _ENDS = ("embedding", "head")
 _TRAINABLE = (Rounding.NEAREST_EVEN, Rounding.STOCHASTIC_A)  # what the traced kernel does
+_QUANTIZERS = (Quantizer, Rotated, Fitted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class PerLayer:
     True
     """
 
-    default: Quantizer | None = None
+    default: Any = None
     layers: Any = ()
 
     def __post_init__(self) -> None:
@@ -47,16 +46,85 @@ class PerLayer:
         object.__setattr__(self, "layers", tuple((str(pattern), quantizer) for pattern, quantizer in pairs))
 
     @property
-    def pairs(self) -> tuple[tuple[str, Quantizer | None], ...]:
+    def pairs(self) -> tuple[tuple[str, Any], ...]:
         """Patterns and their quantizers, in order."""
         return self.layers
 
-    def choose(self, name: str) -> Quantizer | None:
+    def choose(self, name: str) -> Any:
         """The quantizer of the place with this name."""
         for pattern, quantizer in reversed(self.pairs):
             if fnmatch.fnmatchcase(name, pattern):
                 return quantizer
         return None if name in _ENDS else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the terms of a product are grouped for an accumulator: this many are summed in float32 at a time."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Numbers kept in a format as they are, without a scale: what an optimizer's copy of the weights is.
+
+    Parameters
+    ----------
+    format : Format
+    rounding : Rounding
+        Nearest-even or stochastic (variant A).
+
+    Raises
+    ------
+    ValueError
+        If the format has listed values, or the rounding is another.
+    """
+
+    format: Format
+    rounding: Rounding = Rounding.NEAREST_EVEN
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.format, Format):
+            raise ValueError(f"Stored.format must be a Format, not {self.format!r}")
+        if self.rounding not in _TRAINABLE:
+            raise ValueError(f"Stored rounds to nearest-even or stochastically (variant A), not {self.rounding}")
+
+    @property
+    def scaling(self) -> type[Stored]:
+        """There is none."""
+        return Stored
+
+    @property
+    def bits(self) -> float:
+        """Storage bits of one element."""
+        return float(self.format.bits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """An accumulator as a place's quantizer."""
+
+    accumulator: Accumulator
+
+    @property
+    def format(self) -> Format:
+        return self.accumulator.format
+
+    @property
+    def rounding(self) -> Rounding:
+        return self.accumulator.rounding
+
+    @property
+    def scaling(self) -> Blocks:
+        return Blocks(self.accumulator.block or 1)
+
+    @property
+    def bits(self) -> float:
+        return float(self.accumulator.format.bits)
+
+
+Rule = Quantizer | Rotated | Fitted | PerLayer | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +133,15 @@ class Recipe:
 
     Parameters
     ----------
-    weights, activations, kv : Quantizer, PerLayer or None
-        Quantizer of the weight matrices, of what is multiplied with them, and of the keys and values
-        kept for later tokens. The embedding and the unembedding ("head") stay in float32 unless a
-        `PerLayer` names them.
+    weights, activations, kv, gradients : Quantizer, Rotated, Fitted, PerLayer or None
+        Quantizer of the weight matrices, of what is multiplied with them, of the keys and values
+        kept for later tokens, and of the loss's derivatives by each product, as they come back. The embedding
+        and the unembedding ("head") stay in float32 unless a `PerLayer` names them.
+    accumulator : Accumulator, PerLayer or None
+        How a product's terms are added: `arithmetic.Accumulator` with exact products, nearest-even,
+        SEQUENTIAL, or BLOCKED with ``inner=FP32``.
+    master : Stored, PerLayer or None
+        The format of the weights that the optimizer updates, rounded after every step.
 
     Raises
     ------
@@ -78,7 +151,9 @@ class Recipe:
     Notes
     -----
     The forward pass uses the rounded tensor; the gradient passes through the rounding unchanged
-    (straight-through), and the optimizer updates float32 weights.
+    (straight-through), through a limited accumulator as through an exact product, and the optimizer updates
+    float32 weights unless `master` says otherwise. Gradients are rounded once, tokens by outputs, for both products
+    that use them.
 
     Examples
     --------
@@ -86,24 +161,32 @@ class Recipe:
     True
     """
 
-    weights: Quantizer | PerLayer | None = None
-    activations: Quantizer | PerLayer | None = None
-    kv: Quantizer | PerLayer | None = None
+    weights: Rule = None
+    activations: Rule = None
+    kv: Rule = None
+    gradients: Rule = None
+    accumulator: Accumulator | PerLayer | None = None
+    master: Stored | PerLayer | None = None
 
     def __post_init__(self) -> None:
         for kind in Kind:
             value = self.of(kind)
-            if value is not None and not isinstance(value, (Quantizer, PerLayer)):
+            allowed = {Kind.ACCUMULATOR: (Accumulator,), Kind.MASTER: (Stored,)}.get(kind, _QUANTIZERS)
+            if not isinstance(value, (*allowed, PerLayer, type(None))):
+                names = ", a ".join(each.__name__ for each in allowed)
                 raise ValueError(
-                    f"{kind.value} must be a Quantizer, a PerLayer or None, not {value!r}; "
+                    f"{kind.value} must be a {names}, a PerLayer or None, not {value!r}; "
                     "a Format becomes a Quantizer with a scaling: Quantizer(format, scaling)"
                 )
+            for quantizer in () if not isinstance(value, PerLayer) else (value.default, *dict(value.pairs).values()):
+                if not isinstance(quantizer, (*allowed, type(None))):
+                    raise ValueError(f"{kind.value} must be made of {allowed}, not {quantizer!r}")
 
-    def of(self, kind: Kind) -> Quantizer | PerLayer | None:
+    def of(self, kind: Kind) -> Any:
         """What this recipe does to one kind of tensor."""
-        return {Kind.WEIGHTS: self.weights, Kind.ACTIVATIONS: self.activations, Kind.KV: self.kv}[kind]
+        return getattr(self, kind.value)
 
-    def places(self, model: Model) -> dict[tuple[Kind, str], Quantizer]:
+    def places(self, model: Model) -> dict[tuple[Kind, str], Any]:
         """Every place of the model that this recipe rounds, and its quantizer.
 
         Raises
@@ -124,8 +207,11 @@ class Recipe:
                     raise ValueError(f"{pattern!r} names none of the {kind.value} of {model}: {', '.join(names)}")
             for quantizer in (layers.default, *(q for _, q in layers.pairs)):
                 if quantizer is not None:
-                    _traceable_format(quantizer)
-            found |= {(kind, name): q for name in names if (q := layers.choose(name)) is not None}
+                    _check_quantizer(kind, _Sums(quantizer) if isinstance(quantizer, Accumulator) else quantizer)
+            places = {(kind, name): layers.choose(name) for name in names}
+            found |= {
+                place: _Sums(q) if isinstance(q, Accumulator) else q for place, q in places.items() if q is not None
+            }
         return found
 
     def bits(self, kind: Kind, model: Model) -> float:
@@ -195,86 +281,60 @@ def everywhere(quantizer: Quantizer, *, kv: bool = False) -> Recipe:
     return Recipe(weights=weights, activations=quantizer, kv=quantizer if kv else None)
 
 
-class Place(NamedTuple):
-    """A rounded place, as far as a compiled program must know it."""
+def quest(*, weights: Format | None = None, activations: Format | None = None, size: int = 64) -> Recipe:
+    """Rotated by Hadamard matrices and scaled for the least squared error: weights per channel, activations per token.
 
-    kind: Kind
-    name: str
-    scaling: Scaling
-    stochastic: bool
-    family: Family = Family.ANY
+    What QuEST changed, but for its rule for the gradient, which passes through unchanged here.
+
+    References
+    ----------
+    panferov2025.
+
+    Examples
+    --------
+    >>> from precsim.formats import INT4
+    >>> quest(weights=INT4).weights.axis
+    0
+    """
+    return Recipe(
+        weights=weights and Rotated(Fitted(Quantizer(weights, PerChannel(axis=-1))), size, axis=0),
+        activations=activations and Rotated(Fitted(Quantizer(activations, PerToken())), size),
+    )
 
 
-#: Rounded places in a fixed order; hashable, so that it can choose a compiled program.
-Wiring = tuple[Place, ...]
+def compiled_in(quantizer: Any) -> bool:
+    """Whether a program must be compiled for this very quantizer: its values are no few numbers."""
+    inner = quantizer
+    while isinstance(inner, (Rotated, Fitted)):
+        inner = inner.quantizer
+    exact = isinstance(inner.scaling, TwoLevel) and inner.scaling.rule is TwoLevelRule.EXACT
+    return isinstance(inner, Quantizer) and (isinstance(inner.format, Codebook) or not inner.symmetric or exact)
 
 
-def wire(recipes: Iterable[Recipe], model: Model) -> Wiring:
-    """One wiring that serves all of these recipes: a place is wired if any of them rounds it.
+def numbers_of(quantizer: Any) -> Grid:
+    """The numbers of a format that a compiled program takes as arguments."""
+    kept = isinstance(quantizer, (Stored, _Sums))  # without a scale, overflow is real
+    return quantizer.format.grid(saturate=not kept)
+
+
+def _check_quantizer(kind: Kind, quantizer: Any) -> None:
+    """Refuse a quantizer that training cannot carry out.
 
     Raises
     ------
     ValueError
-        If two recipes scale or round the same place differently; such recipes need different programs.
-    """
-    wiring: dict[tuple[Kind, str], Place] = {}
-    for recipe in recipes:
-        for (kind, name), quantizer in recipe.places(model).items():
-            family = family_of(_traceable_format(quantizer).grid())
-            place = Place(kind, name, quantizer.scaling, _is_stochastic(quantizer), family)
-            other = wiring.setdefault((kind, name), place)
-            if (other.scaling, other.stochastic) != (place.scaling, place.stochastic):
-                raise ValueError(f"{name} is rounded as {other} and as {place}")
-            wiring[kind, name] = place._replace(family=max(family, other.family))
-    return tuple(sorted(wiring.values(), key=lambda place: (place.kind.value, place.name)))
-
-
-def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
-    """Numbers of this recipe's formats, arrays (places,) in the order of the wiring; `Grid.off` where not rounded."""
-    if not wiring:
-        return None
-    places = recipe.places(model)
-    chosen = [places.get((place.kind, place.name)) for place in wiring]
-    return Grid.stack(*(_traceable_format(quantizer).grid() if quantizer else Grid.off() for quantizer in chosen))
-
-
-def points(wiring: Wiring, grids: Any, key: Array | None = None) -> Points:
-    """Rounding functions for a model's `logits`, from a wiring and (traced) grids.
-
-    Stochastic places draw their bits from `key`; without one they round to nearest.
-    """
-    number = {(place.kind, place.name): n for n, place in enumerate(wiring)}
-
-    def rounding(kind: Kind) -> Callable[[str, Array], Array]:
-        def apply(name: str, x: Array) -> Array:
-            n = number.get((kind, name))
-            if n is None:
-                return x
-            noise = None
-            if wiring[n].stochastic and key is not None:
-                noise = jax.random.bits(jax.random.fold_in(key, n), x.shape, "uint32")
-            grid = Grid(*(entry[n] for entry in grids))
-            return fake_quantize(x, grid, wiring[n].scaling, noise=noise, family=wiring[n].family)
-
-        return apply
-
-    return Points(rounding(Kind.WEIGHTS), rounding(Kind.ACTIVATIONS), rounding(Kind.KV))
-
-
-def _traceable_format(quantizer: Quantizer) -> Format:
-    """The format, if a compiled program can take its numbers as arguments.
-
-    Raises
-    ------
-    ValueError
-        If the rounding mode, the list of values or the zero point would need a program of its own.
+        If the rounding mode would need a program of its own, or the parts do not fit together.
     """
     if quantizer.rounding not in _TRAINABLE:
         raise ValueError(f"a recipe rounds to nearest-even or stochastically (variant A), not {quantizer.rounding}")
-    if not isinstance(quantizer.format, Format) or not quantizer.symmetric:
-        raise ValueError(f"a recipe takes formats without listed values or zero points, not {quantizer}")
-    return quantizer.format
-
-
-def _is_stochastic(quantizer: Quantizer) -> bool:
-    return quantizer.rounding is Rounding.STOCHASTIC_A
+    if isinstance(quantizer, (Rotated, Fitted)) and compiled_in(quantizer):
+        raise ValueError(f"rotation and fitted scales take formats without listed values or zero points: {quantizer}")
+    if isinstance(quantizer, _Sums):
+        sums = quantizer.accumulator
+        plain = sums.rounding is Rounding.NEAREST_EVEN and sums.products is None
+        blocked = sums.order is Order.BLOCKED and sums.inner == FP32
+        if not plain or not (blocked or sums.order is Order.SEQUENTIAL):
+            raise ValueError(
+                "training simulates accumulators of exact products, nearest-even, SEQUENTIAL or BLOCKED "
+                f"with inner=FP32, not {sums}"
+            )

@@ -29,6 +29,11 @@ class Local:
     ----------
     members : int
         Most jobs side by side. 4 to 8 suit a CPU, 64 a GPU.
+
+    Examples
+    --------
+    >>> Local(members=4)
+    Local(members=4)
     """
 
     members: int = 8
@@ -49,6 +54,11 @@ class Cores:
         Number of workers; by default, one for each core that this process may use.
     members : int
         Most jobs side by side in one worker.
+
+    Examples
+    --------
+    >>> Cores(2)
+    Cores(count=2, members=8)
     """
 
     count: int | None = None
@@ -68,6 +78,11 @@ class Accelerator:
     ----------
     members : int
         Most jobs side by side.
+
+    Examples
+    --------
+    >>> Accelerator()
+    Accelerator(members=64)
     """
 
     members: int = 64
@@ -131,11 +146,12 @@ def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozen
 
     The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
     """
-    from precsim.recipes import wire
+    from precsim._wiring import wire
 
     groups: dict[tuple, list[list[Job]]] = {}
     for job in jobs:
         alike = (job.model, job.language, job.batch, job.optimizer, job.schedule, job.compute, job.sample)
+        alike = (*alike, job.average is None)
         for group in groups.setdefault(alike, []):
             recipes = {other.recipe for other in group}
             if job.recipe in recipes or _can_share(wire, recipes | {job.recipe}, job.model):
@@ -195,6 +211,15 @@ def sweep(
     -----
     Only this process writes to the store, one transaction for each finished run. An interruption (Ctrl-C) stops the
     workers and leaves the store ready to be taken up again.
+
+    Examples
+    --------
+    >>> from precsim.languages import ZipfFacts
+    >>> from precsim.models import MLP
+    >>> from precsim.training import Job
+    >>> jobs = Job.grid(model=MLP(4), language=ZipfFacts(), tokens=10_000, seed=range(2))
+    >>> sweep(jobs, progress=False)[["N", "D", "seed", "diverged"]].to_dict("records")
+    [{'N': 256, 'D': 10240, 'seed': 0, 'diverged': False}, {'N': 256, 'D': 10240, 'seed': 1, 'diverged': False}]
     """
     where = Local() if where is None else where
     if not isinstance(where, Where):

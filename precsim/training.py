@@ -26,7 +26,9 @@ __all__ = ["Compute", "Job", "PerLayer", "Recipe", "Trained", "train", "train_mo
 class Compute(enum.Enum):
     """Arithmetic of the matrix products in training; evaluation is always in full float32.
 
-    Processors without the faster products (most CPUs) use float32 for all three.
+    Processors without TF32 (all CPUs) use float32 for it. BF16 rounds operands and results of products to bfloat16
+    anywhere, but for the logits; weights and sums along the network stay in float32. Quantizers of more than
+    8 significant bits lose their last ones there.
     """
 
     FLOAT32 = "highest"
@@ -64,6 +66,9 @@ class Job:
         Treatments after training, each evaluated against the model as trained.
     looks : sequence of int
         Numbers of tokens at which the model is evaluated on the way, besides the end.
+    average : float, optional
+        Evaluate and return, instead of the last weights, their average over steps with weights that fall by this
+        factor with each step of age (and sum to 1): below 1 an exponential average, 1 the plain mean. In (0, 1].
     compute : Compute
     sample : Sample
         Held-out text of evaluations.
@@ -94,6 +99,7 @@ class Job:
     batch_tokens: int | None = None
     post: tuple[Post, ...] = ()
     looks: tuple[int, ...] = ()
+    average: float | None = None
     compute: Compute = Compute.FLOAT32
     sample: Sample = _SAMPLE
     holdout: bool = field(default=False, compare=False)
@@ -199,6 +205,13 @@ def train(job: Job, *, progress: Callable[[int], None] | None = None) -> Run:
     -------
     Run
         A run that diverged has ``diverged=True``; that is no error.
+
+    Examples
+    --------
+    >>> from precsim.languages import ZipfFacts
+    >>> run = train(Job(model=MLP(4), language=ZipfFacts(), tokens=10_000))
+    >>> run.N, run.D, run.diverged
+    (256, 10240, False)
     """
     return train_model(job, progress=progress).run
 
@@ -281,6 +294,8 @@ def _check(job: Job) -> None:
         raise ValueError(f"learning_rate must be a positive number, not {job.learning_rate!r}")
     if not (math.isfinite(job.weight_decay) and job.weight_decay >= 0):
         raise ValueError(f"weight_decay must be a number of at least 0, not {job.weight_decay!r}")
+    if job.average is not None and not 0 < job.average <= 1:
+        raise ValueError(f"average must lie above 0 and be at most 1, not {job.average!r}")
     if any(not 1 <= tokens <= job.tokens for tokens in job.looks):
         raise ValueError(f"looks must lie between 1 and tokens = {job.tokens}, not {job.looks}")
     if isinstance(job.model, Transformer):

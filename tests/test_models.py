@@ -6,18 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 
-from precsim.models import EXACT, MLP, Kind, Points, Transformer
+from precsim.models import EXACT, MLP, Feed, Kind, Points, Transformer
 from precsim.models.points import chain, map_weights
 
 KEY = jax.random.key(0)
 MODELS = [MLP(8), MLP(5, layers=3), Transformer(32), Transformer(16, layers=1, head_width=8)]
+MODELS += [Transformer(32, layers=1, head_width=8, feed=Feed.SWIGLU, kv_heads=2)]
 
 
 @functools.cache
 def start(model):
     return jax.jit(model.init, static_argnums=(1, 2))(KEY, 64, 2)
+
+
+def logits(model, params, tokens, points=EXACT):
+    """One compiled program instead of a hundred small ones."""
+    return jax.jit(lambda params, tokens: model.logits(params, tokens, points))(params, tokens)
 
 
 def tokens_for(model, count=3):
@@ -42,7 +48,14 @@ def test_every_site_is_visited_once_and_no_other(model):
 
         return visit
 
-    model.logits(start(model), tokens_for(model), Points(*(note(kind) for kind in Kind)))
+    def multiply(name, x, weight):
+        seen[Kind.ACCUMULATOR].append(name)
+        return x @ weight
+
+    visits = [note(kind) for kind in (Kind.WEIGHTS, Kind.ACTIVATIONS, Kind.KV, Kind.GRADIENTS)]
+    points = Points(*visits, multiply=multiply)
+    jax.eval_shape(lambda params, tokens: model.logits(params, tokens, points), start(model), tokens_for(model))
+    map_weights(start(model), note(Kind.MASTER))
     for kind in Kind:
         assert sorted(seen[kind]) == sorted(model.sites[kind])
 
@@ -54,14 +67,15 @@ def test_rounding_weights_on_their_way_equals_rounding_them_before(model):
     def coarse(name, w):
         return jnp.round(w * 8) / 8 if name != "embedding" else w
 
-    before = model.logits(map_weights(params, coarse), tokens)
-    assert np.array_equal(before, model.logits(params, tokens, EXACT._replace(weights=coarse)))
-    assert not np.array_equal(before, model.logits(params, tokens))
+    before = logits(model, jax.jit(lambda params: map_weights(params, coarse))(params), tokens)
+    passing = logits(model, params, tokens, EXACT._replace(weights=coarse))
+    np.testing.assert_allclose(passing, before, rtol=1e-6, atol=1e-7)
+    assert np.abs(before - logits(model, params, tokens)).max() > 1e-3
 
 
 def test_chain_rounds_by_the_first_and_then_the_second():
-    double = Points(*[lambda name, x: 2 * x] * 3)
-    more = Points(*[lambda name, x: x + 1] * 3)
+    double = Points(*[lambda name, x: 2 * x] * 4)
+    more = Points(*[lambda name, x: x + 1] * 4)
     assert chain(double, more).kv("", 3) == 7
 
 
@@ -80,11 +94,13 @@ def test_mlp_against_a_numpy_forward_pass():
     h = w["embedding"][0][tokens[:, 0]] + w["embedding"][1][tokens[:, 1]]
     for block in w["blocks"]:
         h = h + gelu(norm(h) @ block["up"]) @ block["down"]
-    np.testing.assert_allclose(model.logits(params, tokens), norm(h) @ w["head"], rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(logits(model, params, tokens), norm(h) @ w["head"], rtol=2e-5, atol=2e-6)
 
 
-def test_transformer_against_a_numpy_forward_pass_token_by_token():
-    model = Transformer(32, head_width=8)
+@pytest.mark.parametrize(
+    "model", [Transformer(32, head_width=8), Transformer(32, layers=1, head_width=8, feed=Feed.SWIGLU, kv_heads=2)]
+)
+def test_transformer_against_a_numpy_forward_pass_token_by_token(model):
     params, tokens = start(model), np.asarray(tokens_for(model))
     w = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
 
@@ -92,18 +108,24 @@ def test_transformer_against_a_numpy_forward_pass_token_by_token():
         z = (x[..., :4] + 1j * x[..., 4:]) * np.exp(1j * position * 10_000.0 ** (-np.arange(4) / 4))
         return np.concatenate([z.real, z.imag], axis=-1)
 
-    for text, result in zip(tokens, np.asarray(model.logits(params, tokens)), strict=True):
+    def inner(x, block):
+        if model.feed is Feed.GELU:
+            return gelu(x @ block["up"])
+        return (x @ block["gate"]) * expit(x @ block["gate"]) * (x @ block["up"])
+
+    for text, result in zip(tokens, np.asarray(logits(model, params, tokens)), strict=True):
         h = w["embedding"][text]
         for block in w["blocks"]:
             x, new = norm(h), h.copy()
-            q, k, v = ((x @ block[part]).reshape(-1, 4, 8) for part in ("query", "key", "value"))
+            q, k, v = ((x @ block[part]).reshape(len(text), -1, 8) for part in ("query", "key", "value"))
+            k, v = (np.stack([kept[:, n * kept.shape[1] // 4] for n in range(4)], axis=1) for kept in (k, v))
             for t in range(len(text)):
                 heads = []
                 for head in range(4):
                     scores = [turn(q[t, head], t) @ turn(k[s, head], s) / np.sqrt(8) for s in range(t + 1)]
                     heads.append(np.exp(log_softmax(scores)) @ v[: t + 1, head])
                 new[t] += np.concatenate(heads) @ block["out"]
-            h = new + gelu(norm(new) @ block["up"]) @ block["down"]
+            h = new + inner(norm(new), block) @ block["down"]
         np.testing.assert_allclose(result, norm(h) @ w["head"], rtol=1e-4, atol=1e-5)
 
 
@@ -111,7 +133,7 @@ def test_transformer_sees_no_future():
     model = Transformer(32)
     params, tokens = start(model), tokens_for(model)
     changed = tokens.at[:, 12:].set(0)
-    a, b = model.logits(params, tokens), model.logits(params, changed)
+    a, b = logits(model, params, tokens), logits(model, params, changed)
     assert np.array_equal(a[:, :12], b[:, :12])
     assert not np.array_equal(a[:, 12:], b[:, 12:])
 
@@ -124,6 +146,8 @@ def test_transformer_sees_no_future():
         (lambda: Transformer(30), "30.*multiple.*16"),
         (lambda: Transformer(16, head_width=3), "even.*3"),
         (lambda: Transformer(16, window=0), "window"),
+        (lambda: Transformer(64, kv_heads=3), "divide the 4 heads, not 3"),
+        (lambda: Transformer(64, feed="gelu"), "Feed.GELU.*'gelu'"),
     ],
 )
 def test_impossible_models_are_refused(make, words):

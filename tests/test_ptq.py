@@ -69,8 +69,8 @@ def test_round_to_nearest_against_the_same_evaluation_by_hand(fmt, scaling):
 
 
 def test_damage_shrinks_about_fourfold_with_each_bit():
-    deltas = [e.delta for e in damage(trained(), per_channel(INT3, INT4, INT5, INT6))[1:]]
-    rate = -np.polyfit(range(4), np.log(deltas), 1)[0]
+    deltas = [e.delta for e in damage(trained(), per_channel(INT3, INT4, INT5))[1:]]
+    rate = -np.polyfit(range(3), np.log(deltas), 1)[0]
     assert 3 < math.exp(rate) < 8  # theory: the square of the ratio of steps, 5.4 to 4.3 here
 
 
@@ -91,6 +91,7 @@ def test_other_formats_need_no_new_compile():
     assert events  # another scaling is another program: the counter counts
 
 
+@pytest.mark.slow
 def test_the_quantizer_of_the_training_changes_nothing_a_second_time():
     (q,) = per_channel(INT3)
     first, again, finer = damage(trained(Recipe(weights=q)), [q, *per_channel(INT8)])
@@ -99,6 +100,7 @@ def test_the_quantizer_of_the_training_changes_nothing_a_second_time():
     assert abs(finer.delta) > 0
 
 
+@pytest.mark.slow
 def test_paired_standard_error_covers_the_difference_on_other_text():
     t = transformer()
     looks = [damage(t, per_channel(INT3), sample=ptq.Sample(seed=seed))[1] for seed in range(1, 9)]
@@ -110,6 +112,7 @@ def test_paired_standard_error_covers_the_difference_on_other_text():
     assert errors.mean() < unpaired or unpaired < 1e-4
 
 
+@pytest.mark.slow
 def test_weights_activations_and_kv_after_training():
     (q,), token = per_channel(INT4), Quantizer(INT4, PerToken())
     everything = ptq.Post(Recipe(weights=q, activations=token, kv=token))
@@ -178,6 +181,7 @@ def test_second_moments_of_inputs_against_numpy():
     assert np.trace(moments["block0.attention"]) == pytest.approx(16, rel=1e-3)  # unit mean square of 16 inputs
 
 
+@pytest.mark.slow
 def test_methods_with_data_in_a_network():
     t = transformer()
     posts = [

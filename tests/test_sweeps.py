@@ -80,6 +80,7 @@ def test_resumed_sweep_repeats_nothing_and_gives_the_same_bits(tmp_path, cache, 
     pd.testing.assert_frame_equal(settled(table), settled(quiet))
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_runs(tmp_path, cache, quiet):
     short = [job for job in JOBS if job.tokens == 640]
     with RunStore(tmp_path / "runs.db") as store:
@@ -138,6 +139,7 @@ def check_store(store, quiet):
         pd.testing.assert_frame_equal(settled(kept.table()), settled(quiet), check_dtype=False)
 
 
+@pytest.mark.slow
 def test_killed_at_five_random_moments_no_run_is_lost_doubled_or_half_written(tmp_path, cache, quiet):
     store, moments = tmp_path / "runs.db", random.Random(11)
     done = [0]

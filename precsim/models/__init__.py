@@ -3,8 +3,8 @@
 from precsim.models.mlp import MLP
 from precsim.models.points import EXACT, Kind, Points, linear
 from precsim.models.teacher import Teacher
-from precsim.models.transformer import Transformer
+from precsim.models.transformer import Feed, Transformer
 
 Model = MLP | Transformer
 
-__all__ = ["EXACT", "MLP", "Kind", "Model", "Points", "Teacher", "Transformer", "linear"]
+__all__ = ["EXACT", "MLP", "Feed", "Kind", "Model", "Points", "Teacher", "Transformer", "linear"]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from precsim.models.points import EXACT, Kind, Points, linear, rms_norm
+from precsim.models.starting import Normal, draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,15 @@ class MLP:
     def sites(self) -> dict[Kind, tuple[str, ...]]:
         """Names of the matrix products where each kind of tensor may be rounded; "head" is the unembedding."""
         products = (*(f"block{n}.{part}" for n in range(self.layers) for part in ("up", "down")), "head")
-        return {Kind.WEIGHTS: ("embedding", *products), Kind.ACTIVATIONS: products, Kind.KV: ()}
+        matrices = ("embedding", *products)
+        return {
+            Kind.WEIGHTS: matrices,
+            Kind.ACTIVATIONS: products,
+            Kind.KV: (),
+            Kind.GRADIENTS: products,
+            Kind.ACCUMULATOR: products,
+            Kind.MASTER: matrices,
+        }
 
     def input_of(self, weight: str) -> str:
         """Name of the activations that are multiplied with this matrix: its own."""
@@ -79,18 +88,16 @@ class MLP:
     def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
         """Draw the starting weights: a pytree of float32 arrays."""
         d, scale = self.width, (2 * self.layers) ** -0.5
-        keys = iter(jax.random.split(key, 2 * self.layers + 2))
-        return {
-            "embedding": jax.random.normal(next(keys), (context_length, vocabulary, d)) * context_length**-0.5,
-            "blocks": [
-                {
-                    "up": jax.random.normal(next(keys), (d, 4 * d)) * d**-0.5,
-                    "down": jax.random.normal(next(keys), (4 * d, d)) * (4 * d) ** -0.5 * scale,
-                }
-                for _ in range(self.layers)
-            ],
-            "head": jax.random.normal(next(keys), (d, vocabulary)) * 0.1 * d**-0.5,
+        block = {
+            "up": Normal((d, 4 * d), d**-0.5),
+            "down": Normal((4 * d, d), (4 * d) ** -0.5 * scale),
         }
+        plan = {
+            "embedding": Normal((context_length, vocabulary, d), context_length**-0.5),
+            "blocks": [block] * self.layers,
+            "head": Normal((d, vocabulary), 0.1 * d**-0.5),
+        }
+        return draw(key, plan)
 
     def logits(self, params: dict, tokens: Array, points: Points = EXACT) -> Array:
         """Unnormalized log-probabilities of the next token.

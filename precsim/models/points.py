@@ -22,14 +22,25 @@ class Kind(enum.Enum):
     WEIGHTS = "weights"  # a matrix, (inputs, outputs)
     ACTIVATIONS = "activations"  # what is multiplied with it, (…, inputs)
     KV = "kv"  # keys and values kept for later tokens, (batch, time, heads, width of a head)
+    GRADIENTS = "gradients"  # derivative of the loss by a product, (tokens, outputs), on its way back
+    ACCUMULATOR = "accumulator"  # partial sums of a product
+    MASTER = "master"  # the copy of a matrix that the optimizer updates
 
 
 class Points(NamedTuple):
-    """How each kind of tensor is rounded; each function takes (name of the product, tensor)."""
+    """How each kind of tensor is rounded; functions take (name of the product, tensor).
+
+    `gradients` returns its argument and rounds what comes back through it; `multiply` takes (name, x, matrix)
+    with x of shape (tokens, inputs). `carrier` is the type of the operands and results of products while
+    training (None: float32).
+    """
 
     weights: Callable[[str, Array], Array]
     activations: Callable[[str, Array], Array]
     kv: Callable[[str, Array], Array]
+    gradients: Callable[[str, Array], Array]
+    multiply: Callable[[str, Array, Array], Array] | None = None
+    carrier: Any = None
 
 
 def _unchanged(name: str, x: Array) -> Array:
@@ -37,12 +48,35 @@ def _unchanged(name: str, x: Array) -> Array:
 
 
 #: No rounding anywhere.
-EXACT = Points(_unchanged, _unchanged, _unchanged)
+EXACT = Points(_unchanged, _unchanged, _unchanged, _unchanged)
+
+
+def product(points: Points, name: str, x: Array, weight: Array) -> Array:
+    """X @ weight as these points carry products out: (…, inputs) and (inputs, outputs) give (…, outputs).
+
+    Tokens are laid out along one axis first, so that the gradient of the matrix is one plain product and
+    nothing has to be transposed in memory.
+    """
+    flat = x.reshape(-1, x.shape[-1])
+    if points.multiply is not None:
+        result = points.multiply(name, flat, weight)
+    elif points.carrier is None or name == "head":  # logits of few bits would spoil the loss
+        result = flat @ weight
+    else:
+        result = (flat.astype(points.carrier) @ weight.astype(points.carrier)).astype(x.dtype)
+    return points.gradients(name, result).reshape(*x.shape[:-1], weight.shape[-1])
+
+
+def contract(points: Points, subscripts: str, a: Array, b: Array) -> Array:
+    """`einsum` of two activations in the carrier of these points."""
+    if points.carrier is None:
+        return jnp.einsum(subscripts, a, b)
+    return jnp.einsum(subscripts, a.astype(points.carrier), b.astype(points.carrier)).astype(a.dtype)
 
 
 def linear(points: Points, name: str, x: Array, weight: Array) -> Array:
     """X @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
-    return points.activations(name, x) @ points.weights(name, weight)
+    return product(points, name, points.activations(name, x), points.weights(name, weight))
 
 
 def map_weights(params: Any, change: Callable[[str, Array], Array]) -> Any:
@@ -56,9 +90,18 @@ def map_weights(params: Any, change: Callable[[str, Array], Array]) -> Any:
 
 
 def chain(first: Points, then: Points) -> Points:
-    """Round by `first`, and what it gives by `then`."""
+    """Round by `first`, and what it gives by `then`; products are carried out as `then` says, if it does."""
+
+    def both(f: Callable[[str, Array], Array], g: Callable[[str, Array], Array]) -> Callable[[str, Array], Array]:
+        return lambda name, x: g(name, f(name, x))
+
     return Points(
-        *(lambda name, x, f=f, g=g: g(name, f(name, x)) for f, g in zip(first, then, strict=True)),
+        both(first.weights, then.weights),
+        both(first.activations, then.activations),
+        both(first.kv, then.kv),
+        both(first.gradients, then.gradients),
+        then.multiply or first.multiply,
+        then.carrier or first.carrier,
     )
 
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import enum
+import itertools
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.models.points import EXACT, Kind, Points, linear, rms_norm
+from precsim.models.points import EXACT, Kind, Points, contract, linear, product, rms_norm
+from precsim.models.starting import Normal, draw
 
 _FREQUENCY_BASE = 10_000.0  # RoPE's usual base
+_SHARED = {"query": "attention", "key": "attention", "value": "attention", "gate": "up"}  # one input, one product
+
+
+class Feed(enum.Enum):
+    """Nonlinearity of the feed-forward part."""
+
+    GELU = "GELU(x U) V"
+    SWIGLU = "(SiLU(x G) * x U) V"
+
+    def __repr__(self) -> str:
+        return f"Feed.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Transformer:
-    """Decoder-only transformer: pre-norm, rotary positions, full causal attention, GELU, untied head.
+    """Decoder-only transformer: pre-norm, rotary positions, causal attention, GELU or SwiGLU, untied head.
 
     h <- h + Attention(norm(h)) O;  h <- h + GELU(norm(h) U) V, `layers` times; logits = norm(h) W. norm
-    divides by the root mean square and has no gain.
+    divides by the root mean square and has no gain. With SwiGLU the inner vector is
+    SiLU(norm(h) G) * (norm(h) U).
 
     Parameters
     ----------
@@ -30,33 +45,45 @@ class Transformer:
         Width of one attention head, even (RoPE turns pairs).
     window : int
         T, tokens of one training sequence.
+    feed : Feed
+        What stands between the two products of the feed-forward part: GELU, or SwiGLU with a third
+        matrix and inner width 8 d / 3 (rounded up to a multiple of 8), which costs about the same.
+    kv_heads : int, optional
+        Heads of keys and values, each shared by as many query heads (grouped-query attention); by default
+        one for each query head. Divides the number of heads.
 
     Raises
     ------
     ValueError
-        If width is not a positive multiple of head_width, head_width is odd, or layers or window is below 1.
+        If width is not a positive multiple of head_width, head_width is odd, layers or window is below 1, or
+        kv_heads does not divide the number of heads.
 
     Notes
     -----
-    N = 12 L d^2 (`parameters`): four d x d matrices of attention and two of 4 d^2 in each layer. The
-    embedding and unembedding (2 V d) are left out. The starting weights follow the same rule as `MLP`.
+    N (`parameters`) counts the matrices of the layers: 12 L d^2 with GELU and full attention, four d x d
+    matrices of attention and two of 4 d^2 in each layer. The embedding and unembedding (2 V d) are left out. The
+    starting weights follow the same rule as `MLP`.
 
     The KV points see keys after the rotation, as a cache would hold them, and values.
 
     References
     ----------
-    RoPE: su2021. RMSNorm: zhang2019.
+    RoPE: su2021. RMSNorm: zhang2019. SwiGLU: shazeer2020. Grouped-query attention: ainslie2023.
 
     Examples
     --------
     >>> Transformer(32).parameters
     24576
+    >>> Transformer(64, kv_heads=1, feed=Feed.SWIGLU).parameters
+    87040
     """
 
     width: int
     layers: int = 2
     head_width: int = 16
     window: int = 64
+    feed: Feed = Feed.GELU
+    kv_heads: int | None = None
 
     def __post_init__(self) -> None:
         if self.head_width < 2 or self.head_width % 2:
@@ -65,11 +92,27 @@ class Transformer:
             raise ValueError(f"width {self.width} is not a multiple of head_width {self.head_width}")
         if self.layers < 1 or self.window < 1:
             raise ValueError(f"layers and window must be at least 1, not {self.layers} and {self.window}")
+        if not isinstance(self.feed, Feed):
+            raise ValueError(f"feed must be Feed.GELU or Feed.SWIGLU, not {self.feed!r}")
+        heads = self.width // self.head_width
+        if self.kv_heads is not None and (self.kv_heads < 1 or heads % self.kv_heads):
+            raise ValueError(f"kv_heads must divide the {heads} heads, not {self.kv_heads}")
+
+    @property
+    def inner(self) -> int:
+        """Width between the two products of the feed-forward part."""
+        return 4 * self.width if self.feed is Feed.GELU else -(-self.width // 3) * 8
+
+    @property
+    def kv_width(self) -> int:
+        """Columns of the key and of the value matrix."""
+        return self.width if self.kv_heads is None else self.kv_heads * self.head_width
 
     @property
     def parameters(self) -> int:
-        """N, non-embedding parameters: 12 layers width^2."""
-        return 12 * self.layers * self.width**2
+        """N, non-embedding parameters: layers (2 d^2 + 2 d d_kv + 2 or 3 d d_inner)."""
+        matrices = 2 if self.feed is Feed.GELU else 3
+        return self.layers * self.width * (2 * self.width + 2 * self.kv_width + matrices * self.inner)
 
     @property
     def learning_rate(self) -> float:
@@ -85,47 +128,54 @@ class Transformer:
     def sites(self) -> dict[Kind, tuple[str, ...]]:
         """Names of the places where each kind of tensor may be rounded.
 
-        "attention" is the input that query, key and value share; "head" is the unembedding.
+        "attention" is the input that query, key and value share, and "up" that of gate and up; each such group is
+        one product. "head" is the unembedding.
         """
         layers = range(self.layers)
 
         def names(*parts: str) -> tuple[str, ...]:
             return tuple(f"block{n}.{part}" for n in layers for part in parts)
 
+        feed = ("up", "down") if self.feed is Feed.GELU else ("gate", "up", "down")
+        matrices = ("embedding", *names("query", "key", "value", "out", *feed), "head")
+        products = (*names("attention", "out", "up", "down"), "head")
         return {
-            Kind.WEIGHTS: ("embedding", *names("query", "key", "value", "out", "up", "down"), "head"),
-            Kind.ACTIVATIONS: (*names("attention", "out", "up", "down"), "head"),
+            Kind.WEIGHTS: matrices,
+            Kind.ACTIVATIONS: products,
             Kind.KV: names("key", "value"),
+            Kind.GRADIENTS: products,
+            Kind.ACCUMULATOR: products,
+            Kind.MASTER: matrices,
         }
 
     def input_of(self, weight: str) -> str:
         """Name of the activations that are multiplied with this matrix."""
         block, _, part = weight.partition(".")
-        return f"{block}.attention" if part in ("query", "key", "value") else weight
+        return f"{block}.{_SHARED.get(part, part)}" if part else weight
 
     def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
         """Draw the starting weights: a pytree of float32 arrays. The context length changes nothing here."""
         d, scale = self.width, (2 * self.layers) ** -0.5
-        keys = iter(jax.random.split(key, 6 * self.layers + 2))
 
-        def matrix(inputs: int, outputs: int, factor: float = 1.0) -> Array:
-            return jax.random.normal(next(keys), (inputs, outputs)) * (factor * inputs**-0.5)
+        def matrix(inputs: int, outputs: int, factor: float = 1.0) -> Normal:
+            return Normal((inputs, outputs), factor * inputs**-0.5)
 
-        return {
-            "embedding": jax.random.normal(next(keys), (vocabulary, d)),
-            "blocks": [
-                {
-                    "query": matrix(d, d),
-                    "key": matrix(d, d),
-                    "value": matrix(d, d),
-                    "out": matrix(d, d, scale),
-                    "up": matrix(d, 4 * d),
-                    "down": matrix(4 * d, d, scale),
-                }
-                for _ in range(self.layers)
-            ],
+        block = {
+            "query": matrix(d, d),
+            "key": matrix(d, self.kv_width),
+            "value": matrix(d, self.kv_width),
+            "out": matrix(d, d, scale),
+            "up": matrix(d, self.inner),
+            "down": matrix(self.inner, d, scale),
+        }
+        if self.feed is Feed.SWIGLU:
+            block["gate"] = matrix(d, self.inner)
+        plan = {
+            "embedding": Normal((vocabulary, d), 1.0),
+            "blocks": [block] * self.layers,
             "head": matrix(d, vocabulary, 0.1),
         }
+        return draw(key, plan)
 
     def logits(self, params: dict, tokens: Array, points: Points = EXACT) -> Array:
         """Unnormalized log-probabilities of the token after each position.
@@ -146,24 +196,42 @@ class Transformer:
         h = jax.nn.one_hot(tokens, table.shape[0]) @ table
         for n, block in enumerate(params["blocks"]):
             h = h + self._attention(points, f"block{n}", rms_norm(h), block)
-            inner = jax.nn.gelu(linear(points, f"block{n}.up", rms_norm(h), block["up"]))
-            h = h + linear(points, f"block{n}.down", inner, block["down"])
+            h = h + linear(
+                points, f"block{n}.down", self._inner(points, f"block{n}", rms_norm(h), block), block["down"]
+            )
         return linear(points, "head", rms_norm(h), params["head"])
+
+    def _inner(self, points: Points, name: str, x: Array, block: dict) -> Array:
+        if self.feed is Feed.GELU:
+            return jax.nn.gelu(linear(points, f"{name}.up", x, block["up"]))
+        gate, up = _together(points, name, "up", x, block, ("gate", "up"))
+        return jax.nn.silu(gate) * up
 
     def _attention(self, points: Points, name: str, x: Array, block: dict) -> Array:
         batch, time, _ = x.shape
-        x = points.activations(f"{name}.attention", x)
-
-        def heads(part: str) -> Array:
-            return (x @ points.weights(f"{name}.{part}", block[part])).reshape(batch, time, -1, self.head_width)
-
-        query, key, value = _rotate(heads("query")), _rotate(heads("key")), heads("value")
+        parts = _together(points, name, "attention", x, block, ("query", "key", "value"))
+        query, key, value = (part.reshape(batch, time, -1, self.head_width) for part in parts)
+        query, key = _rotate(query), _rotate(key)
         key, value = points.kv(f"{name}.key", key), points.kv(f"{name}.value", value)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * self.head_width**-0.5
+        if (share := query.shape[2] // key.shape[2]) > 1:
+            key, value = (jnp.repeat(kept, share, axis=2) for kept in (key, value))
+        scores = contract(points, "bqhd,bkhd->bhqk", query, key) * self.head_width**-0.5
         causal = jnp.tril(jnp.ones((time, time), bool))
         attention = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", attention, value)
+        mixed = contract(points, "bhqk,bkhd->bqhd", attention, value)
         return linear(points, f"{name}.out", mixed.reshape(batch, time, -1), block["out"])
+
+
+def _together(
+    points: Points, name: str, shared: str, x: Array, block: dict, parts: tuple[str, ...]
+) -> tuple[Array, ...]:
+    """Products of one input with several matrices, as one product: the input is read once, forward and back."""
+    matrices = [points.weights(f"{name}.{part}", block[part]) for part in parts]
+    result = product(
+        points, f"{name}.{shared}", points.activations(f"{name}.{shared}", x), jnp.concatenate(matrices, 1)
+    )
+    ends = list(itertools.accumulate(matrix.shape[1] for matrix in matrices))
+    return tuple(jnp.split(result, ends[:-1], axis=-1))
 
 
 def _rotate(x: Array) -> Array:

@@ -12,11 +12,12 @@ from jax import Array
 
 from precsim import _sampling
 from precsim._grid import Grid
+from precsim._wiring import Wiring, grids, points, wire
 from precsim.languages import Language
 from precsim.models import MLP, Kind, Model
 from precsim.models.points import chain, map_weights
 from precsim.ptq.posts import RTN, Post
-from precsim.recipes import Recipe, Wiring, grids, points, wire
+from precsim.recipes import Recipe
 
 _SEQUENCES = 256  # read to estimate second moments; 256 x 64 tokens against at most a few hundred inputs
 

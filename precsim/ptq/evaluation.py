@@ -16,12 +16,13 @@ from jax import Array
 from precsim import _sampling
 from precsim._grid import Grid
 from precsim._run import Evaluation
+from precsim._wiring import Wiring, grids, points, wire
 from precsim.languages import Language, entropy, exact
 from precsim.models import MLP, Kind, Model, Points
 from precsim.models.points import chain, map_weights
 from precsim.ptq.calibration import quantize
 from precsim.ptq.posts import RTN, Post
-from precsim.recipes import Recipe, Wiring, grids, points, wire
+from precsim.recipes import Recipe
 
 _WARM = 8  # positions from here on see the whole context of every language offered (order at most 3)
 _BLOCK = 4096  # positions evaluated at a time, which bounds the memory
@@ -176,12 +177,19 @@ def _held_out(model: Model, language: Language, sample: Sample) -> tuple[Array, 
         tokens, teacher = _sampling.all_contexts(language), table.conditional
         count = math.gcd(len(tokens), _BLOCK)
     else:
-        key = jax.random.fold_in(jax.random.key(sample.seed), 2**31)  # training folds in 0 and 1 only
-        tokens = _sampling.draw_sequences(language, table, key, sample.sequences, model.window)
-        contexts = _sampling.context_numbers(language, tokens)[:, _WARM - language.context_length + 1 :]
-        teacher = table.conditional[contexts]
+        tokens, teacher = _sequences(language, sample.sequences, model.window, table, np.uint32(sample.seed))
         count = math.gcd(len(tokens), max(1, _BLOCK // model.window))
     return tokens.reshape(-1, count, *tokens.shape[1:]), teacher.reshape(-1, count, *teacher.shape[1:])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _sequences(
+    language: Language, count: int, window: int, table: _sampling.Tables, seed: Array
+) -> tuple[Array, Array]:
+    key = jax.random.fold_in(jax.random.key(seed), 2**31)  # training folds in 0 to 2 only
+    tokens = _sampling.draw_sequences(language, table, key, count, window)
+    contexts = _sampling.context_numbers(language, tokens)[:, _WARM - language.context_length + 1 :]
+    return tokens, table.conditional[contexts]
 
 
 def _importance(model: Model, language: Language, sample: Sample) -> np.ndarray:

@@ -59,6 +59,11 @@ def wire(recipes: Iterable[Recipe], model: Model) -> Wiring:
     return tuple(sorted(wiring.values(), key=lambda place: (place.kind.value, place.name)))
 
 
+def widened(wiring: Wiring) -> Wiring:
+    """The same wiring for integers and floats alike: one program for both, at a little more work."""
+    return tuple(place._replace(family=max(place.family, Family.FLOAT)) for place in wiring)
+
+
 def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
     """Numbers of this recipe's formats, arrays (places,) in the order of the wiring; `Grid.off` where not rounded."""
     if not wiring:

@@ -48,8 +48,6 @@ def test_short_kernel_equals_the_integer_kernel(fmt):
     x = numbers(fmt)
     assert family_of(fmt.grid()) is (Family.EVEN if fmt in INTEGERS else Family.FLOAT)
     for family in {family_of(fmt.grid()), Family.FLOAT}:
-        if family is Family.FLOAT and fmt.precision == 1:
-            continue
         short, reference = both(family)(x, fmt.grid())
         assert np.array_equal(bits(short)[:-1], bits(reference)[:-1])
         assert np.isnan(short[-1])

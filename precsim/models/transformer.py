@@ -75,7 +75,7 @@ class Transformer:
     >>> Transformer(32).parameters
     24576
     >>> Transformer(64, kv_heads=1, feed=Feed.SWIGLU).parameters
-    87040
+    88064
     """
 
     width: int

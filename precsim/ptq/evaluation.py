@@ -16,7 +16,7 @@ from jax import Array
 from precsim import _sampling
 from precsim._grid import Grid
 from precsim._run import Evaluation
-from precsim._wiring import Wiring, grids, points, wire
+from precsim._wiring import Wiring, grids, points, widened, wire
 from precsim.languages import Language, entropy, exact
 from precsim.models import MLP, Kind, Model, Points
 from precsim.models.points import chain, map_weights
@@ -88,7 +88,7 @@ def damage(
     """
     recipe, sample = recipe or Recipe(), sample or Sample()
     posts = [Post.of(post) for post in posts]
-    wiring = wire([recipe], model)
+    wiring = widened(wire([recipe], model))
     slots = _slots(1 + len(posts))
     results: dict[int, np.ndarray] = {}
     base = np.empty(0)
@@ -202,7 +202,7 @@ def _by_wiring(posts: list[Post], model: Model) -> dict[Wiring, list[int]]:
     """Treatments that can share a program: grouped by scaling, in order; one empty group if there are none."""
     groups: dict[Wiring, list[int]] = {}
     for n, post in enumerate(posts):
-        groups.setdefault(wire([post.recipe], model), []).append(n)
+        groups.setdefault(widened(wire([post.recipe], model)), []).append(n)
     return groups or {(): []}
 
 

@@ -286,10 +286,6 @@ def quest(*, weights: Format | None = None, activations: Format | None = None, s
 
     What QuEST changed, but for its rule for the gradient, which passes through unchanged here.
 
-    References
-    ----------
-    panferov2025.
-
     Examples
     --------
     >>> from precsim.formats import INT4

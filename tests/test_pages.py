@@ -48,7 +48,8 @@ def visit(address, chromium):
     logs, windows = [], []
 
     def visit(name: str, *, width: int = 1280, scheme: str = "light"):
-        window = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        size = {"width": width, "height": 900}
+        window = chromium.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
         windows.append(window)
         page = window.new_page()
         logs.append(log := browsing.Log(address))

@@ -186,7 +186,7 @@ def load_runs(source: str | Path) -> pd.DataFrame:
     --------
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
-    ...     _ = file.write("N,D,loss\\n1000,20000,3.5\n")
+    ...     _ = file.write("N,D,loss\n1000,20000,3.5\n")
     ...     file.flush()
     ...     load_runs(file.name)["loss"].tolist()
     [3.5]

@@ -17,7 +17,7 @@ from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantize
 from precsim.training import Job, Recipe, train_model
 
 FACTS = ZipfFacts(vocabulary=8)
-TEXT = Zipfgram(order=1, vocabulary=8)
+TEXT = Zipfgram(order=2, vocabulary=16)  # hard enough that rounding hurts in every part
 FORMATS = (INT2, INT3, INT4, INT5, INT6, INT8)
 
 
@@ -34,7 +34,7 @@ def trained(recipe=None):
 @functools.cache
 def transformer():
     model = Transformer(16, layers=1, window=32)
-    return train_model(Job(model=model, language=TEXT, tokens=60_000, batch_tokens=256))
+    return train_model(Job(model=model, language=TEXT, tokens=120_000, batch_tokens=256))
 
 
 def damage(t, posts, **options):

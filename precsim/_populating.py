@@ -140,6 +140,7 @@ def _look(place: _Place, params: object, shape: Shape) -> None:
         job.post,
         recipe=job.recipe,
         sample=job.sample,
+        probes=job.probes,
         step=place.done,
         rate=rate,
     )

@@ -27,6 +27,8 @@ class Evaluation:
     post_method: str = "none"
     weight_rms: float = math.nan
     curvature: float = math.nan
+    curvature_se: float = math.nan
+    second_order: float = math.nan
     rate: float = math.nan
 
 
@@ -140,7 +142,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "steps": ("steps of the whole run", "steps"),
     "rate": ("learning rate at this evaluation", "1/step"),
     "weight_rms": ("root mean square of the matrices counted in N, at this evaluation", "1"),
-    "curvature": ("trace of the Hessian of the gap by these matrices, times weight_rms^2; NaN: not asked", "nats"),
+    "curvature": (
+        "trace of the Hessian of the gap by these matrices, times weight_rms^2; NaN: not asked",
+        "nats/token",
+    ),
+    "curvature_se": ("standard error of curvature over random directions", "nats/token"),
+    "second_order": ("1/2 sum over channels of mean squared rounding error times trace: predicted delta", "nats/token"),
     "diverged": ("a loss that is not finite, or in the end no better than guessing evenly", ""),
     "holdout": ("never to be used in a fit", ""),
     "seconds": ("this run's share of the wall time of its population", "s"),

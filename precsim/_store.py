@@ -15,7 +15,7 @@ from precsim._run import COLUMNS, TEXT, Evaluation, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1  # kept in the header of the file (user_version); raised whenever a table changes
+SCHEMA = 2  # kept in the header of the file (user_version); raised whenever a table changes
 _OURS = 0x70726373  # application_id in the header, "prcs"
 _MAGIC = b"SQLite format 3\x00"
 
@@ -78,6 +78,7 @@ class RunStore:
         self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
         self._db.execute("PRAGMA foreign_keys = ON")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._widen()
 
     def close(self) -> None:
         """Close the file; later calls fail."""
@@ -149,6 +150,18 @@ class RunStore:
             table.to_parquet(draft, index=False) if path.suffix == ".parquet" else table.to_csv(draft, index=False)
             os.replace(draft, path)
         return path
+
+    def _widen(self) -> None:
+        """Give a store of an earlier schema the columns that came later, empty; all or none."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return
+        with self._transaction():  # another process may have done it meanwhile
+            for table, names in (("runs", _JOB), ("evaluations", _LOOK)):
+                known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+                for name in names:
+                    if name not in known:
+                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
+            self._db.execute(f"PRAGMA user_version = {SCHEMA}")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

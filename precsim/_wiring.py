@@ -73,6 +73,14 @@ def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
     return Grid.stack(*(_numbers(quantizer) if quantizer else Grid.off() for quantizer in chosen))
 
 
+def part(wiring: Wiring, grids: Grid | None, kinds: Iterable[Kind]) -> tuple[Wiring, Grid | None]:
+    """Places of these kinds alone, and their numbers."""
+    chosen = [n for n, place in enumerate(wiring) if place.kind in tuple(kinds)]
+    if not chosen or grids is None:
+        return (), None
+    return tuple(wiring[n] for n in chosen), Grid(*(entry[..., chosen] for entry in grids))
+
+
 def _numbers(quantizer: Any) -> Grid:
     # of a quantizer that is compiled in, only on or off is read
     return INT8.grid() if compiled_in(quantizer) else numbers_of(quantizer)
@@ -117,6 +125,8 @@ class Rounder:
         def rounded(slope: Array, grid: Grid, noise: Array | None) -> Array:
             if place.fixed is not None:
                 return jnp.where(grid.precision >= 24, slope, place.fixed(slope))
+            if place.scaling is Stored:
+                return _unscaled(slope, grid, noise)
             return apply_scaling(place.scaling, slope, grid, noise, place.family)
 
         return _rounded_on_its_way_back(rounded, x, self.grid(n), self._noise(n, place, x.shape))

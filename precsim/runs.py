@@ -159,6 +159,7 @@ def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """
     kept = table[~table["diverged"].astype(bool)] if "diverged" in table.columns else table
     outcome = {"loss", "gap", "delta", "delta_se", "weight_rms", "seconds", "diverged"}
+    outcome |= {"curvature", "curvature_se", "second_order"}
     setting = [name for name in kept.columns if name not in outcome | {"job", "seed", "rate", "device", "versions"}]
     groups = kept.groupby(setting, sort=False, dropna=False)
     averaged = [name for name in ("loss", "gap", "delta") if name in kept.columns]

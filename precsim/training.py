@@ -72,6 +72,9 @@ class Job:
     compute : Compute
     sample : Sample
         Held-out text of evaluations.
+    probes : int
+        Random directions by which each evaluation estimates the curvature of the loss (`ptq.curvature`): 0 or at
+        least 2.
     holdout : bool
         A label in the table of runs: never to be used in a fit. Not part of the key.
 
@@ -102,6 +105,7 @@ class Job:
     average: float | None = None
     compute: Compute = Compute.FLOAT32
     sample: Sample = _SAMPLE
+    probes: int = 0
     holdout: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -277,7 +281,7 @@ def _check(job: Job) -> None:
         if not isinstance(getattr(job, name), kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
             raise ValueError(f"{name} must be a {wanted}, not {getattr(job, name)!r}")
-    for name in ("tokens", "seed", "batch_tokens"):
+    for name in ("tokens", "seed", "batch_tokens", "probes"):
         value: Any = getattr(job, name)
         if value is None and name == "batch_tokens":
             continue
@@ -286,6 +290,8 @@ def _check(job: Job) -> None:
         object.__setattr__(job, name, math.trunc(value))
     if job.tokens < 1 or job.batch < 1:
         raise ValueError(f"tokens and batch_tokens must be positive, not {job.tokens} and {job.batch}")
+    if job.probes < 0 or job.probes == 1:
+        raise ValueError(f"probes must be 0 or at least 2, for a standard error, not {job.probes}")
     if job.steps >= 2**31:
         raise ValueError(f"{job.tokens} tokens make {job.steps} steps; use larger batches")
     if not 0 <= job.seed < 2**32:

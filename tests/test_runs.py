@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from precsim._store import SCHEMA
 from precsim.runs import (
     COLUMNS,
     CorruptStore,
@@ -134,9 +135,26 @@ def test_newer_schema_is_refused_before_anything_is_changed(tmp_path):
     path = tmp_path / "runs.db"
     RunStore(path).close()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     db.close()
-    refuse(path, NewerStore, "schema 2.*up to 1.*upgrade")
+    refuse(path, NewerStore, f"schema {SCHEMA + 1}.*up to {SCHEMA}.*upgrade")
+
+
+def test_older_store_gains_the_columns_that_came_later(tmp_path):
+    path = tmp_path / "runs.db"
+    with RunStore(path) as store:
+        store.add(make())
+    db = sqlite3.connect(path)
+    for name in ("curvature_se", "second_order"):  # schema 1 had neither
+        db.execute(f"ALTER TABLE evaluations DROP COLUMN {name}")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    with RunStore(path) as store:
+        (run,) = store.runs()
+        assert (run.job, run.loss) == ("a", 3.0)
+        assert math.isnan(run.final.second_order)
+        store.add(make("b"))
+        assert len(store) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"SQLite", b"job,N,D,loss\na,1,2,3\n" * 20], ids=["empty", "short", "csv"])

@@ -2,8 +2,10 @@
 
 from precsim.ptq.awq import AWQ
 from precsim.ptq.calibration import quantize
-from precsim.ptq.evaluation import Sample, damage
+from precsim.ptq.curvature import Curvature, curvature
+from precsim.ptq.evaluation import damage
 from precsim.ptq.gptq import GPTQ
 from precsim.ptq.posts import RTN, Post
+from precsim.ptq.reading import Sample
 
-__all__ = ["AWQ", "GPTQ", "RTN", "Post", "Sample", "damage", "quantize"]
+__all__ = ["AWQ", "GPTQ", "RTN", "Curvature", "Post", "Sample", "curvature", "damage", "quantize"]

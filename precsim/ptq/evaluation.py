@@ -1,46 +1,31 @@
-"""Exact loss of a trained model, and what quantizing it adds: paired, in full float32, by one compiled program."""
+"""Loss of a trained model, and what quantizing it adds: paired, in full float32, by one compiled program."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim import _sampling
 from precsim._grid import Grid
 from precsim._run import Evaluation
-from precsim._wiring import Wiring, grids, points, widened, wire
-from precsim.languages import Language, entropy, exact
-from precsim.models import MLP, Kind, Model, Points
+from precsim._wiring import Wiring, grids, part, points, widened, wire
+from precsim.languages import Language, entropy
+from precsim.models import MLP, Kind, Model
 from precsim.models.points import chain, map_weights
 from precsim.ptq.calibration import quantize
+from precsim.ptq.curvature import Curvature, curvature
 from precsim.ptq.posts import RTN, Post
+from precsim.ptq.reading import Sample, divergence, held_out, importance
 from precsim.recipes import Recipe
 
-_WARM = 8  # positions from here on see the whole context of every language offered (order at most 3)
-_BLOCK = 4096  # positions evaluated at a time, which bounds the memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """Held-out text for models that read sequences; never drawn in training.
-
-    Models that read single contexts need none: all contexts are enumerated, weighted by their probability.
-    """
-
-    sequences: int = 256
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.sequences < 2:
-            raise ValueError(f"a standard error needs at least 2 sequences, not {self.sequences}")
+_ONCE = (Kind.WEIGHTS,)  # rounded before the model reads
+_ON_THE_WAY = (Kind.ACTIVATIONS, Kind.KV, Kind.ACCUMULATOR)  # rounded while it reads
 
 
 def damage(
@@ -51,6 +36,7 @@ def damage(
     *,
     recipe: Recipe | None = None,
     sample: Sample | None = None,
+    probes: int = 0,
     step: int = 0,
     rate: float = math.nan,
 ) -> tuple[Evaluation, ...]:
@@ -66,6 +52,8 @@ def damage(
         What the model was trained with; it stays in force.
     sample : Sample, optional
         Held-out text for a model that reads sequences.
+    probes : int
+        Random directions of the estimated Hessian trace (`curvature`); 0 leaves curvature and second_order NaN.
     step, rate
         Copied into the evaluations: steps done, and the learning rate there.
 
@@ -84,140 +72,172 @@ def damage(
     gap = KL(language || model), delta = gap after - gap before, both averaged over the same contexts. For
     `MLP` every context counts with its exact probability and delta_se is 0; a `Transformer` reads held-out
     sequences (positions from 8 on), and delta_se is the standard error of the paired difference over
-    sequences. The formats are traced: other formats with the same scaling need no new compile.
+    sequences. The formats are traced: other formats with the same scaling need no new compile, and treatments of
+    weights alone share the program that reads, whatever their scaling.
     """
     recipe, sample = recipe or Recipe(), sample or Sample()
     posts = [Post.of(post) for post in posts]
     wiring = widened(wire([recipe], model))
-    slots = _slots(1 + len(posts))
-    results: dict[int, np.ndarray] = {}
-    base = np.empty(0)
-    for post_wiring, members in _by_wiring(posts, model).items():
-        exam = _exam(model, language, wiring, post_wiring)
-        stacked = _stack([grids(posts[n].recipe, model, post_wiring) for n in members], post_wiring, slots)
-        train_grids = grids(recipe, model, wiring)
-        candidates = exam.prepare(params, train_grids, stacked)
-        for m, n in enumerate(members):
-            if not isinstance(posts[n].method, RTN):
-                chosen = quantize(model, params, language, recipe, posts[n])
-                candidates = exam.put(candidates, 1 + m, chosen)
-        text = _held_out(model, language, sample)
-        divergence = np.asarray(exam.divergence(candidates, train_grids, stacked, text), dtype=np.float64)
-        base = divergence[0]
-        results |= {n: divergence[1 + m] for m, n in enumerate(members)}
-    importance = _importance(model, language, sample)
-    known, rms = entropy(language), _rms(params)
+    train = grids(recipe, model, wiring)
+    trained = _rounded(*part(wiring, train, _ONCE))(params)
+    text = held_out(model, language, sample)
+    first: np.ndarray | None = None
+    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for later, members in (_grouped(posts, model, _ON_THE_WAY) or {(): []}).items():
+        candidates, slots, count = _candidates(model, params, trained, language, recipe, posts, members)
+        rows = {slots[n]: grids(posts[n].recipe, model, later) for n in members if later}
+        reading = _reading(model, part(wiring, train, _ON_THE_WAY)[0], later)
+        train_grids, post_grids = part(wiring, train, _ON_THE_WAY)[1], _stack(rows, later, count)
+        found = np.asarray(reading(candidates, train_grids, post_grids, text), dtype=np.float64)
+        first = found[0] if first is None else first
+        # the base of each difference is read by the very program that reads the treated model
+        results |= {n: (found[0], found[slots[n]]) for n in members}
+    assert first is not None
+    share, known, rms = importance(model, language, sample), entropy(language), _rms(params)
+    bend = curvature(model, trained, language, probes=probes, sample=sample) if probes else None
 
-    def look(after: np.ndarray, post: Post | None) -> Evaluation:
-        gap, change = float(importance @ after), after - base
-        fields = {} if post is None else _columns(post, model)
+    def look(before: np.ndarray, after: np.ndarray, post: Post | None) -> Evaluation:
+        gap, change = float(share @ after), after - before
         exact = isinstance(model, MLP) or post is None
         return Evaluation(
             step=step,
             loss=known + gap,
             gap=gap,
-            delta=float(importance @ change),
+            delta=float(share @ change),
             delta_se=0.0 if exact else float(change.std(ddof=1) / math.sqrt(len(change))),
             weight_rms=rms,
+            curvature=math.nan if bend is None else bend.trace * rms**2,
+            curvature_se=math.nan if bend is None else bend.se * rms**2,
+            second_order=math.nan if bend is None or post is None else _second_order(bend, model, trained, post),
             rate=rate,
-            **fields,
+            **({} if post is None else _columns(post, model)),
         )
 
-    return (look(base, None), *(look(results[n], post) for n, post in enumerate(posts)))
+    return (look(first, first, None), *(look(*results[n], post) for n, post in enumerate(posts)))
 
 
-class _Exam(NamedTuple):
-    prepare: Any  # (params, grids of the recipe, grids of the treatments) -> weights of every candidate
-    put: Any  # (weights of every candidate, slot, weights of one) -> weights of every candidate
-    divergence: Any  # (weights, grids, grids, text) -> KL by candidate and unit, (slots, units)
+def _candidates(
+    model: Model, params: Any, trained: Any, language: Language, recipe: Recipe, posts: list[Post], members: list[int]
+) -> tuple[Any, dict[int, int], int]:
+    """Weights of the model as trained (slot 0) and after the chosen treatments; the slot of each; number of slots."""
+    pieces, slots, filled = [_as_one(trained)], {}, 1
+    nearest = [n for n in members if isinstance(posts[n].method, RTN)]
+    for wiring, group in _grouped([posts[n] for n in nearest], model, _ONCE).items():
+        chosen = [nearest[m] for m in group]
+        size = _padded(len(chosen))
+        rows = {m: part(*_wired(posts[n].recipe, model), _ONCE)[1] for m, n in enumerate(chosen)}
+        pieces.append(_rounded_variously(wiring)(trained, _stack(rows, wiring, size)))
+        slots |= {n: filled + m for m, n in enumerate(chosen)}
+        filled += size
+    for n in members:
+        if n not in slots:
+            pieces.append(_as_one(quantize(model, params, language, recipe, posts[n])))
+            slots[n] = filled
+            filled += 1
+    count = 1 << (filled - 1).bit_length()  # few sizes, so that few different programs are compiled
+    return _joined(pieces, count), slots, count
 
 
-@functools.lru_cache(maxsize=32)
-def _exam(model: Model, language: Language, wiring: Wiring, post_wiring: Wiring) -> _Exam:
-    """The compiled programs of an evaluation; slot 0 is the model as trained."""
-
-    def prepare(params: Any, train: Grid | None, post: Grid | None) -> Any:
-        trained = map_weights(params, points(wiring, train).weights)
-        return jax.vmap(lambda post: map_weights(trained, points(post_wiring, post).weights))(post)
-
-    def divergence(candidates: Any, train: Grid | None, post: Grid | None, text: tuple) -> Array:
-        def one(params: Any, post: Grid | None) -> Array:
-            passing = chain(points(wiring, train), points(post_wiring, post))
-            # the weights are rounded already
-            return _divergence(model, params, passing._replace(weights=lambda name, w: w), text)
-
-        with jax.default_matmul_precision("highest"):
-            return jax.vmap(one)(candidates, post)
-
-    def put(candidates: Any, slot: Array, one: Any) -> Any:
-        return jax.tree.map(lambda all, new: all.at[slot].set(new), candidates, one)
-
-    return _Exam(jax.jit(prepare), jax.jit(put, donate_argnums=0), jax.jit(divergence))
+def _wired(recipe: Recipe, model: Model) -> tuple[Wiring, Grid | None]:
+    wiring = widened(wire([recipe], model))
+    return wiring, grids(recipe, model, wiring)
 
 
-def _divergence(model: Model, params: Any, points: Points, text: tuple) -> Array:
-    """KL(language || model) for each unit of the text, which comes in blocks (blocks, units, …)."""
-
-    def block(part: tuple) -> Array:
-        tokens, teacher = part
-        student = jax.nn.log_softmax(model.logits(params, tokens, points))
-        if not isinstance(model, MLP):
-            student = student[:, _WARM:]
-        sure = jnp.where(teacher > 0, teacher, 1.0)  # 0 log 0 = 0
-        return jnp.sum(teacher * (jnp.log(sure) - student), axis=-1).reshape(tokens.shape[0], -1).mean(axis=1)
-
-    return jax.lax.map(block, text).reshape(-1)
-
-
-@functools.lru_cache(maxsize=4)
-def _held_out(model: Model, language: Language, sample: Sample) -> tuple[Array, Array]:
-    """Tokens and the language's own probabilities, in blocks: (blocks, units, tokens), (blocks, units, …, V)."""
-    table = _sampling.tables(language)
-    if isinstance(model, MLP):
-        tokens, teacher = _sampling.all_contexts(language), table.conditional
-        count = math.gcd(len(tokens), _BLOCK)
-    else:
-        tokens, teacher = _sequences(language, sample.sequences, model.window, table, np.uint32(sample.seed))
-        count = math.gcd(len(tokens), max(1, _BLOCK // model.window))
-    return tokens.reshape(-1, count, *tokens.shape[1:]), teacher.reshape(-1, count, *teacher.shape[1:])
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _sequences(
-    language: Language, count: int, window: int, table: _sampling.Tables, seed: Array
-) -> tuple[Array, Array]:
-    key = jax.random.fold_in(jax.random.key(seed), 2**31)  # training folds in 0 to 2 only
-    tokens = _sampling.draw_sequences(language, table, key, count, window)
-    contexts = _sampling.context_numbers(language, tokens)[:, _WARM - language.context_length + 1 :]
-    return tokens, table.conditional[contexts]
-
-
-def _importance(model: Model, language: Language, sample: Sample) -> np.ndarray:
-    if isinstance(model, MLP):
-        return exact(language).contexts
-    return np.full(sample.sequences, 1.0 / sample.sequences)
-
-
-def _by_wiring(posts: list[Post], model: Model) -> dict[Wiring, list[int]]:
-    """Treatments that can share a program: grouped by scaling, in order; one empty group if there are none."""
+def _grouped(posts: Sequence[Post], model: Model, kinds: tuple[Kind, ...]) -> dict[Wiring, list[int]]:
+    """Treatments whose places of these kinds can share a program, in order."""
     groups: dict[Wiring, list[int]] = {}
     for n, post in enumerate(posts):
-        groups.setdefault(widened(wire([post.recipe], model)), []).append(n)
-    return groups or {(): []}
+        groups.setdefault(part(*_wired(post.recipe, model), kinds)[0], []).append(n)
+    return groups
 
 
-def _stack(chosen: list[Grid | None], wiring: Wiring, slots: int) -> Grid:
-    """Grids of all candidates, arrays (slots, places): first none, then the treatments, then none as padding."""
+@functools.lru_cache(maxsize=64)
+def _rounding(wiring: Wiring) -> Any:
+    return jax.jit(lambda params, grid: map_weights(params, points(wiring, grid).weights))
+
+
+def _rounded(wiring: Wiring, grid: Grid | None) -> Any:
+    """Function from weights to weights rounded once."""
+    return lambda params: _rounding(wiring)(params, grid) if wiring else params
+
+
+@functools.lru_cache(maxsize=64)
+def _rounded_variously(wiring: Wiring) -> Any:
+    """Compiled function from weights and grids (candidates, places) to weights of each candidate."""
+    one = _rounding(wiring)
+    return jax.jit(lambda params, grids: jax.vmap(lambda grid: one(params, grid))(grids))
+
+
+@functools.lru_cache(maxsize=64)
+def _reading(model: Model, train: Wiring, post: Wiring) -> Any:
+    """Compiled function from weights of all candidates to their divergence, (slots, units)."""
+
+    def read(candidates: Any, train_grids: Grid | None, post_grids: Grid, text: tuple) -> Array:
+        def one(params: Any, grid: Grid) -> Array:
+            passing = chain(points(train, train_grids), points(post, grid))
+            return jax.lax.map(lambda block: divergence(model, params, passing, block), text).reshape(-1)
+
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(one)(candidates, post_grids)
+
+    return jax.jit(read)
+
+
+@jax.jit
+def _as_one(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], params)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _joined(pieces: list, count: int) -> Any:
+    """Candidates of all pieces along the first axis, filled up with the first to this number."""
+
+    def join(*leaves: Array) -> Array:
+        missing = count - sum(leaf.shape[0] for leaf in leaves)
+        return jnp.concatenate([*leaves, jnp.broadcast_to(leaves[0], (missing, *leaves[0].shape[1:]))])
+
+    return jax.tree.map(join, *pieces)
+
+
+def _stack(rows: dict[int, Grid | None], wiring: Wiring, count: int) -> Grid:
+    """Grids of all candidates, arrays (count, places); those without a row stay unrounded."""
     off = Grid.stack(*(Grid.off() for _ in range(max(1, len(wiring)))))
-    rows = [off, *(grid if grid is not None else off for grid in chosen)]
-    rows += [off] * (slots - len(rows))
-    stacked: list[Any] = [np.stack(column) for column in zip(*rows, strict=True)]
+    chosen = [rows.get(n) or off for n in range(count)]
+    stacked: list[Any] = [np.stack(column) for column in zip(*chosen, strict=True)]
     return Grid(*stacked)
 
 
-def _slots(needed: int) -> int:
-    """Candidates of one program: the next power of two, so that few different programs are compiled."""
-    return 1 << (needed - 1).bit_length()
+def _padded(needed: int) -> int:
+    """Candidates rounded by one program: one less than a power of two, as the model as trained is one more."""
+    return (1 << needed.bit_length()) - 1
+
+
+def _second_order(bend: Curvature, model: Model, trained: Any, post: Post) -> float:
+    """Damage that the curvature predicts for rounding to nearest; NaN for treatments of anything else."""
+    places = post.recipe.places(model)
+    ends = {"embedding", "head"} & {name for _, name in places}
+    if not isinstance(post.method, RTN) or ends or any(kind is not Kind.WEIGHTS for kind, _ in places):
+        return math.nan
+    wiring, grid = _wired(post.recipe, model)
+    return bend.damage(_squared_errors(wiring)(trained, grid))
+
+
+@functools.lru_cache(maxsize=64)
+def _squared_errors(wiring: Wiring) -> Any:
+    """Compiled function from weights to the mean squared rounding error of each output channel, by name."""
+
+    def measure(params: Any, grid: Grid) -> dict[str, Array]:
+        found: dict[str, Array] = {}
+
+        def note(name: str, w: Array) -> Array:
+            if any(place.name == name for place in wiring):
+                found[name] = jnp.mean((points(wiring, grid).weights(name, w) - w) ** 2, axis=0)
+            return w
+
+        map_weights(params, note)
+        return found
+
+    return jax.jit(measure)
 
 
 def _columns(post: Post, model: Model) -> dict[str, Any]:

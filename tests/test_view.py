@@ -101,7 +101,8 @@ def specs(table) -> dict[str, dict]:
     return {name: chart.to_dict() for name, chart in all_charts(table).items()}
 
 
-OF_LAWS = {"contours", "decisions", "factors", "report", "tables"}  # tested in test_view_laws.py
+# Tested in test_view_laws.py and test_explorer.py.
+OF_LAWS = {"contours", "decisions", "exploring", "factors", "report", "tables"}
 
 
 def test_every_chart_of_the_module_is_tested_here(table):

@@ -12,6 +12,7 @@ from precsim.view.blocks import block_scale
 from precsim.view.contours import iso_loss
 from precsim.view.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.explorer import how_many_bits
+from precsim.view.exploring import Explored, Explorer, explore
 from precsim.view.factors import effective_parameters
 from precsim.view.grids import number_line, relative_error, rounding_slider
 from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
@@ -24,6 +25,8 @@ from precsim.view.widgets import Bits, FormatTable, bit_flipper, format_table
 
 __all__ = [
     "Bits",
+    "Explored",
+    "Explorer",
     "FormatTable",
     "Table",
     "bit_flipper",
@@ -34,6 +37,7 @@ __all__ = [
     "effective_parameters",
     "enable",
     "error_curves",
+    "explore",
     "finish",
     "format_builder",
     "format_table",

@@ -1,0 +1,51 @@
+"""Laws with symbols in them: optima, exponents, critical tokens and limits as formulas, checked against numbers.
+
+The formulas are not typed again: `law` puts SymPy symbols into the same law object that fits and plans use. The
+submodules derive more: `equations` (those of the paper, with the misprints), `widths` (the best number of bits),
+`roundoff` (errors of rounding) and `teacher` (the linear model whose every loss has a closed form).
+"""
+
+from precsim.symbolic import equations, roundoff, teacher, widths
+from precsim.symbolic.forms import (
+    C,
+    D,
+    N,
+    P,
+    P_post,
+    best_bits,
+    check,
+    critical_tokens,
+    exponents,
+    law,
+    limits,
+    optimum,
+    stationarity,
+    symbol,
+    to_latex,
+    to_numpy,
+    to_vega,
+)
+
+__all__ = [
+    "C",
+    "D",
+    "N",
+    "P",
+    "P_post",
+    "best_bits",
+    "check",
+    "critical_tokens",
+    "equations",
+    "exponents",
+    "law",
+    "limits",
+    "optimum",
+    "roundoff",
+    "stationarity",
+    "symbol",
+    "teacher",
+    "to_latex",
+    "to_numpy",
+    "to_vega",
+    "widths",
+]

@@ -67,7 +67,9 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Numbers kept in a format as they are, without a scale: what an optimizer's copy of the weights is.
+    """Numbers kept in a format as they are, without a scale: an optimizer's copy of the weights, plain gradients.
+
+    A constant scale of 2^k is a change of the format's bias by k.
 
     Parameters
     ----------
@@ -126,6 +128,9 @@ class _Sums:
 
 Rule = Quantizer | Rotated | Fitted | PerLayer | None
 
+#: What a kind of tensor may be given besides a `PerLayer`, where it differs from the others.
+_ALLOWED = {Kind.ACCUMULATOR: (Accumulator,), Kind.MASTER: (Stored,), Kind.GRADIENTS: (*_QUANTIZERS, Stored)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -141,7 +146,8 @@ class Recipe:
         How a product's terms are added: `arithmetic.Accumulator` with exact products, nearest-even,
         SEQUENTIAL, or BLOCKED with ``inner=FP32``.
     master : Stored, PerLayer or None
-        The format of the weights that the optimizer updates, rounded after every step.
+        The format of the weights that the optimizer updates, rounded after every step. `gradients` may be
+        Stored too: overflow is then real.
 
     Raises
     ------
@@ -164,14 +170,14 @@ class Recipe:
     weights: Rule = None
     activations: Rule = None
     kv: Rule = None
-    gradients: Rule = None
+    gradients: Rule | Stored = None
     accumulator: Accumulator | PerLayer | None = None
     master: Stored | PerLayer | None = None
 
     def __post_init__(self) -> None:
         for kind in Kind:
             value = self.of(kind)
-            allowed = {Kind.ACCUMULATOR: (Accumulator,), Kind.MASTER: (Stored,)}.get(kind, _QUANTIZERS)
+            allowed = _ALLOWED.get(kind, _QUANTIZERS)
             if not isinstance(value, (*allowed, PerLayer, type(None))):
                 names = ", a ".join(each.__name__ for each in allowed)
                 raise ValueError(

@@ -1,21 +1,25 @@
-"""What the models read: languages whose next-token probabilities are known exactly.
+"""What the models read: languages whose next-token probabilities are known exactly, and one real text.
 
-A language here is a law p(next token | context) over a small vocabulary, with a law of the
+A synthetic language is a law p(next token | context) over a small vocabulary, with a law of the
 contexts themselves. Both are tables, so three things are exact that real text leaves unknown: the
 entropy rate E (the best loss any model can reach), the excess loss of a model (its
 Kullback-Leibler divergence from the language), and the number of tokens on offer (no end of them,
 drawn inside the compiled training program). Languages are frozen values; the same value gives the
-same tables on every machine.
+same tables on every machine. `KingJames` is real text, of which only the characters are known.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from precsim.texts import KingJames
+
+__all__ = ["Exact", "KingJames", "Language", "Synthetic", "ZipfFacts", "Zipfgram", "entropy", "exact", "excess"]
 
 _SWEEPS = 500  # power iteration; a positive chain over 64 symbols mixes in a few dozen
 
@@ -185,7 +189,8 @@ class ZipfFacts:
         return Exact(contexts, conditional, _entropy(contexts, conditional))
 
 
-Language = Zipfgram | ZipfFacts
+Synthetic = Zipfgram | ZipfFacts
+Language = Synthetic | KingJames
 
 
 @functools.lru_cache(maxsize=4)
@@ -200,22 +205,34 @@ def exact(language: Language) -> Exact:
     -------
     Exact
         ``contexts`` (S,), ``conditional`` (S, V) and ``entropy`` [nats/token], read-only arrays.
+
+    Raises
+    ------
+    ValueError
+        If the language is real text, whose law nobody knows.
     """
+    if isinstance(language, KingJames):
+        raise ValueError("the law of real text is not known; tables are for Zipfgram and ZipfFacts")
     tables = language.write_out()
     tables.contexts.flags.writeable = False
     tables.conditional.flags.writeable = False
     return tables
 
 
+def unseeded(language: Language) -> Language:
+    """The language of this kind with seed 0: what languages that differ in their seed alone have in common."""
+    return language if isinstance(language, KingJames) else replace(language, seed=0)
+
+
 def entropy(language: Language) -> float:
-    """Entropy rate of a language, E [nats/token]: no model reads it with a lower loss.
+    """Entropy rate of a language, E [nats/token]: no model reads it with a lower loss. NaN for real text: unknown.
 
     Examples
     --------
     >>> entropy(Zipfgram(order=1, vocabulary=2, exponent=0.0, strength=0.0))
     0.6931471805599453
     """
-    return exact(language).entropy
+    return math.nan if isinstance(language, KingJames) else exact(language).entropy
 
 
 def excess(language: Language, log_probabilities: NDArray) -> float:

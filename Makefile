@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs bench course ci lock clean
+.PHONY: help env book test test-all lab fmt lint type runs records bench course ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ type: $(STAMP)  ## types
 
 runs: $(STAMP)  ## the sweeps behind precsim/data: hours of a GPU
 	$(BIN)/python -m precsim.data.make
+
+records: $(STAMP)  ## what we computed from public tables; TABLES=folder has them
+	$(BIN)/python -m precsim.data.records $(TABLES)
 
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)

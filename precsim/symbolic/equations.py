@@ -13,9 +13,10 @@ from typing import Any
 import sympy as sp
 
 from precsim.symbolic import _numbers as num
+from precsim.symbolic._numbers import CONSTANTS, value
 from precsim.symbolic.forms import C, D, N, P, P_post, symbol
 
-__all__ = ["EQUATIONS", "Equation", "Standing", "by_number"]
+__all__ = ["CONSTANTS", "EQUATIONS", "Equation", "Standing", "by_number", "value"]
 
 
 class Standing(enum.Enum):

@@ -9,7 +9,8 @@ from typing import Any
 
 import sympy as sp
 
-from precsim.symbolic.forms import D, N, P, symbol
+from precsim.symbolic._numbers import serving_optimum
+from precsim.symbolic.forms import C, D, N, P, symbol
 
 __all__ = [
     "bits_with_drift",
@@ -17,6 +18,7 @@ __all__ = [
     "fixed_size_asymptote",
     "fixed_size_bits",
     "fixed_size_condition",
+    "serving_optimum",
     "serving_slope",
     "sun_best_bits",
     "sun_compute_exponents",
@@ -135,6 +137,4 @@ def _letters() -> tuple[Any, ...]:
 
 def _tokens() -> Any:
     """D that a budget leaves for a model of N parameters in P bits, C = 6 N D P/16."""
-    from precsim.symbolic.forms import C
-
     return sp.Rational(16, 6) * C / (N * P)

@@ -14,6 +14,7 @@ from precsim.view.decisions import design_map, held_out_error, profile_likelihoo
 from precsim.view.explorer import how_many_bits
 from precsim.view.exploring import Explored, Explorer, explore
 from precsim.view.factors import effective_parameters
+from precsim.view.formulas import formula_and_numbers
 from precsim.view.grids import number_line, relative_error, rounding_slider
 from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
 from precsim.view.modes import mode_slider, stochastic_bias
@@ -22,6 +23,7 @@ from precsim.view.report import page
 from precsim.view.sums import error_curves, running_sum
 from precsim.view.tables import Table, comparison_table, parameter_table, plan_table
 from precsim.view.widgets import Bits, FormatTable, bit_flipper, format_table
+from precsim.view.words import Words
 
 __all__ = [
     "Bits",
@@ -29,6 +31,7 @@ __all__ = [
     "Explorer",
     "FormatTable",
     "Table",
+    "Words",
     "bit_flipper",
     "block_scale",
     "comparison_table",
@@ -41,6 +44,7 @@ __all__ = [
     "finish",
     "format_builder",
     "format_table",
+    "formula_and_numbers",
     "held_out_error",
     "how_many_bits",
     "iso_loss",

@@ -18,7 +18,7 @@ from precsim._exchange import Criterion, search
 from precsim.laws.composition import Law
 from precsim.uncertainty import Draws
 
-__all__ = ["Cell", "Design", "candidates", "expected", "power", "propose"]
+__all__ = ["Cell", "Design", "candidates", "expected", "expected_draws", "power", "propose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,60 @@ def expected(
     counts = np.ones(len(cells)) if repeats is None else np.asarray(repeats, dtype=float)
     M = (G.T * counts) @ G
     return _widths(M, names, _target_gradients(law, names, targets))
+
+
+def expected_draws(
+    law: Law,
+    cells: Sequence[Cell],
+    *,
+    noise: float,
+    n: int,
+    rng: np.random.Generator,
+    fixed: Iterable[str] = (),
+) -> Draws:
+    """Laws that a table of these runs could not tell from `law`: normal draws with the covariance of its information.
+
+    What a study's runs determine can be drawn without its runs, from its list of cells and its noise. The draws are
+    of ln p for positive parameters, and assume that the form is true.
+
+    Parameters
+    ----------
+    law : Law
+        Assumed to be the truth. A degradation alone speaks of ln δ.
+    cells : sequence of Cell
+    noise : float
+        Standard deviation of ln L (ln δ) between repeated runs.
+    n : int
+    rng : numpy.random.Generator
+    fixed : iterable of str
+        Parameters that are known.
+
+    Raises
+    ------
+    ValueError
+        If the cells do not determine every parameter.
+
+    Examples
+    --------
+    >>> from precsim.laws import KumarDegradation
+    >>> law = KumarDegradation(C_T=0.06, gamma_D=0.5, gamma_N=0.34, gamma_post=0.59)
+    >>> cells = candidates([1e6, 1e7], [1e8, 1e9], [Choice(post=3), Choice(post=4)])
+    >>> draws = expected_draws(law, cells, noise=0.05, n=500, rng=np.random.default_rng(1))
+    >>> bool(abs(draws.values["gamma_D"].mean() - 0.5) < 0.01)
+    True
+    """
+    names = _names(law, fixed)
+    G = _gradients(law, names, cells) / noise
+    widths, _ = _widths(G.T @ G, names, np.empty((0, len(names))))
+    if np.isinf(next(iter(widths.values()))):
+        raise ValueError(f"these {len(cells)} cells do not determine {', '.join(names)} separately: fix some")
+    values, vectors = np.linalg.eigh(G.T @ G)
+    steps = (rng.standard_normal((n, len(names))) / np.sqrt(values)) @ vectors.T
+    out = {}
+    for i, name in enumerate(names):
+        value = law.parameters[name]
+        out[name] = value * np.exp(steps[:, i]) if law.describe(name)["positive"] else value + steps[:, i]
+    return Draws(law, out)
 
 
 def _widths(M, names, T):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from precsim import laws
-from precsim.design import Cell, candidates, expected, power, propose
+from precsim.design import Cell, candidates, expected, expected_draws, power, propose
 from precsim.laws import WEIGHTS, published
 from precsim.planning import Choice
 from precsim.uncertainty import Draws
@@ -149,3 +149,17 @@ def test_refusals(cells, options, message):
 def test_a_list_that_determines_nothing_says_so():
     law = laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37) | laws.Saturating(WEIGHTS, c=3.0, gamma=1.2)
     assert set(expected(law, [Cell(1e8, 1e10)], noise=0.01)[0].values()) == {np.inf}
+
+
+def test_expected_draws_spread_as_expected_says_and_singular_cells_are_refused():
+    """Their standard deviation is the Fisher bound; the cells are the paper's grid of sizes, tokens and widths."""
+    cells = candidates([3e7, 6e7, 1.1e8, 2.2e8], [1.5e9, 6e9, 2.6e10], [Choice(), Choice(4), Choice(6), Choice(8)])
+    law = published.KUMAR_2024_FLOAT
+    widths, _ = expected(law, cells, noise=0.005)
+    draws = expected_draws(law, cells, noise=0.005, n=4000, rng=np.random.default_rng(3))
+    for name, half in widths.items():
+        value = law.parameters[name]
+        moved = draws.values[name] - value if not law.describe(name)["positive"] else np.log(draws.values[name] / value)
+        assert 1.96 * np.std(moved) == pytest.approx(half, rel=0.06)
+    with pytest.raises(ValueError, match="do not determine"):
+        expected_draws(law, cells[:3], noise=0.005, n=10, rng=np.random.default_rng(3))

@@ -41,17 +41,18 @@ def record(name: str) -> dict[str, Any]:
 
 
 def provenance(name: str) -> str:
-    """Where a record's table is and how to get it, in one sentence for a page.
+    """Where a record's table is and how to get it, in two lines for a page.
 
     Examples
     --------
     >>> print(provenance("kyo-llm"))
-    kyo-llm: 234 rows of kyo-takano/chinchilla at 75e5858f6e7c (Apache-2.0); precsim data fetch kyo-llm
+    kyo-llm: 234 rows of kyo-takano/chinchilla at 75e5858f6e7c (Apache-2.0)
+    not in this project; to have it: precsim data fetch kyo-llm --out kyo-llm.csv
     """
     source = record(name)["source"]
     return (
-        f"{name}: {source['rows']} rows of {source['repository']} at {source['commit'][:12]} ({source['licence']}); "
-        f"precsim data fetch {source['table']}"
+        f"{name}: {source['rows']} rows of {source['repository']} at {source['commit'][:12]} ({source['licence']})\n"
+        f"not in this project; to have it: precsim data fetch {source['table']} --out {source['table']}.csv"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precsim.laws.base import Chinchilla, OuterExponent
+from precsim.laws.base import Chinchilla, Kaplan, OuterExponent
 from precsim.laws.composition import Law
 from precsim.laws.degradation import ChenDegradation, KumarDegradation, OuyangDegradation, SunPenalty
 from precsim.laws.precision import Offset, PerScheme, Plain
@@ -56,6 +56,9 @@ KUMAR_2024_FLOAT = _KUMAR_BASE | Offset(Tensor.WEIGHTS, gamma=2.8111, n=0.1240)
 
 #: "Low-bit quantization favors undertrained LLMs": δ alone.
 OUYANG_2024 = OuyangDegradation(k=0.017, gamma_D=0.5251, gamma_N=0.2261, c=5.4967)
+
+#: The same with the authors' law of the unquantized Pythia models, which has Kaplan's form and no floor.
+OUYANG_2024_LOSS = Kaplan(E=0.0, A=4.74e19 ** (0.045 / 0.399), B=7.63e10, alpha=0.045 / 0.399, g=0.399) | OUYANG_2024
 
 #: Floating-point training with exponent bits, significand bits and block size.
 SUN_2025 = Chinchilla(E=1.9061, A=69.2343, B=68973.0621, alpha=0.2368, beta=0.5162) | SunPenalty(
@@ -120,6 +123,13 @@ CATALOG: tuple[Published, ...] = (
         ("a 5-bit format is printed as E4M1, whose bits add up to 6",),
     ),
     Published("Ouyang 2024", OUYANG_2024, "arXiv 2411.17691", "Pythia 160M-12B, 1B-206B tokens, GPTQ at 2-4 bits"),
+    Published(
+        "Ouyang 2024, with loss",
+        OUYANG_2024_LOSS,
+        "arXiv 2411.17691",
+        "as Ouyang 2024; the base to unquantized Pythia checkpoints",
+        ("checkpoints of one long run for each size: tokens and the decay of the learning rate move together",),
+    ),
     Published(
         "Sun 2025",
         SUN_2025,

@@ -142,7 +142,7 @@ const BITS = [["weights", "bits of weights"], ["activations", "bits of activatio
 
 // A small line chart: lines with bands, a rule at the slider's place, a diamond at a turn.
 function plot(svg, { x, lines, title, ticks, here, turn, label }) {
-  const width = Math.max(280, Math.floor(svg.clientWidth || 560)), height = 190, left = 46, bottom = 34, top = 18, right = 10;
+  const width = Math.max(280, Math.floor(svg.clientWidth || 560)), height = 200, left = 46, bottom = 34, top = 26, right = 10;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("aria-label", label);
   svg.replaceChildren();
@@ -264,10 +264,10 @@ function render({ model, el }) {
     for (const [name] of ROWS) {
       const spread = interval(name === "best" ? bestOf[1] : all.map((q) => q[name]), law.level);
       const [value, between] = cells[name];
-      const digits = name === "loss" ? 5 : name === "best" ? 3 : 3;
-      value.textContent = name === "critical" && (s.post === Infinity || !law.degradation) ? "none: served as trained" : short(here[name], digits);
+      const say = name === "loss" ? (x) => (Number.isNaN(x) ? "none" : x.toFixed(4)) : short;
+      value.textContent = name === "critical" && (s.post === Infinity || !law.degradation) ? "none: served as trained" : say(here[name]);
       if (name === "best" && law.drifts) value.textContent = "depends on N and D";
-      between.textContent = Number.isNaN(spread[0]) ? (drawn.length ? "none" : "not known") : `${short(spread[0], digits)} to ${short(spread[1], digits)}`;
+      between.textContent = Number.isNaN(spread[0]) ? (drawn.length ? "none" : "not known") : `${say(spread[0])} to ${say(spread[1])}`;
       value.parentElement.dataset.value = here[name];
       value.parentElement.dataset.low = spread[0];
       value.parentElement.dataset.high = spread[1];
@@ -278,7 +278,8 @@ function render({ model, el }) {
     if (beyond.length) texts.push(`${beyond.join(" and ")} beyond the runs this law was fitted to (N ${short(law.N[0])} to ${short(law.N[1])}, D ${short(law.D[0])} to ${short(law.D[1])}): an extrapolation.`);
     if (Number.isFinite(here.critical) && s.D > here.critical) texts.push("More data than critical: fewer tokens would serve better.");
     status.textContent = texts.join(" ");
-    const grid = [...Array(49).keys()].map((k) => Number(sliders.log_D.input.min) + (k / 48) * (sliders.log_D.input.max - sliders.log_D.input.min));
+    const first = Math.log10(law.D[0]) - 1; // below that the loss is so high that nothing else would be seen
+    const grid = [...Array(49).keys()].map((k) => first + (k / 48) * (sliders.log_D.input.max - first));
     const over = (p, served) => grid.map((g) => { const r = evaluate(law, p, { ...s, D: 10 ** g }); return served ? r.loss[0] : r.trained; });
     const some = drawn.filter((_, i) => i % Math.ceil(drawn.length / 60) === 0);
     const banded = (fn) => {

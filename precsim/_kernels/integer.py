@@ -79,8 +79,8 @@ def round_bits(xp: Any, carrier: Carrier, bits, grid: Grid, rounding: Rounding, 
     d = xp.maximum(field, grid.emin + carrier.bias) - lead + (m + 1 - grid.precision)
     dc = xp.minimum(d, m + 2)  # beyond that the fraction is below 1/4 of the interval: only "not zero" counts
     unit = one << dc
-    code = xp.where(grid.precision == 1, xp.where(d <= m, field ^ grid.parity, 0), sig >> dc)
-    odd = code & 1
+    whole = sig >> dc
+    odd = xp.where(grid.precision == 1, xp.where((d <= m) & (whole > 0), field ^ grid.parity, 0), whole) & 1
     negative = (sign != 0) & (a != 0)
     if rounding.is_stochastic:
         add = _stochastic_up(xp, carrier, sig, d, unit, one, rounding, noise, width) * unit

@@ -8,16 +8,20 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from precsim import __version__, _sampling
+from precsim._labels import label
 from precsim._population import Member, Shape, member, program, stack
 from precsim._wiring import Wiring, grids, wire
+from precsim.languages import Language, entropy, unseeded
+from precsim.models import Kind
 from precsim.ptq import damage
 from precsim.runs import Evaluation, Run
-from precsim.training import Job, Trained, record
+from precsim.training import Job, Trained
 
 _REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
 
@@ -39,10 +43,11 @@ class _Place:
 def populate(jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None]) -> Iterator[Trained]:
     """Train the jobs, longest first, in a population of `members` places (see `training.train_population`)."""
     shape = shape_of([*jobs, *together], members)
-    compiled, tables = program(shape), _sampling.tables(shape.language)
+    languages = tuple(dict.fromkeys(job.language for job in jobs))
+    compiled, shelf = program(shape), _sampling.shelf(languages)
     waiting = sorted(jobs, key=lambda job: -job.steps)
     places: list[_Place | None] = [_Place(waiting.pop(0)) if waiting else None for _ in range(members)]
-    crew = [_member(place.job if place else None, jobs[0], shape.wiring) for place in places]
+    crew = [_member(place.job if place else None, jobs[0], shape.wiring, languages) for place in places]
     who = stack(crew)
     state = stack_states([compiled.start(one) for one in crew])
     chunk = 8
@@ -50,7 +55,7 @@ def populate(jobs: list[Job], members: int, together: list[Job], report: Callabl
         busy = [place for place in places if place]
         count = min(chunk, *(place.next_look - place.done for place in busy))
         began = time.perf_counter()
-        state = compiled.advance(state, who, tables, count)
+        state = compiled.advance(state, who, shelf, count)
         state.step.block_until_ready()
         spent = time.perf_counter() - began
         chunk = max(1, min(2 * chunk, int(count * _REPORT_SECONDS / max(spent, 1e-9))))
@@ -71,7 +76,7 @@ def populate(jobs: list[Job], members: int, together: list[Job], report: Callabl
             if waiting:
                 following = _Place(waiting.pop(0))
                 places[slot] = following
-                one = _member(following.job, jobs[0], shape.wiring)
+                one = _member(following.job, jobs[0], shape.wiring, languages)
                 state, who = compiled.put(state, who, slot, compiled.start(one), one)
 
 
@@ -87,7 +92,11 @@ def shape_of(jobs: list[Job], members: int) -> Shape:
     for job in jobs:
         if (job.average is None) != (first.average is None):
             raise ValueError("jobs of one population must all average their weights or none; sweep groups them")
-        for name in ("model", "language", "batch", "optimizer", "schedule", "compute", "sample"):
+        if unseeded(job.language) != unseeded(first.language):
+            raise ValueError(
+                f"languages of one population must differ in their seed alone, not {first.language} and {job.language}"
+            )
+        for name in ("model", "batch", "optimizer", "schedule", "compute", "sample"):
             if getattr(job, name) != getattr(first, name):
                 raise ValueError(
                     f"jobs of one population must have the same {name}, not {getattr(first, name)} "
@@ -96,7 +105,7 @@ def shape_of(jobs: list[Job], members: int) -> Shape:
     wiring = wire([job.recipe for job in jobs], first.model)
     return Shape(
         first.model,
-        first.language,
+        unseeded(first.language),
         first.batch,
         first.optimizer,
         first.schedule,
@@ -122,12 +131,13 @@ def _take(params: object, slot: jax.Array) -> object:
     return jax.tree.map(lambda leaf: leaf[slot], params)
 
 
-def _member(job: Job | None, like: Job, wiring: Wiring) -> Member:
+def _member(job: Job | None, like: Job, wiring: Wiring, languages: tuple[Language, ...]) -> Member:
     """The numbers of a job, or of an empty place: no steps to do."""
     if job is None:
-        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring), 0.0)
+        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring), 0.0, 0)
     numbers = grids(job.recipe, job.model, wiring)
-    return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, job.average or 0.0)
+    average, language = job.average or 0.0, languages.index(job.language)
+    return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, average, language)
 
 
 def _look(place: _Place, params: object, shape: Shape) -> None:
@@ -152,7 +162,7 @@ def _finish(place: _Place, finite: bool) -> Run:
     guess = math.log(place.job.language.vocabulary)
     # overflow inside a normalization gives zeros, not infinities, and so exactly the loss of guessing
     diverged = not finite or not final.loss < guess * (1 - 1e-6)
-    return record(place.job, tuple(place.looks), diverged, place.seconds, _device(), _versions())
+    return _record(place.job, tuple(place.looks), diverged, place.seconds, _device(), _versions())
 
 
 def _device() -> str:
@@ -164,3 +174,36 @@ def _versions() -> str:
     # precsim's own from the module: it may run from its source tree, where nothing is installed
     names = ("jax", "jaxlib", "numpy")
     return " ".join([f"precsim {__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in names)])
+
+
+def _record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str, versions: str) -> Run:
+    """The run that a job has become."""
+    bits: dict[str, Any] = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
+    names: dict[str, Any] = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
+    for kind in (Kind.WEIGHTS, Kind.ACTIVATIONS, Kind.KV):
+        names[f"{kind.value}_scaling"] = "" if job.recipe.of(kind) is None else label(job.recipe.of(kind))
+    return Run(
+        job=job.key,
+        model=str(job.model),
+        N=job.N,
+        D=job.D,
+        entropy=entropy(job.language),
+        steps=job.steps,
+        evaluations=looks,
+        seed=job.seed,
+        language=type(job.language).__name__,
+        language_seed=job.language.seed,
+        learning_rate=job.rate,
+        weight_decay=job.weight_decay,
+        schedule=str(job.schedule),
+        optimizer=str(job.optimizer),
+        batch_tokens=job.batch,
+        diverged=diverged,
+        holdout=job.holdout,
+        seconds=seconds,
+        device=device,
+        versions=versions,
+        spec=job.spec,
+        **bits,
+        **names,
+    )

@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     """All that a compiled program depends on; equal shapes share one."""
 
     model: Model
-    language: Language
+    language: Language  # of any seed: the tables are arguments
     batch_tokens: int
     optimizer: Optimizer
     schedule: Schedule
@@ -50,6 +50,7 @@ class Member(NamedTuple):
     decay: Any  # float32
     grids: Grid | None  # (places,)
     average: Any  # float32, decay of the average of weights
+    language: Any  # int32, which of the languages on the shelf it reads
 
 
 class State(NamedTuple):
@@ -67,7 +68,7 @@ class Program(NamedTuple):
     """The compiled functions of one shape; each is compiled at its first call."""
 
     start: Any  # (member) -> state of one member
-    advance: Any  # (state, members, tables, count) -> state; members beyond their last step stand still
+    advance: Any  # (state, members, shelf, count) -> state; members beyond their last step stand still
     put: Any  # (state, members, slot, state of one, member) -> (state, members)
 
 
@@ -76,9 +77,12 @@ def stack(members: list[Member]) -> Member:
     return jax.tree.map(lambda *columns: np.stack(columns), *members)
 
 
-def member(seed: int, steps: int, rate: float, decay: float, grids: Grid | None, average: float) -> Member:
+def member(
+    seed: int, steps: int, rate: float, decay: float, grids: Grid | None, average: float, language: int
+) -> Member:
     """Numbers of one member in the types that the program is compiled for."""
-    return Member(np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay), grids, np.float32(average))
+    numbers = np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay)
+    return Member(*numbers, grids, np.float32(average), np.int32(language))
 
 
 @functools.lru_cache(maxsize=64)
@@ -93,11 +97,12 @@ def program(shape: Shape) -> Program:
         mean = jax.tree.map(jnp.zeros_like, params) if shape.averages else None
         return State(params, optimizer.start(params), mean, jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
 
-    def batches(state: State, one: Member, tables: _sampling.Tables) -> tuple[Array, Array]:
+    def batches(state: State, one: Member, shelf: _sampling.Source) -> tuple[Array, Array]:
         """What the next steps read; a sequence is drawn token by token, so it pays to draw many at once."""
+        source = _sampling.taken(shelf, one.language)
         key = jax.random.fold_in(jax.random.key(one.seed), _DATA)
         steps = state.step + jnp.arange(_AHEAD)
-        return jax.vmap(lambda step: draw(shape, tables, jax.random.fold_in(key, step)))(steps)
+        return jax.vmap(lambda step: draw(shape, source, key, step))(steps)
 
     def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
         noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
@@ -114,9 +119,9 @@ def program(shape: Shape) -> Program:
         new = State(params, moments, mean, state.step + 1, loss, state.finite & jnp.isfinite(loss))
         return jax.tree.map(lambda a, b: jnp.where(state.step < one.steps, a, b), new, state)
 
-    def advance(state: State, members: Member, tables: _sampling.Tables, count: Array) -> State:
+    def advance(state: State, members: Member, shelf: _sampling.Source, count: Array) -> State:
         def some(done: Array, state: State) -> State:
-            ahead = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, tables)
+            ahead = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, shelf)
 
             def one(n: Array, state: State) -> State:
                 return jax.vmap(step)(state, members, jax.tree.map(lambda batch: batch[n], ahead))
@@ -141,13 +146,12 @@ def averaged(mean: Any, params: Any, decay: Array, step: Array) -> Any:
     return jax.tree.map(lambda m, w: m + share * (w - m), mean, params)
 
 
-def draw(shape: Shape, tables: _sampling.Tables, key: Array) -> tuple[Array, Array]:
-    """One batch: what the model reads, and the token after each position that counts."""
+def draw(shape: Shape, source: _sampling.Source, key: Array, step: Array) -> tuple[Array, Array]:
+    """The batch of a step: what the model reads, and the token after each position that counts."""
     if isinstance(shape.model, MLP):
-        return _sampling.draw_pairs(shape.language, tables, key, shape.batch_tokens)
+        return _sampling.batch(shape.language, source, key, step, shape.batch_tokens)
     window = shape.model.window
-    tokens = _sampling.draw_sequences(shape.language, tables, key, shape.batch_tokens // window, window + 1)
-    return tokens[:, :-1], tokens[:, 1:]
+    return _sampling.batch(shape.language, source, key, step, shape.batch_tokens // window, window)
 
 
 def cross_entropy(model: Model, params: Any, batch: tuple[Array, Array], points: Any) -> Array:

@@ -59,6 +59,9 @@ class Run:
     weights_format: str = ""
     activations_format: str = ""
     kv_format: str = ""
+    weights_scaling: str = ""
+    activations_scaling: str = ""
+    kv_scaling: str = ""
     gradients: float = math.inf
     accumulator: float = math.inf
     master: float = math.inf
@@ -118,6 +121,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "weights_format": ("format of weights in training; empty = float32", ""),
     "activations_format": ("format of activations in training; empty = float32", ""),
     "kv_format": ("format of keys and values in training; empty = float32", ""),
+    "weights_scaling": ("what shares a scale of weights in training: tensor, channel, block; empty = float32", ""),
+    "activations_scaling": ("what shares a scale of activations in training: tensor or token; empty = float32", ""),
+    "kv_scaling": ("what shares a scale of keys and values in training; empty = float32", ""),
     "gradients": ("bits of the derivatives by products in training; inf = float32", "bits"),
     "accumulator": ("bits of the partial sums of products in training; inf = float32", "bits"),
     "master": ("bits of the weights that the optimizer updates; inf = float32", "bits"),
@@ -158,6 +164,14 @@ COLUMNS: dict[str, tuple[str, str]] = {
 #: Columns that hold words; an empty cell in a file of comma-separated values means the empty word.
 TEXT = frozenset(
     {"job", "model", "weights_format", "activations_format", "kv_format", "gradients_format", "accumulator_format"}
-    | {"master_format", "post_format", "post_scaling", "post_method"}
+    | {
+        "weights_scaling",
+        "activations_scaling",
+        "kv_scaling",
+        "master_format",
+        "post_format",
+        "post_scaling",
+        "post_method",
+    }
     | {"language", "schedule", "optimizer", "device", "versions"}
 )

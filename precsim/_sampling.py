@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim.languages import Language, exact
+from precsim import _passages
+from precsim.languages import KingJames, Language, Synthetic, exact
 
 
 class Tables(NamedTuple):
@@ -26,8 +28,49 @@ class Tables(NamedTuple):
     conditional: Array  # (S, V) float32
 
 
+Source = Tables | _passages.Book
+
+
+def shelf(languages: tuple[Language, ...]) -> Source:
+    """What batches of languages that differ in their seed alone are made from, on the device: tables or a text."""
+    first = languages[0]
+    return _passages.book(first) if isinstance(first, KingJames) else _shelf(languages)
+
+
+def taken(shelf: Source, which: Array) -> Source:
+    """One language of a shelf; the text is the same for all."""
+    if isinstance(shelf, _passages.Book):
+        return shelf
+    rows: Any = _Rows(shelf.next_cdf, which)
+    return Tables(shelf.context_cdf[which], rows, shelf.contexts[which], shelf.conditional[which])
+
+
+def batch(
+    language: Language, source: Source, key: Array, step: Array, count: int, window: int | None = None
+) -> tuple[Array, Array]:
+    """What one training step reads, and the token after each position that counts.
+
+    With a window, `count` sequences and their next tokens, both (count, window); without one, `count` contexts
+    (count, K) and targets (count,). A synthetic language is drawn anew at each step; a text is read on.
+    """
+    if isinstance(source, _passages.Book):
+        assert isinstance(language, KingJames)
+        number = jnp.asarray(step, jnp.uint32) * jnp.uint32(count)
+        length = (window or language.context) + 1
+        read = _passages.read(
+            source.tokens, _passages.starts(source.training, key, number, count, length, window or 1), length
+        )
+        return (read[:, :-1], read[:, -1]) if window is None else (read[:, :-1], read[:, 1:])
+    assert not isinstance(language, KingJames)
+    key = jax.random.fold_in(key, step)
+    if window is None:
+        return draw_pairs(language, source, key, count)
+    tokens = draw_sequences(language, source, key, count, window + 1)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
 @functools.lru_cache(maxsize=4)
-def tables(language: Language) -> Tables:
+def tables(language: Synthetic) -> Tables:
     """The language's tables as device arrays, kept for the last few languages."""
     law = exact(language)
     return Tables(
@@ -38,7 +81,27 @@ def tables(language: Language) -> Tables:
     )
 
 
-def draw_pairs(language: Language, table: Tables, key: Array, count: int) -> tuple[Array, Array]:
+@functools.lru_cache(maxsize=2)
+def _shelf(languages: tuple[Synthetic, ...]) -> Tables:
+    """Tables of several languages, stacked along a new first axis."""
+    every = [tables(language) for language in languages]
+    nothing = jnp.zeros((len(every), 0))  # only evaluation reads the probabilities themselves
+    first, after, contexts = (jnp.stack(column) for column in zip(*(each[:3] for each in every), strict=True))
+    return Tables(first, after, contexts, nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of one language of a shelf; picked together with the context, so that no table is copied."""
+
+    every: Array
+    which: Array
+
+    def __getitem__(self, context: Array) -> Array:
+        return self.every[self.which, context]
+
+
+def draw_pairs(language: Synthetic, table: Tables, key: Array, count: int) -> tuple[Array, Array]:
     """Draw `count` independent (context, next token) pairs: tokens (count, K) and targets (count,), int32."""
     first, second = jax.random.split(key)
     context = _draw_context(table, first, (count,))
@@ -46,7 +109,7 @@ def draw_pairs(language: Language, table: Tables, key: Array, count: int) -> tup
     return _tokens(language, context), target
 
 
-def draw_sequences(language: Language, table: Tables, key: Array, count: int, length: int) -> Array:
+def draw_sequences(language: Synthetic, table: Tables, key: Array, count: int, length: int) -> Array:
     """Draw `count` stretches of the stationary chain, tokens (count, length) int32."""
     V, K, S = language.vocabulary, language.context_length, table.contexts.shape[0]
     first, second = jax.random.split(key)
@@ -62,7 +125,7 @@ def draw_sequences(language: Language, table: Tables, key: Array, count: int, le
     return jnp.concatenate([_tokens(language, context), later.T], axis=1)
 
 
-def context_numbers(language: Language, tokens: Array) -> Array:
+def context_numbers(language: Synthetic, tokens: Array) -> Array:
     """Number of the context that ends at each position >= K - 1: (…, T) -> (…, T - K + 1)."""
     V, K = language.vocabulary, language.context_length
     length = tokens.shape[-1] - K + 1
@@ -72,13 +135,13 @@ def context_numbers(language: Language, tokens: Array) -> Array:
     return number
 
 
-def all_contexts(language: Language) -> Array:
+def all_contexts(language: Synthetic) -> Array:
     """Every context's tokens, (S, K) int32, in the order of the tables."""
     V, K = language.vocabulary, language.context_length
     return jnp.asarray(np.indices((V,) * K, dtype=np.int32).reshape(K, -1).T)
 
 
-def _tokens(language: Language, context: Array) -> Array:
+def _tokens(language: Synthetic, context: Array) -> Array:
     V, K = language.vocabulary, language.context_length
     return jnp.stack([context // V ** (K - 1 - k) % V for k in range(K)], axis=-1)
 

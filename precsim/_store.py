@@ -160,7 +160,8 @@ class RunStore:
                 known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
                 for name in names:
                     if name not in known:
-                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} REAL")
+                        default = " DEFAULT ''" if name in TEXT else ""
+                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_kind(name)}{default}")
             self._db.execute(f"PRAGMA user_version = {SCHEMA}")
 
     @contextlib.contextmanager

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from precsim.languages import Language, ZipfFacts, Zipfgram, entropy
-from precsim.models import MLP, Kind, Model, Transformer
+from precsim._spec import described
+from precsim.languages import KingJames, Language, ZipfFacts, Zipfgram
+from precsim.models import MLP, Model, Transformer
 from precsim.ptq import Post, Sample
 from precsim.recipes import PerLayer, Recipe
 from precsim.runs import Run
@@ -46,8 +47,8 @@ class Job:
     Parameters
     ----------
     model : MLP or Transformer
-    language : Zipfgram or ZipfFacts
-        What is read. `Transformer` needs a Zipfgram, which can be read as a sequence.
+    language : Zipfgram, ZipfFacts or KingJames
+        What is read. `Transformer` needs one that can be read as a sequence: not ZipfFacts.
     tokens : int
         D, training tokens; rounded to whole steps, at least one (`D`).
     recipe : Recipe
@@ -148,7 +149,7 @@ class Job:
     def spec(self) -> str:
         """Every field that decides the run, as JSON; fields at their default are left out."""
         named = dataclasses.replace(self, learning_rate=self.rate, batch_tokens=self.batch)
-        return json.dumps(_describe(named), sort_keys=True, separators=(",", ":"))
+        return json.dumps(described(named), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -238,7 +239,8 @@ def train_population(
     Parameters
     ----------
     jobs : iterable of Job
-        They may differ in formats, seed, learning rate, weight decay, tokens, treatments and looks.
+        They may differ in formats, seeds, that of the language included, learning rate, weight decay, tokens,
+        treatments and looks.
     members : int, optional
         Places in the population: a job that ends makes room for the next. By default one for each job.
     together : iterable of Job, optional
@@ -271,7 +273,7 @@ def _check(job: Job) -> None:
     """Refuse a job that cannot be trained, before anything is compiled."""
     for name, kinds in (
         ("model", (MLP, Transformer)),
-        ("language", (Zipfgram, ZipfFacts)),
+        ("language", (Zipfgram, ZipfFacts, KingJames)),
         ("recipe", (Recipe,)),
         ("schedule", Schedule.__args__),
         ("optimizer", (AdamW, SGD)),
@@ -306,57 +308,14 @@ def _check(job: Job) -> None:
         raise ValueError(f"looks must lie between 1 and tokens = {job.tokens}, not {job.looks}")
     if isinstance(job.model, Transformer):
         if not job.language.successive:
-            raise ValueError(f"{job.language} has no sequences for a Transformer to read; use an MLP or a Zipfgram")
+            raise ValueError(
+                f"{job.language} has no sequences for a Transformer to read; use an MLP, a Zipfgram or KingJames"
+            )
         if job.batch % job.model.window:
             raise ValueError(f"batch_tokens {job.batch} is not a multiple of the window {job.model.window}")
-        if job.model.window <= 8 + job.language.context_length:
+        if job.model.window <= 8 + (0 if isinstance(job.language, KingJames) else job.language.context_length):
             raise ValueError(f"window {job.model.window} is too short to evaluate: use at least 16")
+    if isinstance(job.language, KingJames):
+        job.language.check(job.D, job.model.window if isinstance(job.model, Transformer) else None)
     for recipe in (job.recipe, *(post.recipe for post in job.post)):
         recipe.places(job.model)
-
-
-def _describe(value: Any) -> Any:
-    """A value as JSON: dataclasses by name with the fields that are not at their default."""
-    if isinstance(value, enum.Enum):
-        return f"{type(value).__name__}.{value.name}"
-    if dataclasses.is_dataclass(value):
-        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
-        defaults = {f.name: f.default for f in dataclasses.fields(value)}
-        kept = {name: _describe(v) for name, v in named.items() if v != defaults[name]}
-        return {"is": type(value).__name__, **kept}
-    if isinstance(value, tuple):
-        return [_describe(v) for v in value]
-    if isinstance(value, (bool, int, float, str)) or value is None:
-        return value
-    raise ValueError(f"{value!r} cannot be part of a job's key")
-
-
-def record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str, versions: str) -> Run:
-    """The run that a job has become."""
-    bits: dict[str, Any] = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
-    names: dict[str, Any] = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
-    return Run(
-        job=job.key,
-        model=str(job.model),
-        N=job.N,
-        D=job.D,
-        entropy=entropy(job.language),
-        steps=job.steps,
-        evaluations=looks,
-        seed=job.seed,
-        language=type(job.language).__name__,
-        language_seed=job.language.seed,
-        learning_rate=job.rate,
-        weight_decay=job.weight_decay,
-        schedule=str(job.schedule),
-        optimizer=str(job.optimizer),
-        batch_tokens=job.batch,
-        diverged=diverged,
-        holdout=job.holdout,
-        seconds=seconds,
-        device=device,
-        versions=versions,
-        spec=job.spec,
-        **bits,
-        **names,
-    )

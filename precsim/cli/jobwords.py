@@ -12,7 +12,7 @@ from typing import Any
 
 from precsim.cli.places import Place
 from precsim.formats import NAMED, Format
-from precsim.languages import ZipfFacts, Zipfgram
+from precsim.languages import KingJames, ZipfFacts, Zipfgram
 from precsim.models import MLP, Transformer
 from precsim.ptq import AWQ, GPTQ, RTN, Post, Sample
 from precsim.quantize import (
@@ -55,7 +55,7 @@ _LIMITS = {
 
 _KINDS: dict[str, dict[str, type]] = {
     "model": {"mlp": MLP, "transformer": Transformer},
-    "language": {"zipfgram": Zipfgram, "zipf-facts": ZipfFacts},
+    "language": {"zipfgram": Zipfgram, "zipf-facts": ZipfFacts, "king-james": KingJames},
     "schedule": {"cosine": Cosine, "linear": Linear, "constant": Constant, "warmup-stable-decay": WarmupStableDecay},
     "optimizer": {"adamw": AdamW, "sgd": SGD},
     "sample": {"held-out": Sample},

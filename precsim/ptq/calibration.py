@@ -10,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim import _sampling
+from precsim import _passages, _sampling
 from precsim._grid import Grid
 from precsim._wiring import Wiring, grids, points, wire
-from precsim.languages import Language
+from precsim.languages import KingJames, Language
 from precsim.models import MLP, Kind, Model
 from precsim.models.points import chain, map_weights
 from precsim.ptq.posts import RTN, Post
 from precsim.recipes import Recipe
 
+_CONTEXTS = 4096  # single contexts of real text, for the same purpose
 _SEQUENCES = 256  # read to estimate second moments; 256 x 64 tokens against at most a few hundred inputs
 
 
@@ -99,9 +100,14 @@ def _moments(model: Model, wiring: Wiring, after: Wiring) -> Any:
 @functools.lru_cache(maxsize=4)
 def _text(model: Model, language: Language) -> tuple[Array, Array]:
     """Calibration text and the probability of each token vector in one row of it."""
+    key = jax.random.fold_in(jax.random.key(0), 2**31 + 1)  # evaluation folds in 2^31, training 0 to 2
+    if isinstance(language, KingJames):  # of its training part
+        source = _passages.book(language)
+        count, window = (_CONTEXTS, None) if isinstance(model, MLP) else (_SEQUENCES, model.window)
+        tokens, _ = _sampling.batch(language, source, key, jnp.uint32(0), count, window)
+        return tokens, jnp.full(count, 1 / (count * (window or 1)))
     table = _sampling.tables(language)
     if isinstance(model, MLP):
         return _sampling.all_contexts(language), table.contexts
-    key = jax.random.fold_in(jax.random.key(0), 2**31 + 1)  # evaluation folds in 2^31, training 0 to 2
     tokens = _sampling.draw_sequences(language, table, key, _SEQUENCES, model.window)
     return tokens, jnp.full(_SEQUENCES, 1 / tokens.size)

@@ -13,15 +13,16 @@ import numpy as np
 from jax import Array
 
 from precsim._grid import Grid
+from precsim._labels import label
 from precsim._run import Evaluation
 from precsim._wiring import Wiring, grids, part, points, widened, wire
 from precsim.languages import Language, entropy
-from precsim.models import MLP, Kind, Model
+from precsim.models import Kind, Model
 from precsim.models.points import chain, map_weights
 from precsim.ptq.calibration import quantize
 from precsim.ptq.curvature import Curvature, curvature
 from precsim.ptq.posts import RTN, Post
-from precsim.ptq.reading import Sample, divergence, held_out, importance
+from precsim.ptq.reading import Sample, divergence, enumerated, held_out, importance
 from precsim.recipes import Recipe
 
 _ONCE = (Kind.WEIGHTS,)  # rounded before the model reads
@@ -72,7 +73,8 @@ def damage(
     gap = KL(language || model), delta = gap after - gap before, both averaged over the same contexts. For
     `MLP` every context counts with its exact probability and delta_se is 0; a `Transformer` reads held-out
     sequences (positions from 8 on), and delta_se is the standard error of the paired difference over
-    sequences. The formats are traced: other formats with the same scaling need no new compile, and treatments of
+    sequences. Of real text the loss is the cross-entropy of the characters that are there, gap is NaN and every model
+    reads sequences. The formats are traced: other formats with the same scaling need no new compile, and treatments of
     weights alone share the program that reads, whatever their scaling.
     """
     recipe, sample = recipe or Recipe(), sample or Sample()
@@ -97,12 +99,12 @@ def damage(
     bend = curvature(model, trained, language, probes=probes, sample=sample) if probes else None
 
     def look(before: np.ndarray, after: np.ndarray, post: Post | None) -> Evaluation:
-        gap, change = float(share @ after), after - before
-        exact = isinstance(model, MLP) or post is None
+        mean, change = float(share @ after), after - before
+        exact = enumerated(model, language) or post is None
         return Evaluation(
             step=step,
-            loss=known + gap,
-            gap=gap,
+            loss=mean if math.isnan(known) else known + mean,
+            gap=math.nan if math.isnan(known) else mean,
             delta=float(share @ change),
             delta_se=0.0 if exact else float(change.std(ddof=1) / math.sqrt(len(change))),
             weight_rms=rms,
@@ -248,7 +250,7 @@ def _columns(post: Post, model: Model) -> dict[str, Any]:
         "post_activations": recipe.bits(Kind.ACTIVATIONS, model),
         "post_kv": recipe.bits(Kind.KV, model),
         "post_format": recipe.format_name(Kind.WEIGHTS),
-        "post_scaling": "" if weights is None else str(getattr(weights, "scaling", "mixed")),
+        "post_scaling": "" if weights is None else label(weights),
         "post_method": post.method.name,
     }
 

@@ -1,0 +1,240 @@
+"""What the chapters on training measure live: gradients, compilations, speed, and one weight trained by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from precsim.training import Job, train_population
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precsim.training import Trained
+
+__all__ = [
+    "compilations",
+    "joint",
+    "product_gradients",
+    "spread",
+    "straight_through_descent",
+    "throughput",
+]
+
+
+def joint(table: pd.DataFrame) -> list[dict[str, float | str]]:
+    """What weights and activations cost together, and what each alone would make one expect, for every pair of widths.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns "W" and "A" [bits; inf: float32], "scale", "gap" [nats/token]; a row with both inf in each scale.
+
+    Returns
+    -------
+    list of dict
+        "W", "A", "scale"; "observed", the gap less that of float32; "sum" of the two single penalties; "product",
+        T ((1 + w/T)(1 + a/T) - 1) for penalties w, a and T the whole gap of float32.
+
+    Raises
+    ------
+    ValueError
+        If a scale has no row in float32.
+
+    Notes
+    -----
+    If N_eff is a product of factors, the term A N_eff^-alpha is multiplied by one factor for each part, so penalties
+    combine as in "product" with T that term. T is at most the whole gap, and a smaller T gives a larger product: no
+    T > 0 gives less than the sum.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> inf = float("inf")
+    >>> rows = [(inf, inf, 0.2), (3.0, inf, 0.3), (inf, 3.0, 0.3), (3.0, 3.0, 0.45)]
+    >>> found = joint(pd.DataFrame(rows, columns=["W", "A", "gap"]).assign(scale="one"))
+    >>> {name: round(found[0][name], 6) for name in ("observed", "sum", "product")}
+    {'observed': 0.25, 'sum': 0.2, 'product': 0.25}
+    """
+    found: list[dict[str, float | str]] = []
+    for scale, rows in table.groupby("scale", sort=False):
+        means: Any = rows.groupby(["W", "A"])["gap"].mean()
+        gaps = means.to_dict()
+        if (np.inf, np.inf) not in gaps:
+            raise ValueError(f"{scale} has no row with both parts in float32")
+        whole = gaps[np.inf, np.inf]
+        for (w, a), gap in gaps.items():
+            if np.isfinite(w) and np.isfinite(a):
+                alone = [gaps[w, np.inf] - whole, gaps[np.inf, a] - whole]
+                product = whole * ((1 + alone[0] / whole) * (1 + alone[1] / whole) - 1)
+                row = {"W": w, "A": a, "scale": str(scale), "observed": gap - whole}
+                found.append({**row, "sum": sum(alone), "product": product})
+    return found
+
+
+def product_gradients(trained: Trained, *, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the derivatives of one batch's mean loss by the results of every product of a trained MLP, as one array.
+
+    These are the numbers that the gradients of a recipe round: one for each token and output, the unembedding included.
+
+    Parameters
+    ----------
+    trained : Trained
+    rng : Generator
+        Draws the batch from the model's language.
+
+    Raises
+    ------
+    ValueError
+        If the model reads sequences.
+
+    Examples
+    --------
+    >>> from precsim.languages import ZipfFacts
+    >>> from precsim.models import MLP
+    >>> from precsim.training import train_model
+    >>> job = Job(model=MLP(4), language=ZipfFacts(vocabulary=8), tokens=640, batch_tokens=64)
+    >>> product_gradients(train_model(job), rng=np.random.default_rng(0)).shape  # 64 (2 (16 + 4) + 8)
+    (3072,)
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from precsim.languages import exact
+    from precsim.models import EXACT, MLP
+
+    job = trained.job
+    if not isinstance(job.model, MLP):
+        raise ValueError(f"gradients are taken from an MLP here, not from {job.model}")
+    tables, V, K = exact(job.language), job.language.vocabulary, job.language.context_length
+    context = rng.choice(len(tables.contexts), job.batch, p=tables.contexts / tables.contexts.sum())
+    tokens = jnp.asarray(context[:, None] // V ** np.arange(K - 1, -1, -1) % V)
+    above = tables.conditional[context].cumsum(axis=1) > rng.random((job.batch, 1))
+    target = jax.nn.one_hot(above.argmax(axis=1), V)
+
+    def loss(added: dict, sizes: dict | None = None) -> Any:
+        def add(name: str, x: Any) -> Any:
+            if sizes is not None:
+                sizes[name] = x.shape
+                return x
+            return x + added[name]
+
+        logits = job.model.logits(trained.params, tokens, EXACT._replace(gradients=add))
+        return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * target, axis=-1))
+
+    sizes: dict[str, tuple[int, ...]] = {}
+    jax.eval_shape(lambda: loss({}, sizes))
+    found = jax.jit(jax.grad(loss))({name: jnp.zeros(size) for name, size in sizes.items()})
+    return np.concatenate([np.asarray(found[name]).ravel() for name in sizes])
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[list[str]]:
+    """Collect the names of the programs that JAX compiles inside this block.
+
+    Examples
+    --------
+    >>> import jax
+    >>> with compilations() as names:
+    ...     value = jax.jit(lambda x: x + 1)(1.0)
+    >>> len(names)
+    1
+    """
+    from jax import monitoring
+
+    names: list[str] = []
+
+    def listen(event: str, duration_secs: float, **details: Any) -> None:
+        if event.endswith("backend_compile_duration"):
+            names.append(str(details.get("fun_name", event)))
+
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+
+
+def throughput(job: Job, members: Iterable[int], *, repeats: int = 3) -> list[dict[str, float]]:
+    """Time populations of several sizes, all of them compiled before.
+
+    Parameters
+    ----------
+    job : Job
+        Trained with as many seeds as there are members.
+    members : iterable of int
+        Sizes; the first is the reference.
+    repeats : int
+        Times for each size.
+
+    Returns
+    -------
+    list of dict
+        "members", "ratio": tokens for each second over the mean of the first size's.
+    """
+    speed: list[tuple[int, float]] = []
+    for count in members:
+        jobs = [replace(job, seed=seed) for seed in range(count)]
+        for turn in range(repeats + 1):  # the first compiles
+            began = time.perf_counter()
+            list(train_population(jobs))
+            if turn:
+                speed.append((count, sum(one.D for one in jobs) / (time.perf_counter() - began)))
+    base = np.mean([rate for count, rate in speed if count == speed[0][0]])
+    return [{"members": float(count), "ratio": float(rate / base)} for count, rate in speed]
+
+
+def straight_through_descent(
+    start: float, target: float, *, step: float, rates: Sequence[float], steps: int = 120
+) -> list[dict[str, float | str]]:
+    """Train one weight through its rounding: w <- w - rate (q(w) - target), with q(w) the nearest multiple of `step`.
+
+    Returns
+    -------
+    list of dict
+        "rate", "schedule" ("constant" or "falling": linearly, to zero after the last step), "step" from 0, "weight",
+        "rounded", and "mean", the mean of "rounded" so far.
+
+    Examples
+    --------
+    >>> rows = straight_through_descent(0.9, 0.3, step=1.0, rates=[0.5], steps=2)
+    >>> [(row["weight"], row["rounded"]) for row in rows if row["schedule"] == "constant"]
+    [(0.9, 1.0), (0.55, 1.0), (0.20000000000000007, 0.0)]
+    """
+    rows: list[dict[str, float | str]] = []
+    for schedule in ("constant", "falling"):
+        for rate in rates:
+            weight, total = start, 0.0
+            for n in range(steps + 1):
+                rounded = step * round(weight / step)
+                total += rounded
+                rows.append(
+                    {
+                        "rate": rate,
+                        "schedule": schedule,
+                        "step": n,
+                        "weight": weight,
+                        "rounded": rounded,
+                        "mean": total / (n + 1),
+                    }
+                )
+                now = rate if schedule == "constant" else rate * (1 - n / steps)
+                weight -= now * (rounded - target)
+    return rows
+
+
+def spread(values: Any) -> float:
+    """Return the standard deviation of a sample (n - 1 in the denominator).
+
+    Examples
+    --------
+    >>> spread([1.0, 2.0, 3.0])
+    1.0
+    """
+    return float(np.std(np.asarray(values, dtype=float), ddof=1))

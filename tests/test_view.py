@@ -102,7 +102,7 @@ def specs(table) -> dict[str, dict]:
 
 
 # Tested in test_view_laws.py and test_explorer.py.
-OF_LAWS = {"contours", "decisions", "exploring", "factors", "report", "tables"}
+OF_LAWS = {"contours", "budgets", "decisions", "exploring", "factors", "report", "searching", "tables"}
 
 
 def test_every_chart_of_the_module_is_tested_here(table):

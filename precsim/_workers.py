@@ -36,6 +36,7 @@ class Worker:
     core: int | None
     platform: str | None
     flags: str
+    settings: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def pinned(cls, core: int | None) -> Worker:
@@ -43,9 +44,14 @@ class Worker:
         return cls(core, "cpu", _ONE_THREAD)
 
     @classmethod
-    def on_accelerator(cls) -> Worker:
-        """All of the machine, with compiler settings for small models on a GPU."""
-        return cls(None, None, _GPU_FLAGS)
+    def on_accelerator(cls, device: int, sharing: int) -> Worker:
+        """GPU number `device`, shared by so many workers, with compiler settings for small models."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        chosen = visible[device] if len(visible) > device and visible[device] else str(device)
+        share = f"{0.9 / sharing:.3f}"
+        return cls(
+            None, None, _GPU_FLAGS, (("CUDA_VISIBLE_DEVICES", chosen), ("XLA_PYTHON_CLIENT_MEM_FRACTION", share))
+        )
 
 
 class _Process:
@@ -57,6 +63,7 @@ class _Process:
         self.task: tuple[int, Population] | None = None
         environment = dict(os.environ)
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {worker.flags}".strip()
+        environment |= dict(worker.settings)
         if worker.platform:
             environment["JAX_PLATFORMS"] = worker.platform
         self._child = subprocess.Popen(
@@ -95,14 +102,19 @@ class _Process:
 
 
 def run_in_workers(
-    todo: tuple[Population, ...], workers: list[Worker], cache: str | Path | None, report: Callable[[float], None]
+    todo: tuple[Population, ...],
+    workers: list[Worker],
+    cache: str | Path | None,
+    report: Callable[[float], None],
+    *,
+    whole: bool = False,
 ) -> Iterator[Run]:
-    """Run the populations in worker processes, in pieces of one filling, and yield runs as they end.
+    """Run the populations in worker processes, whole or in pieces of one filling, and yield runs as they end.
 
     A worker prefers pieces of a shape that it has compiled, then shapes that nobody has. What a dead worker had
     not finished goes to its successor.
     """
-    waiting = [(n, piece) for n, population in enumerate(todo) for piece in pieces(population)]
+    waiting = [(n, p) for n, population in enumerate(todo) for p in ([population] if whole else pieces(population))]
     deaths: dict[str, int] = {}
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     alive: list[_Process] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -72,23 +73,31 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """Run in one worker process on the GPU that JAX finds, with the compiler settings that suit small models.
+    """Run in worker processes on the GPUs that JAX finds, with the compiler settings that suit small models.
 
     Parameters
     ----------
     members : int
         Most jobs side by side.
+    devices : int
+        GPUs of this machine to use.
+    workers : int
+        Processes for each GPU, which share its memory: one can train while another compiles.
 
     Examples
     --------
-    >>> Accelerator()
-    Accelerator(members=64)
+    >>> Accelerator(devices=2)
+    Accelerator(members=64, devices=2, workers=1)
     """
 
     members: int = 64
+    devices: int = 1
+    workers: int = 1
 
     def __post_init__(self) -> None:
         _positive("members", self.members)
+        _positive("devices", self.devices)
+        _positive("workers", self.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +156,11 @@ def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozen
     The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
     """
     from precsim._wiring import wire
+    from precsim.languages import unseeded
 
     groups: dict[tuple, list[list[Job]]] = {}
     for job in jobs:
-        alike = (job.model, job.language, job.batch, job.optimizer, job.schedule, job.compute, job.sample)
+        alike = (job.model, unseeded(job.language), job.batch, job.optimizer, job.schedule, job.compute, job.sample)
         alike = (*alike, job.average is None)
         for group in groups.setdefault(alike, []):
             recipes = {other.recipe for other in group}
@@ -164,8 +174,14 @@ def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozen
         left = tuple(job for job in group if job.key not in done)
         if left:
             one_each = tuple({job.recipe: job for job in reversed(group)}.values())
-            found.append(Population(left, one_each, min(members, len(group))))
+            found.append(Population(left, one_each, _places(group, members)))
     return tuple(sorted(found, key=lambda population: -population.flops))
+
+
+def _places(group: list[Job], most: int) -> int:
+    """Places that all stay busy until the longest job ends; more would stand empty, and cost as much."""
+    steps = [job.steps for job in group]
+    return max(1, min(most, math.ceil(sum(steps) / max(steps))))
 
 
 def sweep(
@@ -255,7 +271,10 @@ def _run(
         case Cluster():
             yield from _run_on_cluster(todo, where, cache, report)
         case Accelerator():
-            yield from run_in_workers(todo, [Worker.on_accelerator()], cache, report)
+            workers = [
+                Worker.on_accelerator(n, where.workers) for _ in range(where.workers) for n in range(where.devices)
+            ]
+            yield from run_in_workers(todo, workers, cache, report, whole=True)
 
 
 def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Callable) -> Iterator[Run]:

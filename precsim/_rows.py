@@ -12,7 +12,7 @@ from precsim._codebook import Codebook
 from precsim._execute import kernel_serves
 from precsim._format import Format
 from precsim._grid import Grid
-from precsim._kernels.parameters import parameters
+from precsim._kernels.parameters import Params, parameters
 from precsim._modes import NanRule, Rounding, Subnormals
 from precsim._rules import grid_for
 from precsim._scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule
@@ -45,7 +45,7 @@ def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...]) -> Ro
         view, columns = (-1, shape[-1]), True
     else:
         view, columns = _rows(shape, scaling), False
-    found = None if view is None else _loop(fmt, scaling, columns)
+    found = None if view is None else _loop(fmt, scaling, columns, view[1])
     if view is None or found is None:
         return None
     size = int(np.prod(shape))
@@ -66,7 +66,7 @@ def _rows(shape: tuple[int, ...], scaling: Any) -> tuple[int, int] | None:
     return None
 
 
-def _loop(fmt: Format | Codebook, scaling: Any, columns: bool) -> tuple[Callable, tuple] | None:
+def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tuple[Callable, tuple] | None:
     from precsim._kernels import scaled
 
     if isinstance(fmt, Codebook):
@@ -95,4 +95,7 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool) -> tuple[Callable
     ends = fmt.minimum, fmt.maximum
     how = np.array([1 / top, top, 0, 0, center, *ends], np.float32).view(np.int32)
     how[2:4] = code, nudge
-    return scaled.quantize_columns if columns else scaled.quantize_rows, (p, how)
+    if columns:
+        return scaled.quantize_columns, (p, how)
+    blocks = width == 32 and (flat or p[Params._fields.index("short")] > 1)
+    return scaled.quantize_blocks if blocks else scaled.quantize_rows, (p, how)

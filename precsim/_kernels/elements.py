@@ -41,9 +41,11 @@ __all__ = [
     "counted",
     "directed",
     "even",
+    "first_count",
     "fixed",
     "fixed_even",
     "magic_random",
+    "next_count",
     "odd",
     "tie_away",
     "toward_zero",
@@ -203,9 +205,20 @@ def wide_random(value, noise, c, short):
 
 
 @njit
-def counted(i, c):
-    """N random bits for element number i: the hash of `precsim._kernels.integer.counter_bits`."""
-    h = add(mul(low_word(i), low_word(0x9E3779B9)), low_word(c.seed_low))
+def first_count(start, c):
+    """Hash state of element number start; `next_count` gives the one after."""
+    return add(mul(low_word(start), low_word(0x9E3779B9)), low_word(c.seed_low))
+
+
+@njit
+def next_count(h):
+    """Hash state of the next element: a running sum, since a multiplication for each element costs more."""
+    return add(h, low_word(0x9E3779B9))
+
+
+@njit
+def counted(h, c):
+    """N random bits from an element's hash state: the hash of `precsim._kernels.integer.counter_bits`."""
     h = mul(xor(h, lshr(h, low_word(16))), low_word(0x7FEB352D))
     h = add(xor(h, lshr(h, low_word(15))), low_word(c.seed_high))
     h = mul(h, low_word(0x846CA68B))

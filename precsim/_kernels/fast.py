@@ -11,9 +11,11 @@ from precsim._kernels.elements import (
     counted,
     directed,
     even,
+    first_count,
     fixed,
     fixed_even,
     magic_random,
+    next_count,
     odd,
     tie_away,
     toward_zero,
@@ -193,24 +195,30 @@ def wide_given(x, noise, out, p):
 def magic_counter(x, start, out, p):
     """Stochastic, bits made from the seed and the element's number, which begins at start."""
     c = unpack(p)
+    h = first_count(start, c)
     if c.short > 1:
         for i in range(x.size):
-            out[i] = magic_random(x[i], counted(start + i, c), c, True)
+            out[i] = magic_random(x[i], counted(h, c), c, True)
+            h = next_count(h)
     else:
         for i in range(x.size):
-            out[i] = magic_random(x[i], counted(start + i, c), c, False)
+            out[i] = magic_random(x[i], counted(h, c), c, False)
+            h = next_count(h)
 
 
 @compiled
 def wide_counter(x, start, out, p):
     """Stochastic, bits made here; formats with the carrier's exponent range."""
     c = unpack(p)
+    h = first_count(start, c)
     if c.short > 1:
         for i in range(x.size):
-            out[i] = wide_random(x[i], counted(start + i, c), c, True)
+            out[i] = wide_random(x[i], counted(h, c), c, True)
+            h = next_count(h)
     else:
         for i in range(x.size):
-            out[i] = wide_random(x[i], counted(start + i, c), c, False)
+            out[i] = wide_random(x[i], counted(h, c), c, False)
+            h = next_count(h)
 
 
 @compiled

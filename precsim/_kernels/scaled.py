@@ -10,9 +10,10 @@ from numba.np.unsafe.ndarray import to_fixed_tuple as _to_fixed_tuple
 
 from precsim._kernels.caching import compiled
 from precsim._kernels.elements import even, unpack
+from precsim._kernels.vectors import block_evenly, block_floats, block_largest
 from precsim._kernels.words import add, band, bits_of, bor, float_of, greater, pick, staircase
 
-__all__ = ["quantize_columns", "quantize_levels", "quantize_rows", "quantize_two_level"]
+__all__ = ["quantize_blocks", "quantize_columns", "quantize_levels", "quantize_rows", "quantize_two_level"]
 
 to_fixed_tuple: Any = _to_fixed_tuple
 _PIECE = 128  # blocks of 32 looked at twice: 16 KiB, which stay in the first-level cache
@@ -56,7 +57,7 @@ def scale_of(best, c, reciprocal, top, rule, nudge):
 
 @njit
 def largest(x, r, n, c):
-    """Bits of the largest magnitude of row r, which has n elements (in most calls a constant)."""
+    """Bits of the largest magnitude of row r, which has n elements."""
     best = c.plus
     for i in range(n):
         a = band(bits_of(x[r, i]), c.magnitude)
@@ -84,6 +85,12 @@ def bounded(y, c):
 
 
 @njit
+def short_steps(c):
+    """What `block_floats` must know of a format."""
+    return c.magnitude, c.clamp, c.exponent, c.emin, c.lift, c.high, c.sign
+
+
+@njit
 def scaled(x, out, r, n, c, inverse, scale, center, low, high):
     """Round row r, of n elements, whose scale is NaN or leaves no element beyond twice the largest value."""
     if center > 0:
@@ -97,46 +104,40 @@ def scaled(x, out, r, n, c, inverse, scale, center, low, high):
             out[r, i] = even(x[r, i] * inverse, c, False) * scale
 
 
-@njit
-def blocks(x, out, start, m, c, inverse, scale, center, low, high):
-    """Round m blocks of 32, whose scales are there."""
-    if center > 0:
-        for k in range(m):
-            down, up = inverse[k], scale[k]
-            for i in range(32):
-                out[start + k, i] = evenly(x[start + k, i] * down, center, low, high) * up
-    elif c.short > 1:
-        for k in range(m):
-            down, up = inverse[k], scale[k]
-            for i in range(32):
-                out[start + k, i] = bounded(x[start + k, i] * down, c) * up
-    else:
-        for k in range(m):
-            down, up = inverse[k], scale[k]
-            for i in range(32):
-                out[start + k, i] = even(x[start + k, i] * down, c, False) * up
-
-
 @compiled(error_model="numpy")
 def quantize_rows(x, out, p, how):
-    """Quantize each row with its own scale. Blocks of 32 have a loop of their own, whose length LLVM knows."""
+    """Quantize each row with its own scale."""
     c = unpack(p)
     reciprocal, top, rule, nudge, center, low, high = unpack_scaling(how)
     n = x.shape[1]
-    if n == 32:
-        best, scale, inverse = np.empty(_PIECE, np.int32), np.empty(_PIECE, np.float32), np.empty(_PIECE, np.float32)
-        for start in range(0, x.shape[0], _PIECE):
-            m = min(_PIECE, x.shape[0] - start)
+    for r in range(x.shape[0]):
+        scale = scale_of(largest(x, r, n, c), c, reciprocal, top, rule, nudge)
+        scaled(x, out, r, n, c, _ONE / scale, scale, center, low, high)
+
+
+@compiled(error_model="numpy")
+def quantize_blocks(x, out, p, how):
+    """Quantize each row of 32 with its own scale: the largest, the scales and the roundings of a piece in turn.
+
+    For integers, and for formats with the short last steps; the three loops keep a row's steps from waiting for each
+    other.
+    """
+    c = unpack(p)
+    reciprocal, top, rule, nudge, center, low, high = unpack_scaling(how)
+    best, scale, inverse = np.empty(_PIECE, np.int32), np.empty(_PIECE, np.float32), np.empty(_PIECE, np.float32)
+    for start in range(0, x.shape[0], _PIECE):
+        m = min(_PIECE, x.shape[0] - start)
+        for k in range(m):
+            best[k] = block_largest(32, x, start + k, c.magnitude)
+        for k in range(m):
+            scale[k] = scale_of(best[k], c, reciprocal, top, rule, nudge)
+            inverse[k] = _ONE / scale[k]
+        if center > 0:
             for k in range(m):
-                best[k] = largest(x, start + k, 32, c)
+                block_evenly(32, x, out, start + k, inverse[k], scale[k], (center, low, high))
+        else:
             for k in range(m):
-                scale[k] = scale_of(best[k], c, reciprocal, top, rule, nudge)
-                inverse[k] = _ONE / scale[k]
-            blocks(x, out, start, m, c, inverse, scale, center, low, high)
-    else:
-        for r in range(x.shape[0]):
-            scale = scale_of(largest(x, r, n, c), c, reciprocal, top, rule, nudge)
-            scaled(x, out, r, n, c, _ONE / scale, scale, center, low, high)
+                block_floats(32, x, out, start + k, inverse[k], scale[k], short_steps(c))
 
 
 @compiled(error_model="numpy")
@@ -171,8 +172,9 @@ def quantize_two_level(x, out, p, e4m3, top, held):
     c, e = unpack(p), unpack(e4m3)
     n = x.shape[1]
     best, whole = np.empty(x.shape[0], np.int32), c.plus
+    scale, inverse = np.empty(_PIECE, np.float32), np.empty(_PIECE, np.float32)
     for r in range(x.shape[0]):
-        best[r] = largest(x, r, 16, c) if n == 16 else largest(x, r, n, c)
+        best[r] = block_largest(16, x, r, c.magnitude) if n == 16 else largest(x, r, n, c)
         whole = pick(greater(best[r], whole), best[r], whole)
     room = np.float32(448) * top
     a = float_of(whole)
@@ -182,20 +184,23 @@ def quantize_two_level(x, out, p, e4m3, top, held):
     encode = min(room / a, _LARGEST) if whole > 0 else _ONE
     if whole >= c.infinite:
         shared = encode = _NAN
-    for r in range(x.shape[0]):
-        block = float_of(best[r])
-        if held > 0:
-            s = even(max(block / top / shared, held), e, False)
-            inverse, scale = (_ONE / shared) / s, s * shared
+    for start in range(0, x.shape[0], _PIECE):
+        m = min(_PIECE, x.shape[0] - start)
+        for k in range(m):
+            block = float_of(best[start + k])
+            if held > 0:
+                s = even(max(block / top / shared, held), e, False)
+                inverse[k], scale[k] = (_ONE / shared) / s, s * shared
+            else:
+                s = even(block * (encode * (_ONE / top)), e, False)
+                inverse[k], scale[k] = min(_ONE / (s / encode), _LARGEST), s * (_ONE / encode)
+        if n == 16 and c.short > 1:
+            for k in range(m):
+                block_floats(16, x, out, start + k, inverse[k], scale[k], short_steps(c))
         else:
-            s = even(block * (encode * (_ONE / top)), e, False)
-            inverse, scale = min(_ONE / (s / encode), _LARGEST), s * (_ONE / encode)
-        if n == 16:
-            for i in range(16):
-                out[r, i] = even(x[r, i] * inverse, c, False) * scale
-        else:
-            for i in range(n):
-                out[r, i] = even(x[r, i] * inverse, c, False) * scale
+            for k in range(m):
+                for i in range(n):
+                    out[start + k, i] = even(x[start + k, i] * inverse[k], c, False) * scale[k]
 
 
 @compiled(error_model="numpy")

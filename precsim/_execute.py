@@ -255,13 +255,16 @@ def _piece(plan: Plan, x, out, extra, i: int, j: int) -> None:
 def _pieces(threads: int, size: int, work) -> None:
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise ValueError(f"threads must be an integer of at least 1; received {threads!r}")
-    starts = range(0, size, _CHUNK)
     if threads == 1:
-        for i in starts:
+        for i in range(0, size, _CHUNK):
             work(i, min(i + _CHUNK, size))
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda i: work(i, min(i + _CHUNK, size)), starts))
+    step = max(_CHUNK, -(-size // threads))
+    with ThreadPoolExecutor(threads) as pool:  # one piece each, the first of them here
+        others = [pool.submit(work, i, min(i + step, size)) for i in range(step, size, step)]
+        work(0, min(step, size))
+        for other in others:
+            other.result()
 
 
 def refuse_nan(x: np.ndarray, fmt: Format) -> None:

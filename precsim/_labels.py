@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from precsim._format import Format
+from precsim._learned import Learned
 from precsim._preparation import Fitted, Rotated
 from precsim._two_level import TwoLevel
 from precsim.quantize import PerBlock, PerChannel, PerTensor, PerToken
@@ -25,6 +26,8 @@ def label(quantizer: Any) -> str:
             return f"rotated {label(quantizer.quantizer)}"
         case Fitted():
             return f"fitted {label(quantizer.quantizer)}"
+        case Learned():
+            return f"learned {label(quantizer.quantizer)}"
     match getattr(quantizer, "scaling", None):
         case PerTensor():
             name = "tensor"

@@ -17,7 +17,8 @@ from jax import Array
 
 from precsim import _sampling
 from precsim._grid import Grid
-from precsim._wiring import Rounder, Wiring, points
+from precsim._learned import started
+from precsim._wiring import STEPS, Rounder, Wiring, points
 from precsim.languages import Language
 from precsim.models import MLP, Kind, Model
 from precsim.models.points import map_weights
@@ -94,6 +95,8 @@ def program(shape: Shape) -> Program:
     def start(one: Member) -> State:
         key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
         params = model.init(key, language.vocabulary, language.context_length)
+        if steps := started(shape.wiring, params, one.grids):
+            params = {**params, STEPS: steps}
         mean = jax.tree.map(jnp.zeros_like, params) if shape.averages else None
         return State(params, optimizer.start(params), mean, jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
 
@@ -108,11 +111,12 @@ def program(shape: Shape) -> Program:
         noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
 
         def objective(params: Any) -> Array:
-            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise, carrier))
+            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise, carrier, params))
 
         loss, grads = jax.value_and_grad(objective)(state.params)
         rate = one.rate * shape.schedule.factor(state.step, one.steps)
-        params, moments = optimizer.update(state.params, state.moments, grads, rate, one.decay, state.step)
+        decay = {name: 0.0 if name == STEPS else one.decay for name in state.params}
+        params, moments = optimizer.update(state.params, state.moments, grads, rate, decay, state.step)
         stored = Rounder(shape.wiring, one.grids, noise)
         params = map_weights(params, lambda name, w: stored.round(Kind.MASTER, name, w))
         mean = None if state.mean is None else averaged(state.mean, params, one.average, state.step)

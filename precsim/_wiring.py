@@ -12,6 +12,7 @@ from jax import Array
 from precsim._family import Family, family_of
 from precsim._grid import Grid
 from precsim._kernels.traced import round_traced, straight_through
+from precsim._learned import LearnedScaling
 from precsim._modes import Rounding
 from precsim._preparation import apply_scaling
 from precsim.formats import INT8
@@ -19,6 +20,7 @@ from precsim.models import Kind, Model, Points
 from precsim.quantize import Quantizer
 from precsim.recipes import Blocks, Recipe, Stored, compiled_in, numbers_of
 
+STEPS = "steps"  # where learned scales are kept among the weights of a model
 _NOISE_BITS = 24  # of each random word; what float32 compares exactly
 
 
@@ -89,11 +91,12 @@ def _numbers(quantizer: Any) -> Grid:
 class Rounder:
     """Rounding of the places of a wiring with (traced) grids.
 
-    Stochastic places draw their bits from `key`; without one they round to nearest.
+    Stochastic places draw their bits from `key`; without one they round to nearest. Places whose scale is learned
+    take it from `steps`, by name.
     """
 
-    def __init__(self, wiring: Wiring, grids: Any, key: Array | None = None) -> None:
-        self._grids, self._key = grids, key
+    def __init__(self, wiring: Wiring, grids: Any, key: Array | None = None, steps: Any = None) -> None:
+        self._grids, self._key, self._steps = grids, key, steps or {}
         self._places = {(place.kind, place.name): (n, place) for n, place in enumerate(wiring)}
 
     def has(self, kind: Kind) -> bool:
@@ -106,6 +109,10 @@ class Rounder:
             return x
         n, place = self._places[kind, name]
         grid, noise = self.grid(n), self._noise(n, place, x.shape)
+        if isinstance(place.scaling, LearnedScaling):
+            if name not in self._steps:
+                raise ValueError(f"these weights hold no learned step for {name}: they were trained by another recipe")
+            return place.scaling.round(x, self._steps[name], grid)
         if place.fixed is not None:
             return jnp.where(grid.precision >= 24, x, place.fixed(x))
         if place.scaling is Stored:
@@ -147,9 +154,12 @@ class Rounder:
         return jax.random.bits(jax.random.fold_in(self._key, n), shape, "uint32")
 
 
-def points(wiring: Wiring, grids: Any, key: Array | None = None, carrier: Any = None) -> Points:
-    """Rounding functions for a model's `logits`, from a wiring and (traced) grids; see `Rounder`."""
-    rounder = Rounder(wiring, grids, key)
+def points(wiring: Wiring, grids: Any, key: Array | None = None, carrier: Any = None, params: Any = None) -> Points:
+    """Rounding functions for a model's `logits`, from a wiring and (traced) grids; see `Rounder`.
+
+    Learned scales are taken from the weights `params`.
+    """
+    rounder = Rounder(wiring, grids, key, (params or {}).get(STEPS))
 
     def of(kind: Kind) -> Callable[[str, Array], Array]:
         return lambda name, x: rounder.round(kind, name, x)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from precsim._grid import Grid
+from precsim._learned import Learned
 from precsim._modes import Rounding
 from precsim._preparation import Fitted, Rotated
 from precsim.arithmetic import Accumulator, Order
@@ -129,7 +130,12 @@ class _Sums:
 Rule = Quantizer | Rotated | Fitted | PerLayer | None
 
 #: What a kind of tensor may be given besides a `PerLayer`, where it differs from the others.
-_ALLOWED = {Kind.ACCUMULATOR: (Accumulator,), Kind.MASTER: (Stored,), Kind.GRADIENTS: (*_QUANTIZERS, Stored)}
+_ALLOWED = {
+    Kind.WEIGHTS: (*_QUANTIZERS, Learned),
+    Kind.ACCUMULATOR: (Accumulator,),
+    Kind.MASTER: (Stored,),
+    Kind.GRADIENTS: (*_QUANTIZERS, Stored),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +146,8 @@ class Recipe:
     ----------
     weights, activations, kv, gradients : Quantizer, Rotated, Fitted, PerLayer or None
         Quantizer of the weight matrices, of what is multiplied with them, of the keys and values
-        kept for later tokens, and of the loss's derivatives by each product, as they come back. The embedding
+        kept for later tokens, and of the loss's derivatives by each product, as they come back. Weights may be
+        Learned, too. The embedding
         and the unembedding ("head") stay in float32 unless a `PerLayer` names them.
     accumulator : Accumulator, PerLayer or None
         How a product's terms are added: `arithmetic.Accumulator` with exact products, nearest-even,
@@ -167,7 +174,7 @@ class Recipe:
     True
     """
 
-    weights: Rule = None
+    weights: Rule | Learned = None
     activations: Rule = None
     kv: Rule = None
     gradients: Rule | Stored = None
@@ -307,7 +314,7 @@ def quest(*, weights: Format | None = None, activations: Format | None = None, s
 def compiled_in(quantizer: Any) -> bool:
     """Whether a program must be compiled for this very quantizer: its values are no few numbers."""
     inner = quantizer
-    while isinstance(inner, (Rotated, Fitted)):
+    while isinstance(inner, (Rotated, Fitted, Learned)):
         inner = inner.quantizer
     exact = isinstance(inner.scaling, TwoLevel) and inner.scaling.rule is TwoLevelRule.EXACT
     return isinstance(inner, Quantizer) and (isinstance(inner.format, Codebook) or not inner.symmetric or exact)

@@ -138,8 +138,8 @@ class AdamW:
         zeros = jax.tree.map(jnp.zeros_like, params)
         return zeros, zeros
 
-    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Array, step: Array) -> tuple[Any, Any]:
-        """New weights and moments after step number `step` (from 0)."""
+    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Any, step: Array) -> tuple[Any, Any]:
+        """New weights and moments after step number `step` (from 0); `decay` a number, or one for each part of them."""
         grads = _shorten(grads, self.clip)
         first, second = state
         first = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, first, grads)
@@ -149,10 +149,10 @@ class AdamW:
         scale1 = -1 / jnp.expm1(t * jnp.log(self.beta1)) if self.beta1 else 1.0
         scale2 = -1 / jnp.expm1(t * jnp.log(self.beta2)) if self.beta2 else 1.0
 
-        def move(w: Array, m: Array, v: Array) -> Array:
+        def move(w: Array, m: Array, v: Array, decay: Array) -> Array:
             return w - rate * (m * scale1 / (jnp.sqrt(v * scale2) + self.epsilon) + decay * w)
 
-        return jax.tree.map(move, params, first, second), (first, second)
+        return jax.tree.map(move, params, first, second, _spread(decay, params)), (first, second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +174,10 @@ class SGD:
         """The momentum, zero."""
         return jax.tree.map(jnp.zeros_like, params)
 
-    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Array, step: Array) -> tuple[Any, Any]:
-        """New weights and momentum; the step number is not needed."""
+    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Any, step: Array) -> tuple[Any, Any]:
+        """New weights and momentum; the step number is not needed. `decay` as in `AdamW.update`."""
         state = jax.tree.map(lambda m, g: self.momentum * m + g, state, _shorten(grads, self.clip))
-        return jax.tree.map(lambda w, m: w - rate * (m + decay * w), params, state), state
+        return jax.tree.map(lambda w, m, d: w - rate * (m + d * w), params, state, _spread(decay, params)), state
 
 
 Optimizer = AdamW | SGD
@@ -188,6 +188,11 @@ def _rise_and_progress(warmup: Warmup, step: Array, steps: Array) -> tuple[Array
     rise = jnp.minimum((step + 1) / length, 1.0)
     progress = jnp.clip((step + 1 - length) / jnp.maximum(steps - length, 1), 0.0, 1.0)
     return rise, progress
+
+
+def _spread(decay: Any, params: Any) -> Any:
+    """Each part's number for all that is in it: a pytree like params."""
+    return jax.tree.map(lambda number, part: jax.tree.map(lambda _: number, part), decay, params)
 
 
 def _shorten(grads: Any, most: float) -> Any:

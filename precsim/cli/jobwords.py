@@ -218,7 +218,7 @@ def _quantizer(where: str, style: str) -> Callable[[Any, Place], list]:
         if isinstance(value, dict) and {"default", "layers"} & set(value):
             return _per_layer(value, place, read)
         if isinstance(value, dict) and "precision" not in value:
-            known(value, ("format", "scaling", "rounding", "symmetric", "fitted", "rotate"), place)
+            known(value, ("format", "scaling", "rounding", "symmetric", "fitted", "learned", "rotate"), place)
             if "format" not in value:
                 place.fail('needs format, as in {format = "INT4"}')
             readers = {
@@ -237,14 +237,16 @@ def _quantizer(where: str, style: str) -> Callable[[Any, Place], list]:
 
 
 def _prepared(quantizer: Quantizer, value: dict, where: str, place: Place) -> list:
-    """The quantizer with fitted scales (fitted = true) and a Hadamard rotation (rotate = 64), as the table says."""
-    from precsim.recipes import Fitted, Rotated
+    """The quantizer with fitted or learned scales (fitted = true) and a Hadamard rotation (rotate = 64), as it says."""
+    from precsim.recipes import Fitted, Learned, Rotated
 
-    fits = several(scalar("bool"), value.get("fitted", False), place.into("fitted"))
+    fits, learns = (several(scalar("bool"), value.get(n, False), place.into(n)) for n in ("fitted", "learned"))
     sizes = several(scalar("int"), value["rotate"], place.into("rotate")) if "rotate" in value else [None]
     found = []
-    for fit, size in itertools.product(fits, sizes):
-        inner = made(Fitted, place, quantizer=quantizer) if fit else quantizer
+    for fit, learn, size in itertools.product(fits, learns, sizes):
+        if learn and (fit or size is not None):
+            place.into("learned").fail("a learned scale is neither fitted nor rotated")
+        inner = made(Fitted if fit else Learned, place, quantizer=quantizer) if fit or learn else quantizer
         axis = 0 if where == "weights" else -1  # along the inputs, which a product is summed over
         found.append(inner if size is None else made(Rotated, place, quantizer=inner, size=size, axis=axis))
     return found

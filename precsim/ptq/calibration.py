@@ -51,7 +51,7 @@ def quantize(model: Model, params: Any, language: Language, recipe: Recipe, post
     train, later = grids(recipe, model, wiring), grids(post.recipe, model, after)
     chosen = {name: q for (kind, name), q in post.recipe.places(model).items() if kind is Kind.WEIGHTS}
     measure = _moments(model, wiring, after)
-    result = map_weights(params, points(wiring, train).weights)
+    result = map_weights(params, points(wiring, train, params=params).weights)
     moments, source = {}, None
     for name in model.sites[Kind.WEIGHTS]:
         if name not in chosen:

@@ -155,7 +155,7 @@ def _grouped(posts: Sequence[Post], model: Model, kinds: tuple[Kind, ...]) -> di
 
 @functools.lru_cache(maxsize=64)
 def _rounding(wiring: Wiring) -> Any:
-    return jax.jit(lambda params, grid: map_weights(params, points(wiring, grid).weights))
+    return jax.jit(lambda params, grid: map_weights(params, points(wiring, grid, params=params).weights))
 
 
 def _rounded(wiring: Wiring, grid: Grid | None) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from precsim.ptq.awq import AWQ
 from precsim.ptq.gptq import GPTQ
 from precsim.quantize import Quantizer
-from precsim.recipes import Recipe
+from precsim.recipes import Learned, PerLayer, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,10 @@ class Post:
             raise ValueError(f"method must be RTN(), GPTQ() or AWQ(), not {self.method!r}")
         if self.recipe.weights is None and not isinstance(self.method, RTN):
             raise ValueError(f"{self.method} quantizes weights, but the recipe has weights=None")
+        kept = self.recipe.weights
+        parts = (kept.default, *(q for _, q in kept.pairs)) if isinstance(kept, PerLayer) else (kept,)
+        if any(isinstance(part, Learned) for part in parts):
+            raise ValueError("a learned scale is a parameter of training; after it, use Fitted or a Quantizer")
 
     @classmethod
     def of(cls, value: Post | Quantizer) -> Post:

@@ -8,8 +8,10 @@ from precsim._choices import Budget, Choice
 from precsim.laws.composition import Law
 
 
-def size_range(budget: Budget, choice: Choice, most: float, parameters: float | None) -> tuple[float, float]:
-    """Smallest and largest N worth looking at: one parameter to one token for each parameter of the largest."""
+def size_range(
+    budget: Budget, choice: Choice, most: float, parameters: float | None, smallest: float = 1.0
+) -> tuple[float, float]:
+    """Smallest and largest N worth looking at: from the smallest model to one whose budget leaves one token."""
     if parameters is not None:
         if budget.tokens(parameters, choice) < 1:
             raise ValueError(f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters")
@@ -19,9 +21,10 @@ def size_range(budget: Budget, choice: Choice, most: float, parameters: float | 
     if budget.served_tokens:
         free = min(free, budget.flops / (2 * budget.served_tokens * serve) * (1 - 1e-9))
     high = min(free, most)
-    if high < 1:
-        raise ValueError(f"{budget.flops:g} FLOP are less than the smallest model of one parameter needs")
-    return 1.0, high
+    if high < smallest:
+        one = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
+        raise ValueError(f"{budget.flops:g} FLOP are less than the smallest model of {one} needs")
+    return smallest, high
 
 
 def loss_at(law: Law, N, budget: Budget, choice: Choice):

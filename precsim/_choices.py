@@ -184,7 +184,7 @@ H100 = Hardware(
     peak={16: 989.4 * _T, 8: 1978.9 * _T},
     memory=80 * _GB,
     bandwidth=3.35 * _TB,
-    source="NVIDIA H100 Tensor Core GPU architecture white paper (dense; 8 bits FP8 or INT8)",
+    source="NVIDIA H100 Tensor Core GPU architecture white paper, SXM5 (dense; 8 bits FP8 or INT8)",
 )
 H200 = Hardware(
     name="H200 SXM",
@@ -197,22 +197,22 @@ B200 = Hardware(
     name="B200 SXM",
     peak={16: 2250 * _T, 8: 4500 * _T, 4: 9000 * _T},
     memory=180 * _GB,
-    bandwidth=8.0 * _TB,
-    source="NVIDIA HGX B200 data sheet, one GPU (dense; 4 bits FP4)",
+    bandwidth=7.7 * _TB,
+    source="NVIDIA Blackwell data sheet, one GPU of HGX B200 (half of the printed sparse figures; 4 bits FP4)",
 )
 MI300X = Hardware(
     name="MI300X",
     peak={16: 1307.4 * _T, 8: 2614.9 * _T},
     memory=192 * _GB,
     bandwidth=5.3 * _TB,
-    source="AMD Instinct MI300X data sheet (dense)",
+    source="AMD Instinct MI300X data sheet (dense; printed with sparsity as twice as much)",
 )
 TPU_V5P = Hardware(
     name="TPU v5p",
     peak={16: 459 * _T, 8: 918 * _T},
-    memory=95 * _GB,
+    memory=95 * 2**30,
     bandwidth=2.765 * _TB,
-    source="Google Cloud TPU v5p system architecture page (8 bits INT8)",
+    source="Google Cloud TPU documentation, v5p: 459 TFLOP/s BF16, the same for FP8; 8 bits are INT8, 918 TOP/s",
 )
 
 HARDWARE = {"a100": A100, "h100": H100, "h200": H200, "b200": B200, "mi300x": MI300X, "tpu-v5p": TPU_V5P}

@@ -142,9 +142,11 @@ def plan(
     dollars_per_hour: float | None = None,
     hardware: Hardware | None = None,
     memory: float | None = None,
+    kv_bytes: float = 0.0,
     served_tokens: float = 0.0,
     max_tokens: float = np.inf,
     parameters: float | None = None,
+    smallest: float = 1.0,
     choices: Iterable[Choice] | None = None,
     level: float = 0.95,
     tolerance: float = 1e-3,
@@ -162,13 +164,17 @@ def plan(
         What a narrow FLOP costs on a real device, where a width it lacks saves nothing. Without it the paper's
         price holds: C = 6·N·D·P/16.
     memory : float, optional
-        Bytes that the served weights may take.
+        Bytes that the served weights, and the KV cache if `kv_bytes` is given, may take.
+    kv_bytes : float
+        Bytes of the KV cache at 16 bits (`precsim.serving.kv_bytes`); at fewer bits it takes less of `memory`.
     served_tokens : float
         Tokens to be served over the model's life, 2N FLOPs each, paid from the same budget.
     max_tokens : float
         Size of the data set.
     parameters : float, optional
         A fixed model: choose only widths and D.
+    smallest : float
+        Fewest parameters to consider.
     choices : iterable of Choice, optional
         By default all tensors at 3, 4, 5, 6, 7, 8, 12 or 16 bits.
     level : float
@@ -179,7 +185,8 @@ def plan(
     Raises
     ------
     ValueError
-        If there is not exactly one budget, or it is below the smallest model, or no choice has a prediction.
+        If there is not exactly one budget, or it is below the smallest model, or no choice has a prediction; the
+        message says for each choice why.
 
     References
     ----------
@@ -198,20 +205,27 @@ def plan(
         ("max_tokens", max_tokens),
         ("memory", memory),
         ("parameters", parameters),
+        ("kv_bytes", kv_bytes),
+        ("smallest", smallest),
     ):
-        if x is not None and (np.isnan(x) or x < 0 or (name != "served_tokens" and x == 0)):
+        if x is not None and (np.isnan(x) or x < 0 or (name not in ("served_tokens", "kv_bytes") and x == 0)):
             raise ValueError(f"{name} must be positive, got {x}")
     choices = tuple(choices) if choices is not None else tuple(Choice.tied(P) for P in _WIDTHS)
     budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens, max_tokens=max_tokens)
     point = law.form if isinstance(law, Draws) else law
     found, refused = [], {}
     for choice in choices:
-        most = np.inf if memory is None else 8 * memory / choice.serving
-        if parameters is not None and parameters > most:
-            refused[choice.label] = f"{parameters:g} parameters at {choice.serving:g} bits need more than {memory:g} B"
+        cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16
+        most = np.inf if memory is None else 8 * max(memory - cache, 0.0) / choice.serving
+        if (parameters or smallest) > most:
+            refused[choice.label] = (
+                f"{parameters or smallest:g} parameters at {choice.serving:g} bits"
+                + (f" and a cache of {cache:.3g} B" if cache else "")
+                + f" need more than {memory:g} B"
+            )
             continue
         try:
-            low, high = size_range(budget, choice, most, parameters)
+            low, high = size_range(budget, choice, most, parameters, smallest)
         except ValueError as error:
             refused[choice.label] = str(error)
             continue

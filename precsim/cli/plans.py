@@ -10,6 +10,7 @@ from precsim.cli.printing import as_json, columns, count
 
 if TYPE_CHECKING:
     from precsim.planning import Choice, Hardware, Plan
+    from precsim.serving import ServedModel
 
 
 def add_to(commands: Any) -> None:
@@ -30,6 +31,9 @@ def add_to(commands: Any) -> None:
     plan.add_argument("--dollars-per-hour", type=float, metavar="PRICE")
     plan.add_argument("--hardware", metavar="NAME", help="a device; without one the paper's price holds, P/16 a FLOP")
     plan.add_argument("--memory", type=float, metavar="BYTES", help="that the served weights may take")
+    plan.add_argument("--kv-bytes", type=float, default=0.0, metavar="BYTES", help="of the KV cache at 16 bits")
+    plan.add_argument("--smallest", type=float, default=1.0, metavar="N", help="fewest parameters to consider")
+    plan.add_argument("--model", metavar="NAME", help="a fixed model by name: llama3-8b, llama3-70b, llama3-405b")
     plan.add_argument("--served-tokens", type=float, default=0.0, metavar="TOKENS", help="paid from the same budget")
     plan.add_argument("--max-tokens", type=float, metavar="TOKENS", help="size of the data set")
     plan.add_argument("--parameters", type=float, metavar="N", help="a fixed model")
@@ -54,6 +58,15 @@ def hardware(name: str | None) -> Hardware | None:
     if name.lower() not in HARDWARE:
         raise ValueError(f"no hardware {name!r}; there are {', '.join(HARDWARE)}")
     return HARDWARE[name.lower()]
+
+
+def _model(name: str) -> ServedModel:
+    """A model by its name on the command line."""
+    from precsim.serving import MODELS
+
+    if name.lower() not in MODELS:
+        raise ValueError(f"no model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name.lower()]
 
 
 def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | None:
@@ -114,6 +127,11 @@ def _plan(options: argparse.Namespace) -> int:
             raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits and --choice out")
         wanted = wanted or (Choice(),)
     tokens = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    parameters = options.parameters
+    if options.model is not None:
+        if parameters is not None:
+            raise ValueError("--model and --parameters both fix the size: give one of them")
+        parameters = _model(options.model).N
     found = plan(
         believed,
         compute=options.compute,
@@ -123,7 +141,9 @@ def _plan(options: argparse.Namespace) -> int:
         hardware=hardware(options.hardware),
         memory=options.memory,
         served_tokens=options.served_tokens,
-        parameters=options.parameters,
+        parameters=parameters,
+        kv_bytes=options.kv_bytes,
+        smallest=options.smallest,
         choices=wanted,
         level=options.level,
         tolerance=options.tolerance,

@@ -209,8 +209,19 @@ class Law(ABC):
 
     @staticmethod
     def from_json(text: str) -> Law:
-        """The law that `to_json` wrote."""
+        """The law that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the text is no JSON list of one or more parts, or names a part that there is not.
+        """
         records = json.loads(text)
+        if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
+            raise ValueError(f"a law is written as a list of one or more parts, got {text[:60]!r}")
+        strange = [r.get("kind") for r in records if r.get("kind") not in Part.kinds]
+        if strange:
+            raise ValueError(f"no part of a law is called {strange[0]!r}; there are {', '.join(sorted(Part.kinds))}")
         parts = tuple(Part.kinds[r["kind"]].from_record(r) for r in records)
         return parts[0] if len(parts) == 1 else Composite(parts)
 

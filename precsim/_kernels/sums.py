@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from precsim._kernels.caching import compiled
-from precsim._kernels.elements import counted, even, magic_random, toward_zero, unpack
+from precsim._kernels.elements import counted, even, first_count, magic_random, toward_zero, unpack
 from precsim._kernels.words import add, band, bits_of, float_of
 
 __all__ = ["add_up", "multiply"]
@@ -19,7 +19,7 @@ def rounded(value, c, kind, i):
         return even(value, c, False)
     if kind == 1:
         return toward_zero(value, c, False)
-    return magic_random(value, counted(i, c), c, False)
+    return magic_random(value, counted(first_count(i, c), c), c, False)
 
 
 @njit

@@ -296,24 +296,31 @@ def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Ca
 def _run_on_cluster(
     todo: tuple[Population, ...], where: Cluster, cache: str | Path | None, report: Callable
 ) -> Iterator[Run]:
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker, as_completed
 
     folder = None if cache is None else str(Path(cache).absolute())
     with contextlib.ExitStack() as stack:
         client = where.scheduler
         if isinstance(client, str):
             client = stack.enter_context(Client(client))
-        futures = {
-            client.submit(run_population, piece, folder, retries=where.retries, pure=False): piece
-            for population in todo
-            for piece in pieces(population)
-        }
-        stack.callback(client.cancel, list(futures))
-        for future in as_completed(futures):
-            if future.status != "finished":
+        futures: dict[Any, tuple[Population, int]] = {}  # what each is to do, and how many workers died of it
+
+        def submit(piece: Population, deaths: int) -> Any:
+            future = client.submit(run_population, piece, folder, retries=where.retries, pure=False)
+            futures[future] = piece, deaths
+            return future
+
+        stack.callback(lambda: client.cancel(list(futures)))
+        done = as_completed([submit(piece, 0) for population in todo for piece in pieces(population)])
+        for future in done:
+            piece, deaths = futures[future]
+            if future.status == "finished":
+                yield from future.result()
+                report(piece.flops)
+            elif isinstance(future.exception(), KilledWorker) and deaths < where.retries:
+                done.add(submit(piece, deaths + 1))  # the scheduler gives up on a task long before
+            else:
                 raise SweepError(f"the cluster could not run a population: {future.exception()!r}")
-            yield from future.result()
-            report(futures[future].flops)
 
 
 def _bar(todo: tuple[Population, ...], show: bool):

@@ -19,7 +19,7 @@ class Teacher:
 
         loss(t) = 1/2 sum_i lambda_i (w*_i - w_i)^2 = 1/2 sum_i i^-c (1 - eta lambda_i)^(2t).
 
-    The weights are stored, and rounded, in a randomly rotated basis, as no network stores its eigenvectors.
+    The weights are stored, and rounded, in a randomly rotated basis: no network stores its eigenvectors.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class Teacher:
         """Loss after so many steps, shape of `steps`."""
         return self._loss(self.student(steps))
 
-    def damage(self, steps: ArrayLike, quantizer: Quantizer, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Loss added by rounding the weights to nearest in one random basis, shape of `steps`.
+    def damage(self, steps: ArrayLike, quantizer: Quantizer, rng: np.random.Generator | None) -> NDArray[np.float64]:
+        """Loss added by rounding the weights to nearest, shape of `steps`.
 
         Parameters
         ----------
@@ -96,15 +96,59 @@ class Teacher:
         quantizer : Quantizer
             Applied to the students of all steps as one float32 array (steps, d); with `PerToken` each
             student has one scale of its own.
-        rng : Generator
-            Draws the basis (uniform over rotations).
+        rng : Generator or None
+            Draws the basis in which the weights are stored (uniform over rotations); None: the eigenbasis.
         """
-        basis, triangle = np.linalg.qr(rng.standard_normal((self.width, self.width)))
-        basis = basis * np.sign(np.diag(triangle))
+        basis = np.eye(self.width) if rng is None else self.rotation(rng)
         student = self.student(steps)
         stored = (student @ basis.T).reshape(-1, self.width)
         rounded = quantizer(stored.astype(np.float32)).astype(np.float64)
         return self._loss(rounded.reshape(student.shape) @ basis) - self._loss(student)
+
+    def mean_damage(
+        self, steps: ArrayLike, quantizer: Quantizer, rng: np.random.Generator, draws: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean of the damage over teachers with random signs of w*, and its standard error, each of shape of `steps`.
+
+        The basis is Hadamard's, random signs, and Hadamard's again: the coordinates of every eigenvector are close to
+        independent normal numbers, and only d log2(d) additions are needed. So the width can be large enough for
+        exponents to show.
+
+        Parameters
+        ----------
+        steps : array_like
+        quantizer : Quantizer
+            Applied to all students as one float32 array (draws * steps, d); `PerToken` gives each its own scale.
+        rng : Generator
+        draws : int
+            Teachers, at least 2.
+
+        Raises
+        ------
+        ValueError
+            If the width is no power of two, or there are fewer than 2 draws.
+        """
+        if self.width & (self.width - 1):
+            raise ValueError(f"Hadamard's basis needs a width that is a power of two, not {self.width}")
+        if draws < 2:
+            raise ValueError(f"a standard error needs at least 2 draws, not {draws}")
+        between = rng.choice([-1.0, 1.0], size=self.width)
+        student = np.atleast_2d(self.student(steps))
+        added = []
+        for count in _batches(draws, 64):  # which bounds the memory
+            signs = rng.choice([-1.0, 1.0], size=(count, 1, self.width))
+            stored = _hadamard(between * _hadamard(signs * student))
+            rounded = quantizer(stored.astype(np.float32).reshape(-1, self.width)).astype(np.float64)
+            error = signs * _hadamard(between * _hadamard(rounded.reshape(stored.shape) - stored))
+            # as a difference of two losses, but without cancellation
+            added.append(np.sum(self.eigenvalues * error * (0.5 * error - (self.target - student)), axis=-1))
+        every, shape = np.concatenate(added), np.shape(steps)
+        return every.mean(axis=0).reshape(shape), (every.std(axis=0, ddof=1) / np.sqrt(draws)).reshape(shape)
+
+    def rotation(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Random basis, uniform over rotations: rows are stored coordinates, columns eigenvectors, shape (d, d)."""
+        basis, triangle = np.linalg.qr(rng.standard_normal((self.width, self.width)))
+        return basis * np.sign(np.diag(triangle))
 
     def predicted_damage(self, steps: ArrayLike, bits: int) -> NDArray[np.float64]:
         """Theory of `damage` for symmetric integers with one scale for all weights.
@@ -125,3 +169,20 @@ class Teacher:
 
     def _loss(self, weights: NDArray) -> NDArray[np.float64]:
         return 0.5 * np.sum(self.eigenvalues * (self.target - weights) ** 2, axis=-1)
+
+
+def _batches(total: int, most: int) -> list[int]:
+    return [min(most, total - start) for start in range(0, total, most)]
+
+
+def _hadamard(x: NDArray) -> NDArray[np.float64]:
+    """Product of the last axis with Sylvester's orthonormal matrix, its own inverse, as two small products."""
+    width = x.shape[-1]
+    first = 1 << ((width.bit_length() - 1) // 2)
+    table = x.reshape(*x.shape[:-1], first, width // first)
+    return (_sylvester(first) @ table @ _sylvester(width // first)).reshape(x.shape) / np.sqrt(width)
+
+
+def _sylvester(size: int) -> NDArray[np.float64]:
+    rows = np.arange(size)
+    return 1.0 - 2.0 * (np.bitwise_count(rows[:, None] & rows) % 2)

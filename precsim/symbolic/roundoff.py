@@ -5,9 +5,12 @@ A symmetric integer grid of P bits has 2^(P-1) - 1 steps from zero to its end, n
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike
 
 from precsim.symbolic.forms import P
 
@@ -17,6 +20,7 @@ __all__ = [
     "sawtooth_series",
     "step",
     "stochastic_moments",
+    "sum_spread",
     "uniform_variance",
 ]
 
@@ -89,6 +93,39 @@ def sawtooth_series(terms: int) -> Any:
     k = sp.Symbol("k", integer=True, positive=True)
     term = (-1) ** k * _h**2 / (sp.pi * k) ** 2 * sp.exp(-2 * (sp.pi * k) ** 2 / _h**2)
     return _h**2 / 12 + sum((term.subs(k, i) for i in range(1, terms + 1)), sp.S.Zero)
+
+
+def sum_spread(terms: ArrayLike, precision: int) -> float:
+    """Standard deviation of the stochastically rounded sum of positive terms, one by one, relative to the sum.
+
+    A partial sum is on the grid of its binade, spacing h, so adding t leaves the fraction ν of t/h, and the variance is
+    h²ν(1-ν) (`stochastic_moments`). Terms of many spacings have h²/6 on average, and the spread grows like √n; terms
+    far below a spacing have h t, and it stays as it is.
+
+    Parameters
+    ----------
+    terms : array_like, shape (n,)
+        Positive, at least 2.
+    precision : int
+        Significand bits of every sum.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 terms, or one is not positive.
+
+    Examples
+    --------
+    >>> round(sum_spread([1.0, 0.25, 0.25], precision=2), 3)  # 1.5 by two coins: spacing 0.5, ν = 1/2, twice
+    0.236
+    """
+    t = np.asarray(terms, float)
+    if t.ndim != 1 or t.size < 2 or not np.all(t > 0):
+        raise ValueError(f"needs at least 2 positive terms in one row; received shape {t.shape}")
+    sums = np.cumsum(t)
+    h = 2.0 ** (np.frexp(sums[1:])[1] - precision)
+    fraction = np.mod(t[1:] / h, 1.0)
+    return math.sqrt(float(np.sum(h * h * fraction * (1 - fraction)))) / float(sums[-1])
 
 
 def normal_error(bits: int, largest: Any) -> Any:

@@ -66,8 +66,8 @@ def formula_and_numbers(
         if logarithmic and any(row[name] <= 0 for row in every):
             raise ValueError(f"a logarithmic {name} axis takes positive numbers only")
     place = {
-        "x": _axis(alt.X, "x", x, log_x, alt.Axis(format="~g", labelOverlap="greedy", labelSeparation=8, tickCount=7)),
-        "y": _axis(alt.Y, "y", y, log_y, alt.Axis(format="~g", labelOverlap="greedy", tickCount=6)),
+        "x": _axis(alt.X, "x", x, log_x, _ticks(every, "x", log_x)),
+        "y": _axis(alt.Y, "y", y, log_y, _ticks(every, "y", log_y)),
         "color": alt.Color("name:N", title=None, sort=None, legend=alt.Legend(columns=2)).scale(
             domain=names, range=list(HUES[: len(names)])
         ),
@@ -108,6 +108,16 @@ def _axis(kind: Any, field: str, title: str, logarithmic: bool, axis: alt.Axis) 
         alt.Scale(type="log", nice=False, padding=8) if logarithmic else alt.Scale(zero=False, nice=False, padding=8)
     )
     return kind(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def _ticks(rows: list[dict[str, Any]], name: str, logarithmic: bool) -> alt.Axis:
+    """Ticks; those of a wide logarithmic axis stand at powers of ten."""
+    heights = [row[name] for row in rows]
+    shared = {"labelOverlap": "greedy", "labelSeparation": 8}
+    if not logarithmic or max(heights) < 1e3 * min(heights):
+        return alt.Axis(format="~e" if max(map(abs, heights)) >= 1e6 else "~g", tickCount=7, **shared)
+    powers = range(math.ceil(math.log10(min(heights))), math.floor(math.log10(max(heights))) + 1)
+    return alt.Axis(format="~e", values=[10.0**k for k in powers], **shared)
 
 
 def _short(title: str) -> str:

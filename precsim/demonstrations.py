@@ -14,68 +14,15 @@ from numpy.typing import NDArray
 from precsim.training import Job, train_population
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.training import Trained
 
 __all__ = [
     "compilations",
-    "joint",
     "product_gradients",
-    "spread",
+    "product_inputs",
     "straight_through_descent",
     "throughput",
 ]
-
-
-def joint(table: pd.DataFrame) -> list[dict[str, float | str]]:
-    """What weights and activations cost together, and what each alone would make one expect, for every pair of widths.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With columns "W" and "A" [bits; inf: float32], "scale", "gap" [nats/token]; a row with both inf in each scale.
-
-    Returns
-    -------
-    list of dict
-        "W", "A", "scale"; "observed", the gap less that of float32; "sum" of the two single penalties; "product",
-        T ((1 + w/T)(1 + a/T) - 1) for penalties w, a and T the whole gap of float32.
-
-    Raises
-    ------
-    ValueError
-        If a scale has no row in float32.
-
-    Notes
-    -----
-    If N_eff is a product of factors, the term A N_eff^-alpha is multiplied by one factor for each part, so penalties
-    combine as in "product" with T that term. T is at most the whole gap, and a smaller T gives a larger product: no
-    T > 0 gives less than the sum.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> inf = float("inf")
-    >>> rows = [(inf, inf, 0.2), (3.0, inf, 0.3), (inf, 3.0, 0.3), (3.0, 3.0, 0.45)]
-    >>> found = joint(pd.DataFrame(rows, columns=["W", "A", "gap"]).assign(scale="one"))
-    >>> {name: round(found[0][name], 6) for name in ("observed", "sum", "product")}
-    {'observed': 0.25, 'sum': 0.2, 'product': 0.25}
-    """
-    found: list[dict[str, float | str]] = []
-    for scale, rows in table.groupby("scale", sort=False):
-        means: Any = rows.groupby(["W", "A"])["gap"].mean()
-        gaps = means.to_dict()
-        if (np.inf, np.inf) not in gaps:
-            raise ValueError(f"{scale} has no row with both parts in float32")
-        whole = gaps[np.inf, np.inf]
-        for (w, a), gap in gaps.items():
-            if np.isfinite(w) and np.isfinite(a):
-                alone = [gaps[w, np.inf] - whole, gaps[np.inf, a] - whole]
-                product = whole * ((1 + alone[0] / whole) * (1 + alone[1] / whole) - 1)
-                row = {"W": w, "A": a, "scale": str(scale), "observed": gap - whole}
-                found.append({**row, "sum": sum(alone), "product": product})
-    return found
 
 
 def product_gradients(trained: Trained, *, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -106,17 +53,11 @@ def product_gradients(trained: Trained, *, rng: np.random.Generator) -> NDArray[
     import jax
     import jax.numpy as jnp
 
-    from precsim.languages import exact
-    from precsim.models import EXACT, MLP
+    from precsim.models import EXACT
 
     job = trained.job
-    if not isinstance(job.model, MLP):
-        raise ValueError(f"gradients are taken from an MLP here, not from {job.model}")
-    tables, V, K = exact(job.language), job.language.vocabulary, job.language.context_length
-    context = rng.choice(len(tables.contexts), job.batch, p=tables.contexts / tables.contexts.sum())
-    tokens = jnp.asarray(context[:, None] // V ** np.arange(K - 1, -1, -1) % V)
-    above = tables.conditional[context].cumsum(axis=1) > rng.random((job.batch, 1))
-    target = jax.nn.one_hot(above.argmax(axis=1), V)
+    tokens, answers = _batch(job, rng)
+    target = jax.nn.one_hot(answers, job.language.vocabulary)
 
     def loss(added: dict, sizes: dict | None = None) -> Any:
         def add(name: str, x: Any) -> Any:
@@ -132,6 +73,56 @@ def product_gradients(trained: Trained, *, rng: np.random.Generator) -> NDArray[
     jax.eval_shape(lambda: loss({}, sizes))
     found = jax.jit(jax.grad(loss))({name: jnp.zeros(size) for name, size in sizes.items()})
     return np.concatenate([np.asarray(found[name]).ravel() for name in sizes])
+
+
+def product_inputs(trained: Trained, *, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Return what each product of a trained MLP is fed for one batch: arrays (tokens, inputs) by the product's name.
+
+    Parameters
+    ----------
+    trained : Trained
+    rng : Generator
+        Draws the batch from the model's language.
+
+    Raises
+    ------
+    ValueError
+        If the model reads sequences.
+
+    Examples
+    --------
+    >>> from precsim.languages import ZipfFacts
+    >>> from precsim.models import MLP
+    >>> from precsim.training import train_model
+    >>> job = Job(model=MLP(4), language=ZipfFacts(vocabulary=8), tokens=640, batch_tokens=64)
+    >>> found = product_inputs(train_model(job), rng=np.random.default_rng(0))
+    >>> {name: x.shape for name, x in found.items()}["block0.down"]
+    (64, 16)
+    """
+    from precsim.models import EXACT
+
+    found: dict[str, NDArray[np.float32]] = {}
+
+    def note(name: str, x: Any) -> Any:
+        found[name] = np.asarray(x)
+        return x
+
+    tokens, _ = _batch(trained.job, rng)
+    trained.job.model.logits(trained.params, tokens, EXACT._replace(activations=note))
+    return found
+
+
+def _batch(job: Job, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Contexts (tokens, context length) of one batch, and the token after each."""
+    from precsim.languages import exact
+    from precsim.models import MLP
+
+    if not isinstance(job.model, MLP):
+        raise ValueError(f"a batch of single contexts is for an MLP, not for {job.model}")
+    tables, V, K = exact(job.language), job.language.vocabulary, job.language.context_length
+    context = rng.choice(len(tables.contexts), job.batch, p=tables.contexts / tables.contexts.sum())
+    above = tables.conditional[context].cumsum(axis=1) > rng.random((job.batch, 1))
+    return context[:, None] // V ** np.arange(K - 1, -1, -1) % V, above.argmax(axis=1)
 
 
 @contextlib.contextmanager
@@ -227,14 +218,3 @@ def straight_through_descent(
                 now = rate if schedule == "constant" else rate * (1 - n / steps)
                 weight -= now * (rounded - target)
     return rows
-
-
-def spread(values: Any) -> float:
-    """Return the standard deviation of a sample (n - 1 in the denominator).
-
-    Examples
-    --------
-    >>> spread([1.0, 2.0, 3.0])
-    1.0
-    """
-    return float(np.std(np.asarray(values, dtype=float), ddof=1))

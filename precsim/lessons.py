@@ -1,6 +1,8 @@
 """The experiments of the chapters on training: small enough to run while a page is built.
 
 Each returns `Cell`s, jobs with the labels by which a chart tells them apart; `run` trains them and gives their table.
+Where some jobs round a tensor and others do not, the others round it to FP32, which changes nothing: so all of them
+have the same places, and one program trains them and one evaluates them.
 """
 
 from __future__ import annotations
@@ -174,7 +176,7 @@ def master_weights(
 def accumulators(precisions: Iterable[int] = (2, 3, 4, 5, 6, 8), blocks: Sequence[int] = (4, 16)) -> tuple[Cell, ...]:
     """Sums of products rounded to few significand bits after every block of terms.
 
-    Labels: "precision" [bits] and "block", terms summed in float32 between two roundings. Sums have 16 and 64 terms.
+    Labels: "precision" [bits] and "block", terms summed in float32 between two roundings. Sums have 8 and 32 terms.
 
     Examples
     --------
@@ -186,7 +188,7 @@ def accumulators(precisions: Iterable[int] = (2, 3, 4, 5, 6, 8), blocks: Sequenc
         for precision in precisions:
             sums = Accumulator(significand(precision), Order.BLOCKED, block=block, inner=FP32)
             recipe = Recipe(accumulator=_everywhere(sums, "head"))
-            job = Job(model=MLP(16), language=ZipfFacts(), tokens=100_000, recipe=recipe)
+            job = Job(model=MLP(8), language=ZipfFacts(), tokens=100_000, recipe=recipe)
             cells.append(Cell(job, {"precision": precision, "block": f"{block} terms"}))
     return tuple(cells)
 
@@ -194,7 +196,7 @@ def accumulators(precisions: Iterable[int] = (2, 3, 4, 5, 6, 8), blocks: Sequenc
 # -- which part ------------------------------------------------------------------------------------------------------
 
 
-def activation_scales(bits: Sequence[Format | None] = (INT2, INT3, INT4, INT6, None)) -> tuple[Cell, ...]:
+def activation_scales(bits: Sequence[Format] = (INT2, INT3, INT4), seeds: Iterable[int] = range(4)) -> tuple[Cell, ...]:
     """Weights by activations of an MLP in every pair of widths, one activation scale for a tensor or for each token.
 
     Labels: "W" and "A" [bits; inf: float32] and "scale". The paper's scales are those of "per tensor".
@@ -202,15 +204,17 @@ def activation_scales(bits: Sequence[Format | None] = (INT2, INT3, INT4, INT6, N
     Examples
     --------
     >>> len(activation_scales())
-    50
+    128
     """
+    seeds = list(seeds)
     cells = []
     for name, how in (("per tensor", kumar), ("per token", per_token)):
-        for weights in bits:
-            for activations in bits:
+        for weights in (*bits, FP32):
+            for activations in (*bits, FP32):
                 recipe = how(weights=weights, activations=activations)
-                job = Job(model=MLP(16), language=ZipfFacts(), tokens=200_000, recipe=recipe)
-                cells.append(Cell(job, {"W": _width(weights), "A": _width(activations), "scale": name}))
+                for seed in seeds:
+                    job = Job(model=MLP(8), language=ZipfFacts(), tokens=80_000, recipe=recipe, seed=seed)
+                    cells.append(Cell(job, {"W": _width(weights), "A": _width(activations), "scale": name}))
     return tuple(cells)
 
 
@@ -231,14 +235,16 @@ def parts(bits: Sequence[Format] = (INT2, INT3, INT4), seeds: Iterable[int] = ra
         "all three": ("weights", "activations", "kv"),
     }
     cells = []
+    seeds = list(seeds)
     for part, names in kinds.items():
-        for fmt in (*bits, None):
+        for fmt in (*bits, FP32):
+            given = {**dict.fromkeys(kinds["all three"], FP32), **dict.fromkeys(names, fmt)}
             for seed in seeds:
                 job = Job(
                     model=Transformer(16, layers=1, window=32),
                     language=Zipfgram(order=2),
                     tokens=80_000,
-                    recipe=kumar(**dict.fromkeys(names, fmt)),
+                    recipe=kumar(**given),
                     seed=seed,
                 )
                 cells.append(Cell(job, {"part": part, "bits": _width(fmt)}))
@@ -261,7 +267,7 @@ def seeds(count: int = 24, weights: Format = INT4) -> tuple[Cell, ...]:
     shared = {"model": MLP(8), "language": ZipfFacts(), "tokens": 200_000}
     return tuple(
         Cell(Job(**shared, recipe=recipe, seed=seed), {"recipe": name})
-        for name, recipe in (("float32", Recipe()), (weights.name, kumar(weights=weights)))
+        for name, recipe in (("float32", kumar(weights=FP32)), (weights.name, kumar(weights=weights)))
         for seed in range(count)
     )
 
@@ -285,7 +291,7 @@ def treatments(formats: Sequence[Format] = _BITS, seeds: Iterable[int] = range(4
     )
 
 
-def twice(formats: Sequence[Format] = _BITS, seeds: Iterable[int] = range(3)) -> tuple[Cell, ...]:
+def twice(formats: Sequence[Format] = _BITS, seeds: Sequence[int] = range(3)) -> tuple[Cell, ...]:
     """Every width of weights in training with every width after it; looked at along the run.
 
     Labels: "trained" [bits; inf: float32].
@@ -309,10 +315,10 @@ def twice(formats: Sequence[Format] = _BITS, seeds: Iterable[int] = range(3)) ->
             ),
             {"trained": _width(fmt)},
         )
-        for fmt in (*formats, None)
+        for fmt in (*formats, FP32)
         for seed in seeds
     )
 
 
-def _width(fmt: Format | None) -> float:
-    return float("inf") if fmt is None else float(fmt.bits)
+def _width(fmt: Format) -> float:
+    return float("inf") if fmt == FP32 else float(fmt.bits)

@@ -100,7 +100,7 @@ def joint_penalties(rows: Any) -> alt.LayerChart:
     Parameters
     ----------
     rows : iterable of mappings
-        With "W" and "A" [bits], "scale", "observed", "sum" and "product" [nats/token]: `precsim.demonstrations.joint`.
+        With "W" and "A" [bits], "scale", "observed", "sum" and "product" [nats/token]: `precsim.pairing.joint`.
 
     Raises
     ------

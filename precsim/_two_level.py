@@ -23,7 +23,7 @@ class TwoLevelRule(enum.Enum):
     With a the largest magnitude of the tensor, b that of the block, m the element format's maximum:
     """
 
-    TRANSFORMER_ENGINE = "S = 448 m / a; s = E4M3(b * (S * (1/m))); element = x * min(1 / (s / S), FLT_MAX)"
+    TRANSFORMER_ENGINE = "S = 448 m / a; s = E4M3(b * (S * (1/m))); element = x * min(1 / (s * (1/S)), FLT_MAX)"
     TORCHAO = "g = a / (448 m); s = E4M3(max(b / m / g, 2**-6)); element = x * ((1 / g) / s)"
     EXACT = "g = a / (448 m); s = E4M3(b / m / g); x compared with midpoints times s g, exactly (FP4_E2M1 only)"
 
@@ -79,8 +79,8 @@ class TwoLevel:
         if self.rule is TwoLevelRule.TRANSFORMER_ENGINE:
             encode = xp.where(whole == 0, one, xp.minimum(_divide(xp, room, whole), np.finfo(np.float32).max))
             scale = _to_e4m3(xp, block * (encode * _divide(xp, one, top)))
-            inverse = xp.minimum(_divide(xp, one, _divide(xp, scale, encode)), np.finfo(np.float32).max)
-            return xp.where(scale == 0, 0, inverse), scale * _divide(xp, one, encode)
+            step = scale * _divide(xp, one, encode)
+            return xp.where(scale == 0, 0, xp.minimum(_divide(xp, one, step), np.finfo(np.float32).max)), step
         scale, shared = self.scales(xp, block, whole, top)
         inverse = _divide(xp, _divide(xp, one, shared), scale)
         return xp.where(scale == 0, 0, inverse), scale * shared

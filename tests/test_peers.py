@@ -2,8 +2,12 @@
 
 import csv
 import importlib.metadata
+import importlib.util
 import math
+import sys
+import types
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -81,3 +85,67 @@ class TestAgainstTorchao:
         theirs = to_dtype(data, scale, kind, 32, torch.float32).numpy()
         mine = ps.Quantizer(fmt, ps.PerBlock(32, scale_format=ps.E8M0, rule=rule))(x)
         assert np.array_equal(mine.view(np.int32), theirs.view(np.int32))
+
+
+def transformer_engine_reference(monkeypatch):
+    """Load the Python reference of TransformerEngine's NVFP4 from its wheel, without its compiled half."""
+    found = importlib.util.find_spec("transformer_engine")
+    assert found is not None
+    assert found.origin is not None
+    folder, recipes = (
+        Path(found.origin).parent / "pytorch" / "custom_recipes",
+        "transformer_engine.pytorch.custom_recipes",
+    )
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"{recipes}.{name}", folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    names = ("transformer_engine", "transformer_engine.pytorch", recipes, "transformer_engine.pytorch.quantized_tensor")
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules[names[-1]].__dict__.update(QuantizedTensorStorage=object, Quantizer=object)
+    # `gemm` is named in signatures only
+    sys.modules[recipes].__dict__.update(gemm=MagicMock(), reference_utils=load("reference_utils"))
+    return load("reference_nvfp4")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(
+    not (installed("transformer_engine") and installed("torch")),
+    reason="transformer-engine is not installed: tests/bench/peers/requirements.txt",
+)
+@pytest.mark.parametrize("spread", [0, 3, 20])
+def test_nvfp4_equals_transformer_engine(spread, rng, monkeypatch):
+    import torch
+
+    reference = transformer_engine_reference(monkeypatch)
+
+    def quantized(x):
+        largest = torch.from_numpy(x).abs().max()
+        packed, scales = reference.NVFP4QuantizerRef._quantize_blockwise_reference(
+            torch.from_numpy(x), largest, 16, 1, pow_2_scales=False, eps=0.0
+        )
+        step = scales.to(torch.float32).numpy() * (np.float32(1) / (np.float32(2688) / largest.numpy()))
+        step = step.repeat(16, axis=1)
+        return reference.cast_from_fp4x2(packed, torch.float32).numpy() * step, step
+
+    powers = 2.0 ** rng.integers(-spread, spread + 1, (512, 16)).repeat(16, axis=1)
+    x = (rng.standard_normal((512, 256)) * powers).astype(np.float32)
+    x[7, 32:48] = 0
+    theirs, step = quantized(x)
+    assert np.array_equal(ps.NVFP4(x), theirs)  # its zeros have no sign
+    # beside the midpoints, where the order of float32 operations decides; each block keeps its largest element
+    near = step * rng.choice(np.float32([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5]), x.shape)
+    near = np.nextafter(near, rng.choice(np.float32([0, np.inf]), x.shape)) * np.sign(x)
+    blocks = np.abs(x).reshape(512, 16, 16)
+    smaller = (np.abs(near).reshape(blocks.shape) < blocks.max(2, keepdims=True)) & (
+        blocks < blocks.max(2, keepdims=True)
+    )
+    x = np.where(smaller.reshape(x.shape), near, x)
+    theirs, _ = quantized(x)
+    assert np.array_equal(ps.NVFP4(x), theirs)

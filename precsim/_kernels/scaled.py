@@ -193,7 +193,8 @@ def quantize_two_level(x, out, p, e4m3, top, held):
                 inverse[k], scale[k] = (_ONE / shared) / s, s * shared
             else:
                 s = even(block * (encode * (_ONE / top)), e, False)
-                inverse[k], scale[k] = min(_ONE / (s / encode), _LARGEST), s * (_ONE / encode)
+                scale[k] = s * (_ONE / encode)
+                inverse[k] = min(_ONE / scale[k], _LARGEST)
         if n == 16 and c.short > 1:
             for k in range(m):
                 block_floats(16, x, out, start + k, inverse[k], scale[k], short_steps(c))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from precsim.course import Exercise, Mistake, WrongAnswer, check, ps1, ps2, ps3
+from precsim.course import Exercise, Mistake, WrongAnswer, check, ps1
 from precsim.course.__main__ import own_programs, student_notebooks
 from precsim.course.notebooks import Cell, Edition, Role, dumps, notebook, read, stub, visible
 
 ROOT = Path(__file__).resolve().parent.parent
-SETS = {"ps1": ps1, "ps2": ps2, "ps3": ps3}
 SOURCES = {path.stem: read(path) for path in sorted((ROOT / "exercises" / "src").glob("*.py"))}
+SETS = {name: importlib.import_module(f"precsim.course.{name}") for name in SOURCES}
 
 
 def cells(role: Role) -> list:
@@ -97,6 +98,13 @@ def test_the_sign_of_zero_counts():
     assert check(e, lambda x: -0.0)
     with pytest.raises(WrongAnswer):
         check(e, lambda x: 0.0)
+
+
+def test_a_tolerance_is_relative_and_wrong_digits_beyond_it_count():
+    e = Exercise("third", lambda x: x / 3, lambda: ((1.0,), (30.0,)), (), tolerance=1e-6)
+    assert check(e, lambda x: x / 3 * (1 + 5e-7))
+    with pytest.raises(WrongAnswer):
+        check(e, lambda x: x / 3 * (1 + 2e-6))
 
 
 def test_committed_notebooks_are_what_their_source_generates():

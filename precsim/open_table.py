@@ -202,14 +202,21 @@ def facts() -> tuple[Job, ...]:
 def batches() -> dict[str, tuple[Job, ...]]:
     """Every batch of the table by its name, in the order in which they are made.
 
+    A job is part of the first batch that needs it.
+
     Examples
     --------
     >>> jobs = [job for batch in batches().values() for job in batch]
     >>> len(jobs) == len({job.key for job in jobs})
     True
     """
-    made = (facts, schedules, controls, formats, parts, main)
-    return {batch.__name__: batch() for batch in made}
+    found: dict[str, tuple[Job, ...]] = {}
+    declared: set[str] = set()
+    for batch in (facts, schedules, controls, formats, parts, main):
+        fresh = tuple(job for job in batch() if job.key not in declared)
+        declared |= {job.key for job in fresh}
+        found[batch.__name__] = fresh
+    return found
 
 
 def _by_bits(model: Transformer, budgets, languages: tuple[Zipfgram, ...], *, seeds: int, holdout: bool = False):

@@ -8,6 +8,7 @@ here knows how runs are made, so a session that only fits laws needs neither JAX
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +40,7 @@ __all__ = [
 _NEEDED: dict[str, float] = {"N": 0.0, "D": 0.0, "loss": 0.0}
 _BITS = ("weights", "activations", "kv", "post", "post_activations", "post_kv")
 _NEVER_NEGATIVE = ("gap", "entropy", "delta_se", "seconds", "learning_rate", "weight_decay", "step", "steps")
+OPEN_TABLE = "open_table"  # name of the files in precsim/data, without their endings
 _GAP_SLACK = 1e-5  # a gap is a float32 sum of thousands of terms; the model of a gap of 0 may come out below 0
 
 
@@ -169,22 +171,31 @@ def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return means.assign(seeds=groups.size()).reset_index()
 
 
-def load_runs(source: str | Path) -> pd.DataFrame:
-    r"""Read a table of runs from a store (.db), a Parquet file or a CSV file, and check it.
+def load_runs(source: str | Path, *, batch: str | None = None) -> pd.DataFrame:
+    r"""Read a table of runs, and check it: the open table, a store (.db), a Parquet file or a CSV file.
 
     Parameters
     ----------
-    source : path
+    source : str or path
+        "precsim-2026" is the open table that comes with precsim (its data card: ``data/SOURCES.md``); anything
+        else is a file.
+    batch : str, optional
+        Of the open table, the rows of one batch alone: "main", "parts", "formats", "schedules", "controls", "facts".
 
     Raises
     ------
     ValueError
-        If the ending is another, or the content is no table of runs (`check`); `StoreError` for a bad store.
+        If the ending is another, the content is no table of runs (`check`), the open table's file is not the one that
+        was shipped, or there is no such batch; `StoreError` for a bad store.
     FileNotFoundError
         If there is no such file.
 
     Examples
     --------
+    >>> runs = load_runs("precsim-2026", batch="main")
+    >>> sorted(set(runs["weights"].tolist()))
+    [2.0, 3.0, 4.0, 5.0, 6.0, 8.0, inf]
+
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
     ...     _ = file.write("N,D,loss\n1000,20000,3.5\n")
@@ -194,6 +205,10 @@ def load_runs(source: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if source == "precsim-2026":
+        return _open_table(batch)
+    if batch is not None:
+        raise ValueError(f"batches are parts of the open table, 'precsim-2026'; {source} has none")
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"no table of runs at {path}")
@@ -209,3 +224,25 @@ def load_runs(source: str | Path) -> pd.DataFrame:
             words = {name: frame[name].astype(object).fillna("").astype(str) for name in text}
             return check(frame.assign(**words))
     raise ValueError(f"cannot read {path.name!r}: runs are kept in .db, .parquet or .csv files")
+
+
+def _open_table(batch: str | None) -> pd.DataFrame:
+    """The table that comes with precsim, if its file is the one that was shipped."""
+    import hashlib
+    import io
+    import json
+
+    import pandas as pd
+
+    folder = resources.files("precsim.data")
+    name = f"{OPEN_TABLE}.parquet"
+    content, record = (folder / name).read_bytes(), json.loads((folder / f"{OPEN_TABLE}.json").read_text())
+    found, shipped = hashlib.sha256(content).hexdigest(), record["sha256"][name]
+    if found != shipped:
+        raise ValueError(f"{name} is not the file that was shipped: its sha256 is {found}, not {shipped}; reinstall")
+    table = pd.read_parquet(io.BytesIO(content))
+    if batch is None:
+        return check(table)
+    if batch not in record["batches"]:
+        raise ValueError(f"the open table has no batch {batch!r}; it has {', '.join(record['batches'])}")
+    return check(table[table["batch"] == batch].reset_index(drop=True))

@@ -264,7 +264,7 @@ def seeds(count: int = 24, weights: Format = INT4) -> tuple[Cell, ...]:
     >>> len(seeds(3))
     6
     """
-    shared = {"model": MLP(8), "language": ZipfFacts(), "tokens": 200_000}
+    shared = {"model": MLP(8), "language": ZipfFacts(), "tokens": 100_000}
     return tuple(
         Cell(Job(**shared, recipe=recipe, seed=seed), {"recipe": name})
         for name, recipe in (("float32", kumar(weights=FP32)), (weights.name, kumar(weights=weights)))

@@ -55,12 +55,16 @@ class Exercise:
         Returns the arguments of the visible checks, easy ones first.
     mistakes : tuple of Mistake
         Tried in this order when an answer is wrong.
+    tolerance : float
+        Relative difference that still counts as equal: 0 where the right answer is exact, more where the order of
+        operations decides the last digits.
     """
 
     name: str
     truth: Callable[..., Any]
     inputs: Callable[[], Sequence[tuple[Any, ...]]]
     mistakes: tuple[Mistake, ...]
+    tolerance: float = 0.0
 
 
 def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
@@ -86,8 +90,9 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
 
     Notes
     -----
-    Two results are the same if they are equal, NaN equals NaN, and the signs of zeros agree. Among the known
-    mistakes the one that agrees with most of the answer's results is named, if it explains the first wrong one.
+    Two results are the same if they are equal words or equal numbers, within the exercise's tolerance; NaN equals NaN,
+    and where the tolerance is 0 the signs of zeros agree. Among the known mistakes the one that agrees with most of the
+    answer's results is named, if it explains the first wrong one.
 
     Examples
     --------
@@ -101,7 +106,7 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
     precsim.course._checking.WrongAnswer: decode(184) gave 1, the value is -1 (9 of 10 right). Likely mistake: ...
     """
     results = [(args, answer(*args), exercise.truth(*args)) for args in exercise.inputs()]
-    wrong = [(args, got, true) for args, got, true in results if not _same(got, true)]
+    wrong = [(args, got, true) for args, got, true in results if not _same(got, true, exercise.tolerance)]
     if not wrong:
         return f"{exercise.name}: {len(results)} of {len(results)} right."
     args, got, true = wrong[0]
@@ -117,14 +122,22 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
 
 
 def _explain(exercise: Exercise, first: Any, got: Any, results: Sequence[tuple[Any, Any, Any]]) -> Mistake | None:
-    candidates = [m for m in exercise.mistakes if _same(m.rule(*first), got)]
-    return max(candidates, key=lambda m: sum(_same(m.rule(*args), a) for args, a, _ in results), default=None)
+    candidates = [m for m in exercise.mistakes if _same(m.rule(*first), got, exercise.tolerance)]
+    return max(
+        candidates,
+        key=lambda m: sum(_same(m.rule(*args), a, exercise.tolerance) for args, a, _ in results),
+        default=None,
+    )
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, tolerance: float = 0.0) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
     if any(isinstance(v, bool) or not hasattr(v, "__float__") for v in (one, other)):
         return False
     a, b = float(one), float(other)
+    if tolerance:
+        return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=tolerance)
     return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
 
 

@@ -109,6 +109,6 @@ def test_200_jobs_end_once_each_and_bit_for_bit_while_workers_and_the_client_are
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_for_minutes_with_a_kill_every_20_seconds(tmp_path, capsys):
     pytest.importorskip("distributed")
-    report = chaos(tmp_path, tokens=100_000, interval=20.0, least_kills=5)
+    report = chaos(tmp_path, tokens=1_000_000, interval=20.0, least_kills=5)
     with capsys.disabled():
         sys.stdout.write(json.dumps(report) + "\n")

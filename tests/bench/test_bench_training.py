@@ -1,9 +1,20 @@
-"""Training speed in model-tokens per second, and two pinned workers against one process with two threads."""
+"""Training speed in model-tokens per second, two pinned workers against one process with two threads, and PyTorch."""
 
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from precsim import _population, _sampling
+from precsim._populating import _member, shape_of, stack_states
 from precsim.formats import INT2, INT3, INT4, INT5, INT6, INT8
 from precsim.grids import one_sitting
 from precsim.languages import Zipfgram
@@ -46,3 +57,76 @@ def test_warm_start_to_the_first_run(benchmark, tmp_path):
     job = one_sitting()[0]
     sweep([job], where=Cores(1), cache=tmp_path, progress=False)
     benchmark.pedantic(lambda: sweep([job], where=Cores(1), cache=tmp_path, progress=False), rounds=2)
+
+
+def torch_python():
+    """An interpreter that has PyTorch: the one that PRECSIM_PEERS_PYTHON names, or this one."""
+    named = os.environ.get("PRECSIM_PEERS_PYTHON")
+    if named is None and importlib.util.find_spec("torch") is None:
+        pytest.skip("needs PyTorch: set PRECSIM_PEERS_PYTHON to an interpreter that has it (CPU build)")
+    return named or sys.executable
+
+
+def as_torch_names(params):
+    """Weights under the names of `tests.bench.peers.torch_training`; query, key and value as one matrix."""
+    named = {"embedding": params["embedding"], "head": params["head"]}
+    for n, block in enumerate(params["blocks"]):
+        joined = np.concatenate([block[part] for part in ("query", "key", "value")], axis=1)
+        named |= {f"{n}.qkv": joined, **{f"{n}.{part}": block[part] for part in ("out", "up", "down")}}
+    return {f"w:{name}": np.asarray(w) for name, w in named.items()}
+
+
+def test_against_pytorch_eager_one_by_one(benchmark, tmp_path):
+    """Eight transformers of 25k parameters: the same starting weights, batches, losses; then both speeds."""
+    python, language, steps = torch_python(), Zipfgram(), 40
+    bits = [16, 2, 3, 4, 5, 6, 8, 16]
+    formats = {2: INT2, 3: INT3, 4: INT4, 5: INT5, 6: INT6, 8: INT8}
+    recipes = [Recipe(weights=Quantizer(formats[b], PerChannel(axis=-1))) if b < 16 else Recipe() for b in bits]
+    model = Transformer(32)
+    jobs = [Job(model=model, language=language, tokens=steps * 2048, recipe=recipe) for recipe in recipes]
+    shape = shape_of(jobs, len(jobs))
+    keys = [jax.random.fold_in(jax.random.key(0), part) for part in (0, 1)]  # of weights and of data, for seed 0
+    params = jax.jit(model.init, static_argnums=(1, 2))(keys[0], language.vocabulary, language.context_length)
+    source = _sampling.tables(language)
+    drawn = [_population.draw(shape, source, keys[1], jnp.int32(n)) for n in range(steps)]
+    batches = np.stack([np.concatenate([np.asarray(x), np.asarray(y)[:, -1:]], axis=1) for x, y in drawn])
+    schedule = jobs[0].schedule
+    rates = [jobs[0].rate * float(schedule.factor(jnp.float32(n), jnp.float32(steps))) for n in range(steps)]
+    problem = tmp_path / "problem.npz"
+    every = np.broadcast_to(batches, (len(bits), *batches.shape))
+    np.savez(problem, batches=every, rates=rates, bits=bits, **as_torch_names(params))
+
+    ours = losses_of_first_steps(jobs, 3)
+    np.testing.assert_allclose(in_torch(python, problem)["losses"], ours, rtol=1e-5)
+    list(train_population(jobs))  # compile what remains
+    pairs = []
+
+    def both():
+        began = time.perf_counter()
+        list(train_population(jobs))
+        mine = sum(job.D for job in jobs) / (time.perf_counter() - began)
+        pairs.append((mine, in_torch(python, problem)["tokens_per_second"]))
+
+    benchmark.pedantic(both, rounds=3)  # alternated, so that a busy machine is busy for both
+    ratios = sorted(mine / max(theirs.values()) for mine, theirs in pairs)
+    benchmark.extra_info |= {"pairs": pairs, "ratio": ratios[1]}
+
+
+def in_torch(python, problem):
+    """What the peer made of the problem."""
+    command = [python, "-m", "tests.bench.peers.torch_training", str(problem)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def losses_of_first_steps(jobs, count):
+    """Training loss of each job in each of the first steps, (jobs, count)."""
+    shape = shape_of(jobs, len(jobs))
+    compiled, source = _population.program(shape), _sampling.shelf((jobs[0].language,))
+    members = [_member(job, jobs[0], shape.wiring, (job.language,)) for job in jobs]
+    state, who = stack_states([compiled.start(one) for one in members]), _population.stack(members)
+    found = []
+    for _ in range(count):
+        state = compiled.advance(state, who, source, 1)
+        found.append(np.asarray(state.loss))
+    return np.stack(found, axis=1)

@@ -61,7 +61,7 @@ lint: $(STAMP)  ## style, docstrings, import rules
 type: $(STAMP)  ## types
 	$(BIN)/basedpyright
 
-runs: $(STAMP)  ## the sweeps behind precsim/data: hours of a GPU
+runs: $(STAMP)  ## the sweeps behind precsim/data that are still missing: an hour of a GPU
 	$(BIN)/python -m precsim.data.make
 
 records: $(STAMP)  ## what we computed from public tables; TABLES=folder has them

@@ -140,7 +140,9 @@ def _candidates(
     return _joined(pieces, count), slots, count
 
 
+@functools.lru_cache(maxsize=512)
 def _wired(recipe: Recipe, model: Model) -> tuple[Wiring, Grid | None]:
+    """Wiring and numbers of one recipe; kept, since the same treatments follow every model of a sweep."""
     wiring = widened(wire([recipe], model))
     return wiring, grids(recipe, model, wiring)
 

@@ -135,7 +135,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "post_kv": ("bits of keys and values after training; inf = as trained", "bits"),
     "post_format": ("format of weights after training; empty = as trained", ""),
     "post_scaling": ("scaling of weights after training; empty = as trained", ""),
-    "post_method": ("how weights were quantized after training: none, rtn, gptq or awq", ""),
+    "post_method": ("how weights were quantized after training: none, rtn, gptq, gptq-ordered or awq", ""),
     "seed": ("seed of the starting weights and of the order of data", ""),
     "language": ("name of the language", ""),
     "language_seed": ("seed of the language's tables", ""),

@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
         "--job", action="append", metavar="KEY", help="key of a run, or its beginning; all runs by default"
     )
     ptq.add_argument("--post", action="append", required=True, metavar="FORMAT", help="INT4, MXFP4, …; may be repeated")
-    ptq.add_argument("--method", choices=("rtn", "gptq", "awq"), default="rtn")
+    ptq.add_argument("--method", choices=("rtn", "gptq", "gptq-ordered", "awq"), default="rtn")
     ptq.add_argument("--store", required=True, metavar="OUT.db", help="store for the new runs")
     _where_options(ptq)
     ptq.set_defaults(run=_ptq)
@@ -114,7 +114,7 @@ def _ptq(options: argparse.Namespace) -> int:
     from precsim.cli.stores import existing, pick
     from precsim.ptq import AWQ, GPTQ, RTN
 
-    methods = {"rtn": RTN(), "gptq": GPTQ(), "awq": AWQ()}
+    methods = {method.name: method for method in (RTN(), GPTQ(), GPTQ(ordered=True), AWQ())}
     posts = []
     for word in options.post:
         (post,) = treatment(word, Place("--post", "", ()))

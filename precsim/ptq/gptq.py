@@ -23,6 +23,9 @@ class GPTQ:
     ----------
     damping : float
         Added to the diagonal of E x x^T, as a share of its mean; positive.
+    ordered : bool
+        Take the inputs with the largest mean square first, while many rows are left to make up for their errors
+        ("act-order"), instead of taking them as they are stored.
 
     Raises
     ------
@@ -37,10 +40,11 @@ class GPTQ:
 
     References
     ----------
-    frantar2023, algorithm 1.
+    frantar2023, algorithm 1; the order is a later option of the authors' program.
     """
 
     damping: float = 0.01
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         if not self.damping > 0:
@@ -49,7 +53,7 @@ class GPTQ:
     @property
     def name(self) -> str:
         """Name in a table of runs."""
-        return "gptq"
+        return "gptq-ordered" if self.ordered else "gptq"
 
     def weights(self, weight: NDArray, moment: NDArray, quantizer: Quantizer) -> NDArray[np.float32]:
         """Quantized matrix, shape (inputs, outputs), from E x x^T (inputs, inputs)."""
@@ -57,10 +61,12 @@ class GPTQ:
         level = self.damping * np.mean(np.diag(moment))
         if level == 0:  # no input ever: nothing to make up for
             return round_with(weight, scale, quantizer)
-        upper = np.linalg.cholesky(np.linalg.inv(moment + level * np.eye(len(moment)))).T
-        left, result = np.array(weight, dtype=np.float64), np.empty(weight.shape, np.float32)
-        for i in range(len(left)):
-            result[i] = round_with(left[i], scale[i], quantizer)
-            error = (left[i] - result[i]) / upper[i, i]
+        order = np.argsort(-np.diag(moment), kind="stable") if self.ordered else np.arange(len(moment))
+        damped = moment[np.ix_(order, order)] + level * np.eye(len(moment))
+        upper = np.linalg.cholesky(np.linalg.inv(damped)).T
+        left, result = np.array(weight[order], dtype=np.float64), np.empty(weight.shape, np.float32)
+        for i, row in enumerate(order):
+            result[row] = round_with(left[i], scale[row], quantizer)
+            error = (left[i] - result[row]) / upper[i, i]
             left[i + 1 :] -= np.outer(upper[i, i + 1 :], error)
         return result

@@ -74,9 +74,12 @@ def rounded_after(
     if "weights_format" in rows.columns:
         names = rows["weights_format"].astype(str)
         keep &= np.isinf(rows["weights"].to_numpy(dtype=float)) | names.str.startswith("INT").to_numpy()
-    for column, start in (("post_format", "INT"), ("post_scaling", "PerChannel"), ("post_method", "rtn")):
+    wanted = {"post_format": ("INT",), "post_scaling": ("channel", "PerChannel"), "post_method": ("rtn",)}
+    for column, starts in wanted.items():
         if column in rows.columns:
-            keep &= rows[column].astype(str).str.startswith(start).to_numpy()
+            keep &= rows[column].astype(str).str.startswith(starts).to_numpy()
+    if "post_format" in rows.columns:  # INT8/2^6 is the element of a format of blocks
+        keep &= ~rows["post_format"].astype(str).str.contains("/").to_numpy()
     found: Any = rows[keep]
     return found.reset_index(drop=True)
 

@@ -43,14 +43,18 @@ def straighten(table: Any, *, along: str = "D") -> alt.VConcatChart:
     order = [si(v) for v in sorted({row[other] for row in rows})]
     top = math.floor(least * 1000 - 1) / 1000
     floor = alt.param(
-        name="floor", value=0, bind=alt.binding_range(min=0, max=top, step=0.001, name="floor e [nats/token]")
+        name="floor",
+        value=round(0.7 * top, 2),
+        bind=alt.binding_range(min=0, max=top, step=0.001, name="floor e [nats/token]"),
     )
     base = (
         alt.Chart(values(rows))
         .transform_calculate(above="datum.loss - floor")
         .encode(
             x=log_axis(along, _UNIT[along]),
-            y=alt.Y("above:Q", title="loss − e [nats/token]", scale=alt.Scale(type="log")).axis(format="~g"),
+            y=alt.Y("above:Q", title="loss − e [nats/token]", scale=alt.Scale(type="log", nice=False, padding=8)).axis(
+                format="~g", labelOverlap="greedy"
+            ),
             color=alt.Color("label:N", title=other, sort=order, scale=alt.Scale(domain=order)),
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,32 +152,32 @@ def compilations() -> Iterator[list[str]]:
         monitoring.unregister_event_duration_listener(listen)
 
 
-def throughput(job: Job, members: Iterable[int], *, repeats: int = 3) -> list[dict[str, float]]:
-    """Time populations of several sizes, all of them compiled before.
+def throughput(job: Job, members: Sequence[int], *, repeats: int = 3) -> list[dict[str, float]]:
+    """Measure how many tokens populations of several sizes read in a second of processor time, compilation left out.
 
     Parameters
     ----------
     job : Job
         Trained with as many seeds as there are members.
-    members : iterable of int
+    members : sequence of int
         Sizes; the first is the reference.
     repeats : int
-        Times for each size.
+        Measurements of each size. The sizes take turns, so that a slow minute of the machine hits all of them.
 
     Returns
     -------
     list of dict
-        "members", "ratio": tokens for each second over the mean of the first size's.
+        "members", and "ratio": tokens for each second of processor time over the mean of the first size's.
     """
     speed: list[tuple[int, float]] = []
-    for count in members:
-        jobs = [replace(job, seed=seed) for seed in range(count)]
-        for turn in range(repeats + 1):  # the first compiles
-            began = time.perf_counter()
+    for turn in range(repeats + 1):  # the first compiles
+        for count in members:
+            jobs = [replace(job, seed=seed) for seed in range(count)]
+            began = time.process_time()
             list(train_population(jobs))
             if turn:
-                speed.append((count, sum(one.D for one in jobs) / (time.perf_counter() - began)))
-    base = np.mean([rate for count, rate in speed if count == speed[0][0]])
+                speed.append((count, sum(one.D for one in jobs) / (time.process_time() - began)))
+    base = np.mean([rate for count, rate in speed if count == members[0]])
     return [{"members": float(count), "ratio": float(rate / base)} for count, rate in speed]
 
 

@@ -17,8 +17,8 @@ from precsim.course import ps4
 # ## 1. Straight-through by hand (2 points)
 #
 # A network of one weight: it answers $q(w)\,x$, where $q(w)$ is the multiple of $h$ nearest to $w$, and the right
-# answer is $y$. The loss is $\frac12 (q(w)\,x - y)^2$. Write `ste_weight`: the optimizer's weight after `steps` steps of
-# gradient descent with the straight-through gradient and learning rate `rate`.
+# answer is $y$. The loss is $\frac12 (q(w)\,x - y)^2$. Write `ste_weight`: the optimizer's weight after `steps` steps
+# of gradient descent with the straight-through gradient and learning rate `rate`.
 #
 # By hand first: $w = 0.875$, $x = 1$, $y = 0.25$, $h = 1$, rate 0.25. What is $w$ after one step?
 
@@ -171,8 +171,9 @@ def gptq_second(w1: float, w2: float, a: float, b: float, c: float, h: float) ->
 #
 # `ps4.runs(N)` are real runs: networks trained in float32 on five amounts of data and then rounded. Each row has
 # `D` (tokens), `bits` (after training; `math.inf` for the network as trained), `seed` and `gap`. Write `best_tokens`:
-# the amount of data with the least mean gap over seeds at the given bits. Return `math.inf` if that is the largest amount
-# tried, because then no turn was seen. Some runs may have been lost, so amounts may have unequal numbers of seeds.
+# the amount of data with the least mean gap over seeds at the given bits. Return `math.inf` if that is the largest
+# amount tried, because then no turn was seen. Some runs may have been lost, so amounts may have unequal numbers of
+# seeds.
 
 
 # %% exercise="best_tokens" role="answer"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import importlib.resources
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from precsim.course._checking import Exercise, Mistake
+from precsim.course.stored import PartRun, Run, part_runs, runs
 
 __all__ = [
     "BEST_TOKENS",
@@ -247,45 +245,6 @@ GPTQ_SECOND = Exercise(
 # -- the best amount of data -------------------------------------------------------------------------------------------
 
 
-class Run(NamedTuple):
-    """One network trained in float32 and rounded afterward: tokens, bits after training, seed, gap [nats/token]."""
-
-    D: int
-    bits: float
-    seed: int
-    gap: float
-
-
-def runs(N: int, *, drop: int = 0) -> tuple[Run, ...]:
-    """Return stored runs of `grids.one_sitting` with N = 1024 or 4096: 2, 3, 4 bits after training, and inf.
-
-    Parameters
-    ----------
-    N : int
-        Parameters.
-    drop : int
-        Leave out every run whose number in the table is a multiple of this, as if it had been lost; 0: none.
-
-    Raises
-    ------
-    ValueError
-        If there are no runs of this size.
-
-    Examples
-    --------
-    >>> len(runs(1024)), len(runs(1024, drop=3))
-    (80, 53)
-    """
-    rows = [
-        Run(int(r["D"]), float(r["post"]), int(r["seed"]), float(r["gap"]))
-        for r in _stored("ps4_bits.csv")
-        if int(r["N"]) == N
-    ]
-    if not rows:
-        raise ValueError(f"there are stored runs with N = 1024 and 4096, not {N}")
-    return tuple(row for n, row in enumerate(rows) if not drop or n % drop)
-
-
 def _best(
     rows: Sequence[Run],
     bits: float,
@@ -352,46 +311,6 @@ BEST_TOKENS = Exercise(
 # -- the part that hurts most ------------------------------------------------------------------------------------------
 
 
-class PartRun(NamedTuple):
-    """One transformer trained with one part in few bits ("none": all in float32): part, seed, gap [nats/token]."""
-
-    part: str
-    seed: int
-    gap: float
-
-
-_NAMES = {"weights": "weights", "activations": "activations", "KV cache": "kv"}
-
-
-def part_runs(bits: int, *, lost: Sequence[tuple[str, int]] = ()) -> tuple[PartRun, ...]:
-    """Return stored runs of `lessons.parts` at 2, 3 or 4 bits from eight seeds, but for those lost (part, seed).
-
-    Raises
-    ------
-    ValueError
-        If there are no runs of this width.
-
-    Examples
-    --------
-    >>> len(part_runs(3)), len(part_runs(3, lost=[("kv", 0)]))
-    (32, 31)
-    """
-    stored = _stored("ps4_parts.csv")
-    rows = [
-        PartRun("none", int(r["seed"]), float(r["gap"]))
-        for r in stored
-        if r["part"] == "weights" and r["bits"] == "inf"
-    ]
-    found = [
-        PartRun(_NAMES[r["part"]], int(r["seed"]), float(r["gap"]))
-        for r in stored
-        if r["part"] in _NAMES and float(r["bits"]) == bits
-    ]
-    if not found:
-        raise ValueError(f"there are stored runs with 2, 3 and 4 bits, not {bits}")
-    return tuple(row for row in (*rows, *found) if (row.part, row.seed) not in lost)
-
-
 def _penalties(rows: Sequence[PartRun]) -> dict[str, list[float]]:
     full = {row.seed: row.gap for row in rows if row.part == "none"}
     found: dict[str, list[float]] = {}
@@ -412,12 +331,6 @@ def _hardest(
     if not paired:
         found = {part: [row.gap for row in rows if row.part == part] for part in found}
     return best(found, key=lambda part: of(found[part]))
-
-
-def _stored(name: str) -> list[dict[str, str]]:
-    file = importlib.resources.files("precsim.course") / name
-    with file.open(encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
 
 
 def _kept(bits: int, **seeds: Sequence[int]) -> tuple[PartRun, ...]:

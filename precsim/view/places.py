@@ -93,7 +93,7 @@ def recipe_map(recipes: Mapping[str, Recipe]) -> alt.LayerChart:
     ]
     chart = alt.layer(
         arrows,
-        tips.encode(x="x2:Q", y="y2:Q", angle=alt.Angle("angle:Q", scale=None)),
+        tips.encode(x=alt.X("x2:Q", axis=None), y=alt.Y("y2:Q", axis=None), angle=alt.Angle("angle:Q", scale=None)),
         box,
         *lines,
     ).add_params(choose)

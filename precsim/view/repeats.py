@@ -142,7 +142,9 @@ def joint_penalties(rows: Any) -> alt.LayerChart:
     chart = alt.layer(
         diagonal.mark_line(color=GRAY, strokeDash=[5, 4]).encode(x=x, y=y),
         base.mark_point(size=55).encode(x=x, y=y, color=color, tooltip=tips),
-        base.mark_text(style="ink", fontSize=10, dy=-9).encode(x=x, y=y, text="pair:N"),
+        base.transform_filter("datum.W == datum.A")
+        .mark_text(style="ink", fontSize=11, align="right", dx=-8)
+        .encode(x=x, y=y, text="pair:N"),
     ).add_params(choose)
     above = sum(row["observed"] > row["sum"] for row in drawn)
     lost = len(every) - len(drawn)

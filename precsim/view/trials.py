@@ -14,6 +14,7 @@ from precsim.view._theme import HUES, WIDTH, bits_label, finish, values
 
 Row = dict[str, Any]
 _REPEATS = ("seed", "D", "step")
+_DECADES = 1e4  # that a logarithmic axis spans at most
 
 
 def trials(
@@ -43,7 +44,8 @@ def trials(
     choose : str, optional
         Column from whose values the reader chooses.
     log_x, log_y : bool
-        Logarithmic axes; a y that is not positive is then drawn at the lower edge.
+        Logarithmic axes; a y that is not positive, or less than 10^-4 of the largest, is then a triangle at the lower
+        edge.
     rules : mapping of float to str, optional
         Places on x to be marked by a vertical line, and what they are.
 
@@ -54,7 +56,7 @@ def trials(
 
     Notes
     -----
-    A row whose y is not finite, a model that diverged, is a triangle at the upper edge.
+    A row whose y is not finite, a model that diverged, is a triangle at the upper edge. Means leave it out.
 
     Examples
     --------
@@ -82,15 +84,17 @@ def trials(
     if choose:
         base = base.transform_filter(f"datum['{choose}'] == chosen")
     shape = alt.Shape("fate:N", legend=None).scale(
-        domain=["seen", "diverged", "not positive"], range=["circle", "triangle-up", "triangle-down"]
+        domain=["seen", "diverged", "below the axis"], range=["circle", "triangle-up", "triangle-down"]
     )
     height = alt.Y("shown:Q", title=titles[y], scale=scale, axis=axis)
     tips = ["series:N", alt.Tooltip("place:N" if ordinal else "place:Q", title=titles[x]), "value:N", "fate:N"]
     layers: list[Any] = [
-        base.transform_filter("datum.fate == 'seen'")
+        base.transform_filter("isValid(datum.exact)")
+        .transform_aggregate(mean="mean(exact)", groupby=["place", "series"])
+        .transform_filter(f"datum.mean >= {low!r}")
         .mark_line(strokeWidth=1.5)
-        .encode(x=place, y=alt.Y("mean(shown):Q", title=titles[y], scale=scale, axis=axis), color=hue),
-        base.mark_point(size=42).encode(x=place, y=height, color=hue, shape=shape, tooltip=tips),
+        .encode(x=place, y=alt.Y("mean:Q", title=titles[y], scale=scale, axis=axis), color=hue),
+        base.mark_point(size=42, clip=False).encode(x=place, y=height, color=hue, shape=shape, tooltip=tips),
     ]
     if rules:
         layers = [*_rules(rules, x, place, [row[x] for row in rows]), *layers]
@@ -197,8 +201,9 @@ def _rows(table: Any, columns: Sequence[str], titles: Mapping[str, str]) -> list
 def _ends(finite: Sequence[float], log: bool) -> tuple[float, float]:
     """Least and greatest value with some room."""
     if log:
-        positive = [v for v in finite if v > 0] or [1.0]
-        return min(positive) / 1.6, max(positive) * 1.6
+        high = max([v for v in finite if v > 0], default=1.0)
+        least = min(v for v in [*finite, high] if v > high / _DECADES)
+        return least / 1.6, high * 1.6
     low, high = min(finite), max(finite)
     room = 0.06 * (high - low or abs(high) or 1.0)
     return low - room, high + room
@@ -206,22 +211,24 @@ def _ends(finite: Sequence[float], log: bool) -> tuple[float, float]:
 
 def _placed(row: Row, x: str, y: str, low: float, high: float, *, ordinal: bool) -> Row:
     value = row[y]
-    fate = "seen" if low <= value <= high else "not positive" if value < low else "diverged"
-    shown = value if fate == "seen" else low if fate == "not positive" else high
+    fate = "seen" if low <= value <= high else "below the axis" if value < low else "diverged"
+    shown = value if fate == "seen" else low if fate == "below the axis" else high
     plain = {k: bits_label(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items() if k != y}
     place = bits_label(row[x]) if ordinal else row[x]
-    return {**plain, "place": place, "shown": shown, "fate": fate, "value": f"{value:.5g}"}
+    exact = value if math.isfinite(value) else None
+    return {**plain, "place": place, "shown": shown, "exact": exact, "fate": fate, "value": f"{value:.5g}"}
 
 
 def _x(name: str, title: str, found: Sequence[float], *, ordinal: bool, log: bool) -> alt.X:
     if ordinal:
         order = [bits_label(v) for v in sorted(set(found))]
         return alt.X("place:O", title=title, sort=order, axis=alt.Axis(labelAngle=0))
-    axis = alt.Axis(labelOverlap="greedy", labelSeparation=6, tickMinStep=1)
+    distinct = sorted(set(found))
+    ticks: dict[str, Any] = {"values": distinct} if len(distinct) <= 16 else {}
+    axis = alt.Axis(format="~s" if log else "~g", labelOverlap="greedy", labelSeparation=8, **ticks)
     if log:
-        axis = alt.Axis(format="~s", labelOverlap="greedy", labelSeparation=8)
-    scale = alt.Scale(type="log" if log else "linear", zero=False, nice=False, padding=14)
-    return alt.X("place:Q", title=title, scale=scale, axis=axis)
+        return alt.X("place:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=14), axis=axis)
+    return alt.X("place:Q", title=title, scale=alt.Scale(zero=False, nice=False, padding=14), axis=axis)
 
 
 def _rules(rules: Mapping[float, str], x: str, place: alt.X, found: Sequence[float]) -> list[Any]:

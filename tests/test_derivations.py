@@ -414,3 +414,55 @@ def test_geometric_mean_of_the_spectrum():
         direct = math.exp(np.mean(-1.5 * np.log(np.arange(1, count + 1))))
         found = sp.N(teacher.geometric_mean().subs({teacher.a: sp.Rational(3, 2), n: count}), 30)
         assert float(found) == pytest.approx(direct, rel=1e-10)
+
+
+# -- the paper beside our runs ---------------------------------------------------------------------------------------
+
+
+def test_every_figure_table_and_claim_has_a_row_and_none_is_empty():
+    from precsim import paper
+
+    rows = paper.exhibits()
+    assert [row[0] for row in rows] == [*(f"F{n}" for n in range(1, 22)), "T1", "T2"]
+    verdicts = paper.claims()
+    assert [row[0] for row in verdicts] == [str(n) for n in range(1, 14)]
+    for row in (*rows, *verdicts):
+        assert all(len(cell.strip()) > 0 for cell in row), row
+        assert not any("nan" in cell.split() for cell in row), row
+    with pytest.raises(ValueError, match="no exhibit 'F22'"):
+        paper.exhibit("F22")
+
+
+def test_every_drawing_can_be_drawn():
+    from precsim import paper, view
+
+    drawn = 0
+    for exhibit in paper.EXHIBITS:
+        for drawing in (exhibit.published, exhibit.ours):
+            if drawing is not None:
+                drawn += len(view.formula_and_numbers(**drawing().arguments()).description) > 40
+    assert drawn >= 13
+
+
+def test_second_order_prediction_on_the_open_table():
+    """The bar of the issue: R² of at least 0.98 and a median ratio in [0.9, 1.1], no constant fitted, 3 to 6 bits."""
+    from precsim.paper import evidence
+
+    rows = evidence.second_order_rows(evidence.open_table())
+    assert rows["job"].nunique() >= 20
+    r2, ratio = evidence.agreement(rows["delta"], rows["second_order"])
+    assert r2 >= 0.98
+    assert 0.9 <= ratio <= 1.1
+
+
+def test_a_share_read_off_by_equation_30_is_the_one_that_was_put_in():
+    import pandas as pd
+
+    from precsim.paper import ours
+
+    base = ours.base_fit().law
+    law = base | laws.Plain(laws.WEIGHTS, gamma=2.0)
+    cells = [(n, d) for n in (5e4, 2e5) for d in (1e7, 5e7)]
+    rows = pd.DataFrame({"N": n, "D": d, "penalty": float(law(n, d, weights=4.0)) - float(law(n, d))} for n, d in cells)
+    inside = rows["penalty"] / base.A + rows["N"] ** -base.alpha
+    np.testing.assert_allclose(inside ** (-1 / base.alpha) / rows["N"], float(law.n_eff(1.0, weights=4.0)), rtol=1e-9)

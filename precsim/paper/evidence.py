@@ -34,7 +34,7 @@ def second_order_rows(table: Any, *, low: int = 3, high: int = 6) -> Any:
         return table
     nearest = (table["post_method"] == "rtn") & table["post"].between(low, high) & np.isinf(table["weights"])
     kept = table[nearest & table["second_order"].gt(0) & table["delta"].gt(0)]
-    return kept[kept["post_format"].str.startswith("INT") & kept["post_scaling"].str.startswith("PerChannel")]
+    return kept[kept["post_format"].str.startswith("INT") & (kept["post_scaling"] == "channel")]
 
 
 def agreement(seen: Any, predicted: Any) -> tuple[float, float]:

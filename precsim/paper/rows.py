@@ -1,0 +1,92 @@
+"""The form of a row: what the paper shows, what its constants give, what our runs give, and how the two agree."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Drawing(NamedTuple):
+    """Curves and points of a figure, as `precsim.view.formula_and_numbers` takes them."""
+
+    lines: dict[str, tuple[Any, Any]]
+    points: dict[str, tuple[Any, Any]]
+    x: str
+    y: str
+    log_x: bool = False
+    log_y: bool = False
+    level: float | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the view."""
+        return self._asdict()
+
+
+class Finding(NamedTuple):
+    """What was computed for a row, each a sentence with its numbers; none is empty.
+
+    A part that cannot be computed says why.
+    """
+
+    constants: str
+    ours: str
+    agreement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """A figure or table of the paper.
+
+    Attributes
+    ----------
+    number : str
+        F1 to F21, T1, T2.
+    shows : str
+        What it claims, in our words.
+    compare : callable
+        () → Finding.
+    published, ours : callable or None
+        () → Drawing from the published constants, and from our runs; None where there is nothing to draw.
+    """
+
+    number: str
+    shows: str
+    compare: Callable[[], Finding]
+    published: Callable[[], Drawing] | None = None
+    ours: Callable[[], Drawing] | None = None
+
+
+class Verdict(enum.Enum):
+    """What our evidence says of a claim."""
+
+    CONFIRMED = "confirmed"
+    PARTLY = "confirmed in part"
+    NOT_SEEN = "not seen"
+    CONTRADICTED = "contradicted"
+    UNTESTED = "not tested: no such runs"
+
+
+class Judged(NamedTuple):
+    """A verdict and the numbers it rests on."""
+
+    verdict: Verdict
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One of the paper's checkable claims.
+
+    Attributes
+    ----------
+    number : int
+    says : str
+    judge : callable
+        () → Judged; the verdict follows from the numbers by rules in the code.
+    """
+
+    number: int
+    says: str
+    judge: Callable[[], Judged]

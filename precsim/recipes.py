@@ -335,15 +335,16 @@ def _check_quantizer(kind: Kind, quantizer: Any) -> None:
         If the rounding mode would need a program of its own, or the parts do not fit together.
     """
     if quantizer.rounding not in _TRAINABLE:
-        raise ValueError(f"a recipe rounds to nearest-even or stochastically (variant A), not {quantizer.rounding}")
+        raise ValueError(
+            f"{kind.value} are rounded to nearest-even or stochastic (variant A), not {quantizer.rounding}"
+        )
     if isinstance(quantizer, (Rotated, Fitted)) and compiled_in(quantizer):
-        raise ValueError(f"rotation and fitted scales take formats without listed values or zero points: {quantizer}")
+        raise ValueError(f"{kind.value}: only formats without listed values or zero points are rotated or fitted")
     if isinstance(quantizer, _Sums):
         sums = quantizer.accumulator
-        plain = sums.rounding is Rounding.NEAREST_EVEN and sums.products is None
-        blocked = sums.order is Order.BLOCKED and sums.inner == FP32
-        if not plain or not (blocked or sums.order is Order.SEQUENTIAL):
+        ordered = sums.order is Order.SEQUENTIAL or (sums.order is Order.BLOCKED and sums.inner == FP32)
+        if sums.rounding is not Rounding.NEAREST_EVEN or sums.products is not None or not ordered:
             raise ValueError(
-                "training simulates accumulators of exact products, nearest-even, SEQUENTIAL or BLOCKED "
+                "an accumulator in training adds exact products, nearest-even, SEQUENTIAL or BLOCKED "
                 f"with inner=FP32, not {sums}"
             )

@@ -21,12 +21,13 @@ from precsim.cli import main
 from precsim.cli.forms import form, published, slug
 from precsim.cli.gridfile import EXAMPLE, GridError, read
 from precsim.cli.specs import job_of
+from precsim.languages import KingJames
 from precsim.laws.published import CATALOG, KUMAR_2024
 from precsim.models import MLP, Transformer
 from precsim.planning import H100
 from precsim.ptq import AWQ, GPTQ, Post, Sample
 from precsim.quantize import MXFP4, Quantizer
-from precsim.recipes import PerLayer, Recipe, everywhere, kumar
+from precsim.recipes import Learned, PerLayer, Recipe, everywhere, kumar
 from precsim.runs import RunStore
 from precsim.schedules import SGD, Linear, Warmup, WarmupStableDecay
 from precsim.training import Compute, Job, train
@@ -406,7 +407,7 @@ GOOD = 'language = "zipf-facts"\ntokens = 1000\nmodel = {kind = "mlp", width = 4
         (GOOD + 'recipe = {kv = "INT4"}\n', r"g:4: recipe: MLP.*has no kv to quantize"),
         (GOOD + "post = [{}]\n", r"g:4: post: quantizes nothing"),
         (GOOD + "looks = [5000]\n", r"g:4: looks: looks must lie between 1 and tokens"),
-        (GOOD + 'schedule = {kind = "cosine",\n final = 1 }\n', r"g: not TOML: .*line 4"),
+        (GOOD + 'schedule = {kind = "cosine",\n final = 1 }\n', r"g:4: not TOML: .*line 4"),
         (GOOD + 'schedule = {kind = "cosine", final = 7}\n', r"g:4: schedule.final: final must lie between 0 and 1"),
         (GOOD.replace('"mlp", width = 4', '"transformer", width = 32'), r"g:1: language: ZipfFacts.* no sequences"),
         (GOOD.replace("4", "[4, 8]") + f"seed = {list(range(1001))}\ntokens.a = 3\n", "not TOML"),
@@ -488,12 +489,47 @@ recipe = {kv = "INT4", weights = {default = "INT4", layers = {"block0.*" = "INT8
 """
 
 
+ODD = """
+language = [{kind = "king-james", passes = 2, context = 5}, "zipfgram"]
+probes = [0, 2]
+average = 0.99
+[[grid]]
+model = {kind = "mlp", width = [4, 8], layers = 1}
+tokens = [64000, 128000]
+recipe = [
+  {weights = {format = "INT3", learned = true}, activations = {format = "INT8", fitted = true, rotate = 16}},
+  {gradients = "FP8_E5M2", accumulator = {format = "FP16", order = "blocked", block = 16, inner = "FP32"}},
+  {master = {format = "BF16", rounding = "stochastic-a"}},
+]
+post = ["INT3", {weights = "INT4", method = {kind = "gptq", ordered = true}}]
+[[grid]]
+language = "king-james"
+model = {kind = "transformer", width = 16, kv_heads = 1, feed = "swiglu"}
+tokens = 4096
+compute = "bf16"
+recipe = [{weights = "NVFP4"}, "MXFP4", {weights = {default = {format = "INT4", learned = [true, false]}}}]
+"""
+
+
+def test_real_text_and_learned_scales_in_a_grid_file():
+    from precsim.formats import INT3, INT4
+    from precsim.quantize import PerChannel, Quantizer
+
+    jobs = read(ODD)
+    assert jobs[0].language == KingJames(passes=2, context=5)
+    assert jobs[0].recipe.weights == Learned(Quantizer(INT3, PerChannel(axis=-1)))
+    assert jobs[0].post[1].method == GPTQ(ordered=True)
+    assert jobs[-2].recipe.weights.default == Learned(Quantizer(INT4, PerChannel(axis=-1)))
+    with pytest.raises(GridError, match=r"g:4: recipe\.weights\.learned: .* neither fitted nor rotated"):
+        read(GOOD + 'recipe.weights = {format = "INT4", learned = true, fitted = true}\n', "g")
+
+
 def test_a_thousand_mutated_grid_files_are_refused_or_valid(capsys, tmp_path):
     rng = random.Random(20241107)
     path = tmp_path / "grid.toml"
     refused = valid = 0
     for _ in range(1000):
-        text = mutated(rng.choice((EXAMPLE, SMALL, FULL)), rng)
+        text = mutated(rng.choice((EXAMPLE, SMALL, FULL, ODD)), rng)
         path.write_text(text, encoding="utf-8")
         status, out, err = call(capsys, "sweep", path, "--dry-run", "--json")
         assert "Traceback" not in err
@@ -503,7 +539,7 @@ def test_a_thousand_mutated_grid_files_are_refused_or_valid(capsys, tmp_path):
         else:
             refused += 1
             assert status == 2
-            assert err.startswith("precsim sweep: grid.toml:"), text
+            assert re.match(r"precsim sweep: grid\.toml:\d+: ", err), text
             assert len(err) > 30
     assert refused > 300
     assert valid > 100

@@ -7,6 +7,7 @@ example, `jobwords` reads the values.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from precsim.cli.grid_example import EXAMPLE
 from precsim.cli.jobwords import FIELDS, MOST_ALTERNATIVES, known, products, several
 from precsim.cli.places import GridError, Place
+from precsim.models import Kind
 from precsim.training import Job
 
 __all__ = ["EXAMPLE", "GridError", "load", "read"]
@@ -49,7 +51,9 @@ def read(text: str, name: str = "grid.toml") -> tuple[Job, ...]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as failure:
-        raise GridError(f"{name}: not TOML: {failure}") from None
+        found = re.search(r"at line (\d+)", str(failure))
+        line = found[1] if found else text.rstrip().count("\n") + 1  # "at end of document"
+        raise GridError(f"{name}:{line}: not TOML: {failure}") from None
     except RecursionError:
         raise GridError(f"{name}: brackets are nested too deeply") from None
     top = Place(name, text)
@@ -94,6 +98,6 @@ def _job(values: dict[str, Any], places: dict[str, Place], inside: Place) -> Job
 def _suspects(message: str, values: dict[str, Any]) -> list[str]:
     """Keys that a job's refusal is about, the likeliest first: named, shown at its start, or holding quantizers."""
     words = message.replace(",", " ").split()
-    quantizing = ["recipe", "post"] if {"weights", "activations", "kv"} & set(words) else []
+    quantizing = ["recipe", "post"] if {kind.value for kind in Kind} & set(words) else []
     shown = [key for key, value in values.items() if message.startswith(str(value))]
     return [*quantizing, *words, *shown] if quantizing else [*shown, *words]

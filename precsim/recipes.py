@@ -336,7 +336,7 @@ def _check_quantizer(kind: Kind, quantizer: Any) -> None:
     """
     if quantizer.rounding not in _TRAINABLE:
         raise ValueError(
-            f"{kind.value} are rounded to nearest-even or stochastic (variant A), not {quantizer.rounding}"
+            f"{kind.value} are rounded nearest-even or stochastically (variant A), not {quantizer.rounding}"
         )
     if isinstance(quantizer, (Rotated, Fitted)) and compiled_in(quantizer):
         raise ValueError(f"{kind.value}: only formats without listed values or zero points are rotated or fitted")

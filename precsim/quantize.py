@@ -167,8 +167,10 @@ class Quantizer:
             if plan is not None and out is not None and are_simple(x, out, x.dtype):
                 plan.run(x, out)
                 return out
-        if str(x.dtype) != "float32":
-            raise ValueError(f"quantizers work on float32 arrays; received {x.dtype}")
+        if isinstance(x, np.ma.MaskedArray):
+            raise ValueError("masked arrays are not quantized: pass x.filled(...) or x.compressed()")
+        if str(getattr(x, "dtype", None)) != "float32":
+            raise ValueError(f"quantizers work on float32 arrays; received {getattr(x, 'dtype', type(x).__name__)}")
         if (noise is not None) != self.rounding.is_stochastic:
             wanted = "needs noise (uint32, the shape of x)" if noise is None else "takes no noise"
             raise ValueError(f"{self.rounding} {wanted}")

@@ -328,6 +328,37 @@ def test_sqnr_by_hand():
 X = np.ones((2, 4), np.float32)
 
 
+def read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def anywhere(x):
+    """A copy that begins at an odd address."""
+    moved = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
+    moved[...] = x
+    return moved
+
+
+@pytest.mark.parametrize("quantizer", [*NAMED, Quantizer(F.INT4, PerChannel(-1)), Quantizer(F.FP8_E4M3, PerChannel(0))])
+def test_any_layout_and_overlap_of_arrays_gives_the_same_result(quantizer, rng):
+    x = rng.standard_normal((6, 64)).astype(np.float32)
+    wanted = quantizer(x)
+    for other in (read_only(x), anywhere(x), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], x.astype("<f4")):
+        assert same(quantizer(other), wanted)
+    for out in (np.empty((64, 6), np.float32).T, anywhere(x), np.empty((6, 128), np.float32)[:, ::2]):
+        assert quantizer(x, out=out) is out
+        np.testing.assert_array_equal(out, wanted)
+    for start in (0, 1, 5):
+        memory = np.zeros(x.size + 8, np.float32)
+        y = memory[4 : 4 + x.size].reshape(x.shape)
+        y[...] = x
+        assert same(quantizer(y, out=memory[start : start + x.size].reshape(x.shape)), wanted)
+    y = x.copy()
+    assert same(quantizer(y, out=y), wanted)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -348,6 +379,12 @@ X = np.ones((2, 4), np.float32)
         (lambda: PerChannel("out"), "received 'out'"),
         (lambda: Quantizer(F.INT4, PerChannel(2))(X), r"axis 2 does not exist in an array of shape \(2, 4\)"),
         (lambda: Quantizer(F.INT4)(X.astype(np.float64)), "received float64"),
+        (lambda: MXFP4(X.astype(np.float16)), "received float16"),
+        (lambda: MXFP4(X.astype(object)), "received object"),
+        (lambda: MXFP4([1.0, 2.0]), "received list"),
+        (lambda: MXFP4(np.ma.masked_array(X)), "masked"),
+        (lambda: MXFP4(X, out=np.zeros((4, 2), np.float32)), r"out must have shape \(2, 4\)"),
+        (lambda: MXFP4(X, out=read_only(X)), "read-only"),
         (lambda: Quantizer(F.INT4)(X[:0]), "empty array"),
         (lambda: Quantizer(F.INT4)(X, noise=X), "takes no noise"),
         (lambda: Quantizer(F.INT4, PerTensor(), Rounding.STOCHASTIC)(X), "needs noise"),

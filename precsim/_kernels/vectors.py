@@ -18,7 +18,6 @@ __all__ = ["block_evenly", "block_floats", "block_largest"]
 intrinsic: Any = _intrinsic
 _SINGLE, _WORD = ir.FloatType(), ir.IntType(32)
 _WIDTHS = (16, 32)
-_NUMBERS = types.float32[:, ::1]
 
 
 def _vector(cgctx, builder, kind, array, row, count: int):
@@ -30,7 +29,7 @@ def _vector(cgctx, builder, kind, array, row, count: int):
 
 def _load(builder, pointer):
     word = builder.load(pointer)
-    word.align = 4
+    word.align = 1  # arrays may begin anywhere
     return word
 
 
@@ -48,7 +47,9 @@ def _larger(builder, a, b):
 
 
 def _are_blocks(count, *arrays) -> bool:
-    return isinstance(count, types.IntegerLiteral) and count.literal_value in _WIDTHS and set(arrays) == {_NUMBERS}
+    if not (isinstance(count, types.IntegerLiteral) and count.literal_value in _WIDTHS):
+        return False
+    return all(isinstance(a, types.Array) and (a.dtype, a.ndim, a.layout) == (types.float32, 2, "C") for a in arrays)
 
 
 @intrinsic
@@ -84,10 +85,10 @@ def _rounding(name: str, parameters: int, emit):
             given = [_all(builder, v, n) for v in cgutils.unpack_tuple(builder, args[6])]
             result = builder.fmul(emit(builder, numbers, *given), _all(builder, args[5], n))
             target = _vector(cgctx, builder, sig.args[2], args[2], args[3], n)
-            builder.store(builder.bitcast(result, ir.VectorType(_WORD, n)), target).align = 4
+            builder.store(builder.bitcast(result, ir.VectorType(_WORD, n)), target).align = 1
             return cgctx.get_dummy_value()
 
-        fits = _are_blocks(count, x, out) and {inverse, scale} == {types.float32}
+        fits = _are_blocks(count, x, out) and out.mutable and {inverse, scale} == {types.float32}
         fits = fits and isinstance(rest, types.UniTuple) and rest.count == parameters
         signature = types.void(count, x, out, types.intp, inverse, scale, rest)
         return (signature, codegen) if fits else None

@@ -82,7 +82,10 @@ def iso_flop(law: Law, *, N: tuple[float, float], C: tuple[float, float]) -> alt
     least = f"datum.loss < datum.least + {0.35!r}"
     near = lines.transform_joinaggregate(least="min(loss)").transform_filter(least)
     best = near.transform_joinaggregate(low="min(loss)", groupby=["width"]).transform_filter("datum.loss == datum.low")
-    x, y = log_axis("N", "N, parameters").scale(domain=list(N)), alt.Y("loss:Q", title=_LOSS).scale(zero=False)
+    x, y = (
+        log_axis("N", "N, parameters").scale(type="log", domain=list(N), nice=False),
+        alt.Y("loss:Q", title=_LOSS).scale(zero=False),
+    )
     tips = [alt.Tooltip("width:N", title="bits")] + [
         alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("N", "tokens", "loss")
     ]
@@ -178,7 +181,7 @@ def serving_cost(law: Law, *, N: tuple[float, float], served: tuple[float, float
         cost="{" + ", ".join(f"{k}: '{v}'" for k, v in names.items()) + "}[datum.key]"
     )
     best = near.transform_filter("datum.total == datum.least")
-    x = log_axis("N", "N, parameters").scale(domain=list(N))
+    x = log_axis("N", "N, parameters").scale(type="log", domain=list(N), nice=False)
     y = alt.Y("flop:Q", title="cost [FLOP]").axis(format="~e")
     color = alt.Color(
         "cost:N", title=None, sort=None, scale=alt.Scale(domain=list(names.values()), range=list(HUES[:3]))
@@ -230,7 +233,7 @@ def added_loss(
     color = alt.Color("law:N", title=None, sort=None, scale=alt.Scale(domain=names, range=list(HUES[: len(names)])))
     y = alt.Y("added:Q", title="added loss [nats/token]", scale=alt.Scale(type="log")).axis(format="~g")
     chart = lines.mark_line(clip=True).encode(
-        x=log_axis("D", "D, training tokens").scale(domain=list(D)),
+        x=log_axis("D", "D, training tokens").scale(type="log", domain=list(D), nice=False),
         y=y,
         color=color.legend(columns=2),
     )

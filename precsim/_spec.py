@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from typing import Any
 
 
@@ -23,7 +24,26 @@ def described(value: Any) -> Any:
         kept = {name: described(v) for name, v in named.items() if v != defaults[name]}
         return {"is": type(value).__name__, **kept}
     if isinstance(value, tuple):
-        return [described(v) for v in value]
+        return [_element(_Same(v)) for v in value]
     if isinstance(value, (bool, int, float, str)) or value is None:
         return value
     raise ValueError(f"{value!r} cannot be part of a job's key")
+
+
+class _Same:
+    """A value that equals itself alone: 1 == 1.0, but they are written differently."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+
+@functools.lru_cache(maxsize=1024)
+def _element(same: _Same) -> Any:
+    """An element of a tuple, described once: the jobs of a grid share theirs."""
+    return described(same.value)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,11 @@ class RunStore:
         with self._transaction():
             return self._insert(run)
 
+    def add_all(self, runs: Iterable[Run]) -> int:
+        """Keep many finished runs, all or none, in one transaction; how many were new."""
+        with self._transaction():
+            return sum(self._insert(run) for run in runs)
+
     def runs(self) -> Iterator[Run]:
         """Every run, in the order in which they were added."""
         for row in self._db.execute(f"SELECT {', '.join(_JOB)} FROM runs ORDER BY rowid").fetchall():
@@ -130,8 +135,7 @@ class RunStore:
         """Copy the runs of another store that are not here yet, all or none; the number copied."""
         with RunStore(other) as source:
             runs = list(source.runs())
-        with self._transaction():
-            return sum(self._insert(run) for run in runs)
+        return self.add_all(runs)
 
     def export(self, path: str | Path) -> Path:
         """Write the table to a new .parquet or .csv file, which appears whole or not at all.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import itertools
 import json
@@ -318,4 +319,10 @@ def _check(job: Job) -> None:
     if isinstance(job.language, KingJames):
         job.language.check(job.D, job.model.window if isinstance(job.model, Transformer) else None)
     for recipe in (job.recipe, *(post.recipe for post in job.post)):
-        recipe.places(job.model)
+        _fits(recipe, job.model)
+
+
+@functools.lru_cache(maxsize=4096)
+def _fits(recipe: Recipe, model: Model) -> None:
+    """Refuse a recipe that names a place the model does not have; kept, since the jobs of a grid share theirs."""
+    recipe.places(model)

@@ -56,15 +56,15 @@ def take_up(store: RunStore, known: dict[str, tuple[Job, ...]]) -> int:
         return 0
     specs = {job.key: job.spec for jobs in known.values() for job in jobs}
     looks, fields = Evaluation.__slots__, [n for n in Run.__slots__ if n not in ("spec", "evaluations")]
-    added = 0
+    runs = []
     for job, rows in pd.read_parquet(path).groupby("job", sort=False):
         if job not in specs:
             continue  # of a batch that was changed since
         records = rows.to_dict("records")
         evaluations = tuple(Evaluation(**{name: row[name] for name in looks}) for row in records)
-        run = Run(**{name: records[0][name] for name in fields}, spec=specs[str(job)], evaluations=evaluations)
-        added += store.add(run)
-    return added
+        kept = Run(**{name: records[0][name] for name in fields}, spec=specs[str(job)], evaluations=evaluations)
+        runs.append(kept)
+    return store.add_all(runs)
 
 
 def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path) -> dict:

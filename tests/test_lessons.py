@@ -15,7 +15,7 @@ from precsim.course import stored
 from precsim.languages import ZipfFacts, exact
 from precsim.models import MLP
 from precsim.recipes import Recipe, Stored, kumar
-from precsim.training import Job, PerLayer, train, train_model
+from precsim.training import Job, PerLayer, Trained, train, train_model
 
 FACTS = ZipfFacts(vocabulary=8)
 BASE = Job(model=MLP(4), language=FACTS, tokens=50 * 64, batch_tokens=64)
@@ -82,7 +82,7 @@ def test_only_models_of_single_contexts_are_asked_for_a_batch():
         model=Transformer(16, layers=1, window=16), language=Zipfgram(order=1, vocabulary=8), tokens=64, batch_tokens=64
     )
     with pytest.raises(ValueError, match="for an MLP"):
-        demonstrations.product_gradients(train_model(job), rng=np.random.default_rng(0))
+        demonstrations.product_gradients(Trained(job, None, train(BASE)), rng=np.random.default_rng(0))
 
 
 def test_penalties_need_one_reference_each():

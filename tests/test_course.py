@@ -155,7 +155,8 @@ def test_a_bad_source_is_refused_by_name(tmp_path, text, message):
 
 
 @pytest.mark.slow
-def test_nbgrader_gives_full_points_to_the_solution_and_none_to_stub_and_wrong_answers(tmp_path):
+@pytest.mark.parametrize("name", SOURCES)
+def test_nbgrader_gives_full_points_to_the_solution_and_none_to_stub_and_wrong_answers(name, tmp_path):
     """The whole round of a course, by nbgrader itself: release, three submissions, grading, export."""
     import csv
 
@@ -164,35 +165,43 @@ def test_nbgrader_gives_full_points_to_the_solution_and_none_to_stub_and_wrong_a
     build = [sys.executable, "-m", "precsim.course", "build", "--out", str(tmp_path / "out")]
     folder = tmp_path / "exercises"
     (folder / "src").mkdir(parents=True)
-    (folder / "src" / "ps1.py").write_text((ROOT / "exercises/src/ps1.py").read_text())
+    (folder / "src" / f"{name}.py").write_text((ROOT / "exercises/src" / f"{name}.py").read_text())
     subprocess.run([*build, "--exercises", str(folder)], cwd=ROOT, check=True, capture_output=True)
     course = tmp_path / "out" / "nbgrader"
-    release = nbformat.read(course / "release/ps1/ps1.ipynb", 4)
-    assert [c.source for c in release.cells] == [c.source for c in nbformat.read(folder / "ps1.ipynb", 4).cells]
+    release = nbformat.read(course / f"release/{name}/{name}.ipynb", 4)
+    assert [c.source for c in release.cells] == [c.source for c in nbformat.read(folder / f"{name}.ipynb", 4).cells]
 
-    wrong = {c.exercise: c.text for c in SOURCES["ps1"] if c.role is Role.WRONG}
-    solved = {c.exercise: c.text for c in SOURCES["ps1"] if c.role is Role.ANSWER}
+    wrong = {c.exercise: c.text for c in SOURCES[name] if c.role is Role.WRONG}
+    solved = {c.exercise: c.text for c in SOURCES[name] if c.role is Role.ANSWER}
+    first = next(iter(solved))
+    points = {
+        cell.metadata.nbgrader.grade_id: cell.metadata.nbgrader.points
+        for cell in release.cells
+        if cell.metadata.get("nbgrader", {}).get("grade")
+    }
+    of_first = sum(v for k, v in points.items() if k.startswith(first.replace("_", "-")))
+    assert 0 < of_first < sum(points.values())
     for student, answers in {
         "solved": solved,
         "stub": {},
         "wrong": wrong,
-        "half": {"decode": solved["decode"]},
+        "half": {first: solved[first]},
     }.items():
         submission = nbformat.from_dict(release)
         for cell in submission.cells:
-            name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
             for exercise_name, text in answers.items():
-                if name == f"{exercise_name}-answer".replace("_", "-"):
+                if grade_id == f"{exercise_name}-answer".replace("_", "-"):
                     cell.source = text
-        target = course / "submitted" / student / "ps1" / "ps1.ipynb"
+        target = course / "submitted" / student / name / f"{name}.ipynb"
         target.parent.mkdir(parents=True)
         nbformat.write(submission, target)
-        submission = release = nbformat.read(course / "release/ps1/ps1.ipynb", 4)
-    for command in (["autograde", "ps1", "--create"], ["export"]):
+        submission = release = nbformat.read(course / f"release/{name}/{name}.ipynb", 4)
+    for command in (["autograde", name, "--create"], ["export"]):
         done = subprocess.run(
             [sys.executable, "-m", "nbgrader", *command], cwd=course, env=own_programs(), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
     with (course / "grades.csv").open() as file:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    assert scores == {"solved": 10.0, "stub": 0.0, "wrong": 0.0, "half": 3.0}
+    assert scores == {"solved": sum(points.values()), "stub": 0.0, "wrong": 0.0, "half": of_first}

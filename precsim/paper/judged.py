@@ -170,10 +170,9 @@ def floats() -> Judged:
         )
     cost = trained.extra_by_format(rows)
     same = [v for name, v in cost.items() if "e2m1" in str(name).lower()]
-    integer = ours.penalties()
-    four = integer[integer["weights"] == 4]["penalty"].median()
-    if not same:
-        return Judged(UNTESTED, "No network was trained in E2M1 weights.")
+    if not same or "INT4" not in cost.index:
+        return Judged(UNTESTED, "No networks were trained in E2M1 and in INT4 at the same sizes and data.")
+    four = float(cost["INT4"])
     text = f"Median extra gap of E2M1 weights {same[0]:.4f}, of INT4 {four:.4f} nats."
     return Judged(YES if 0.5 < same[0] / four < 2 else PARTLY, text)
 

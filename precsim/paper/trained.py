@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import numpy as np
@@ -230,7 +231,9 @@ def granularity() -> Finding:
             + ", ".join(f"{float(law.n_eff(1.0, activations=4.0)):.2f} per {s}" for s, law in by.items())
             + "."
         )
-        return Finding(said, text, "Finer scales help weights and activations alike.")
+        finer = float(by["token"].n_eff(1.0, activations=4.0)) > float(by["tensor"].n_eff(1.0, activations=4.0))
+        agree = "Finer scales help weights and activations." if finer else "Finer scales help weights, not activations."
+        return Finding(said, text, agree)
     return Finding(said, text + " " + _PARTS, "The direction agrees for weights; activations wait for their runs.")
 
 
@@ -283,7 +286,11 @@ def floats() -> Finding:
         )
     median = extra_by_format(rows)
     text = "Median extra gap: " + ", ".join(f"{f} {v:.4f}" for f, v in median.items()) + "."
-    return Finding(said, text, "Fewer bits cost more in floats too.")
+    order = [v for _, v in sorted((_width(str(n)), v) for n, v in median.items() if not str(n).startswith("INT"))]
+    falling = len(order) > 1 and order[0] > order[-1]
+    return Finding(
+        said, text, "Fewer bits cost more in floats too." if falling else "No order by width is seen in floats."
+    )
 
 
 def extra_by_format(rows: Any) -> Any:
@@ -291,9 +298,16 @@ def extra_by_format(rows: Any) -> Any:
     cell = ["N", "D", "seed", "language_seed"]
     full = rows[np.isinf(rows["weights"]) & np.isinf(rows["activations"])][[*cell, "gap"]]
     alone = rows[np.isfinite(rows["weights"]) & np.isinf(rows["activations"]) & (rows["weights"] <= 8)]
+    alone = alone[alone["weights_scaling"] == "channel"]  # formats of blocks have the same names
     joined = alone.merge(full, on=cell, suffixes=("", "_full"))
     extra = joined.assign(extra=joined["gap"] - joined["gap_full"])
     return extra.groupby("weights_format")["extra"].median().sort_values(ascending=False)
+
+
+def _width(name: str) -> int:
+    """Bits of a float by its name: E2M3 in it means 1 + 2 + 3; 0 where it names no split."""
+    found = re.search(r"[eE](\d)[mM](\d)", name)
+    return 1 + int(found[1]) + int(found[2]) if found else 0
 
 
 def _after_floats() -> str:
@@ -314,7 +328,11 @@ def splits() -> Finding:
     if len(trained):
         costs = extra_by_format(trained)
         text = "Median extra gap: " + ", ".join(f"{f} {v:.4f}" for f, v in costs.items()) + "."
-        return Finding(said, text, "Formats of equal width differ: the split matters, as in the paper.")
+        same = [v for name, v in costs.items() if _width(str(name)) == 6 and not str(name).startswith("INT")]
+        if len(same) < 2:
+            return Finding(said, text, "Fewer than two floats of 6 bits were trained.")
+        spread = max(same) / max(min(same), 1e-9)
+        return Finding(said, text, f"Floats of 6 bits differ {spread:.1f} times: the split matters, as in the paper.")
     rows = ours.in_full()
     if not len(rows):
         return Finding(said, _NO_TABLE, "Nothing to compare.")
@@ -335,8 +353,8 @@ def curves() -> Finding:
     said = "Illustrative: learning curves, no constants."
     return Finding(
         said,
-        "The open table keeps the ends of runs, one run for each D: a learning curve is its column of D.",
-        "Not reproduced as one run's curve; F4 has the same information with a schedule that ends at each D.",
+        "The open table looks at runs in few bits at their ends only, one run for each D.",
+        "Not reproduced as one run's curve; F4 has the losses, each with a schedule that ends at its D.",
     )
 
 

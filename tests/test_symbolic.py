@@ -1,6 +1,8 @@
 """Formulas against numeric routes, the paper's equations, and three renderings of one expression."""
 
 import json
+import math
+import re
 import shutil
 import subprocess
 
@@ -199,3 +201,82 @@ def test_check_sees_a_wrong_formula():
     assert symbolic.check(wrong, lambda law, C: law.optimum(C)[0], [GIVEN], [{"C": 1e21}]) == pytest.approx(
         1e-6, rel=1e-3
     )
+
+
+class _Latex:
+    """Arithmetic of the LaTeX that the package prints: sums, juxtaposed factors, fractions, powers, e^{...}."""
+
+    def __init__(self, text: str, values: dict[str, float]) -> None:
+        self.tokens = re.findall(r"\\left\(|\\right\)|\\[A-Za-z]+|[A-Za-z]|\d+\.?\d*|[-+^_{}]", text)
+        self.values = values
+
+    def take(self, wanted: str | None = None) -> str:
+        token = self.tokens.pop(0)
+        assert wanted in (None, token), f"{wanted} expected, {token} found"
+        return token
+
+    def ends(self) -> bool:
+        return not self.tokens or self.tokens[0] in ("}", r"\right)")
+
+    def total(self) -> float:
+        result = 0.0
+        while not self.ends():
+            sign = -1.0 if self.tokens[0] == "-" else 1.0
+            if self.tokens[0] in "+-":
+                self.take()
+            result += sign * self.product()
+        return result
+
+    def product(self) -> float:
+        result = 1.0
+        while not self.ends() and self.tokens[0] not in "+-":
+            result *= self.power()
+        return result
+
+    def group(self) -> float:
+        self.take("{")
+        result = self.total()
+        self.take("}")
+        return result
+
+    def power(self) -> float:
+        base = self.atom()
+        if self.tokens and self.tokens[0] == "^":
+            self.take("^")
+            return base ** self.group()
+        return base
+
+    def atom(self) -> float:
+        token = self.take()
+        if token == r"\left(":
+            result = self.total()
+            self.take(r"\right)")
+            return result
+        if token == r"\frac":
+            return self.group() / self.group()
+        if token[0].isdigit():
+            return float(token)
+        if token == "e":
+            return math.e
+        name = token.lstrip("\\")
+        if self.tokens and self.tokens[0] == "_":
+            self.take("_")
+            self.take("{")
+            part = ""
+            while self.tokens[0] != "}":
+                part += self.take().lstrip("\\")
+            self.take("}")
+            name += "_" + part.replace("infty", "inf")
+        return self.values[name]
+
+
+@pytest.mark.parametrize("law", [FORMS[0], FORMS[1], FORMS[3]], ids=repr)
+def test_what_is_typeset_is_the_law(law):
+    """The LaTeX of a law, read again as arithmetic, gives the law's number: three renderings, one value."""
+    expr = symbolic.law(law)(N, D, weights=P, activations=P, kv=P, post=P_post)
+    names = {str(symbol(k, positive=law.describe(k)["positive"])): float(v) for k, v in law.parameters.items()}
+    values = names | {"N": 3e8, "D": 2e10, "P": 5.0, "P_post": 4.0}
+    expected = float(law(3e8, 2e10, weights=5, activations=5, kv=5, post=4))
+    reader = _Latex(symbolic.to_latex(expr), values)
+    assert reader.total() == pytest.approx(expected, rel=1e-12)
+    assert reader.tokens == []

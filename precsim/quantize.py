@@ -147,6 +147,9 @@ class Quantizer:
         if not self.format.has_zero:
             raise ValueError(f"{self.format} has no zero, so no array can be quantized to it; it can hold scales")
 
+    def __hash__(self) -> int:
+        return hash(self.format.name)  # equal quantizers agree; every call looks its loop up
+
     @property
     def bits(self) -> float:
         """Storage bits of one element with its share of a block's scale (scales of larger groups: negligible)."""
@@ -168,7 +171,7 @@ class Quantizer:
                 plan.run(x, out)
                 return out
         if isinstance(x, np.ma.MaskedArray):
-            raise ValueError("masked arrays are not quantized: pass x.filled(...) or x.compressed()")
+            raise ValueError("masked arrays are not quantized: pass x.filled(...)")
         if str(getattr(x, "dtype", None)) != "float32":
             raise ValueError(f"quantizers work on float32 arrays; received {getattr(x, 'dtype', type(x).__name__)}")
         if (noise is not None) != self.rounding.is_stochastic:

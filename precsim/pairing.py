@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from precsim.recipes import Recipe
 
-__all__ = ["joint", "penalties", "spread", "standard_error", "table_of_parts"]
+__all__ = ["joint", "penalties", "spread", "standard_error", "table_of_parts", "table_of_treatments"]
 
 _PARTS: dict[tuple[str, ...], str] = {("weights",): "weights", ("activations",): "activations", ("kv",): "KV cache"}
 
@@ -55,6 +55,37 @@ def penalties(table: pd.DataFrame, *, by: Sequence[str], full: Mapping[str, Any]
     return rest.assign(penalty=np.asarray(rest["gap"], dtype=float) - found)
 
 
+def table_of_treatments() -> pd.DataFrame | None:
+    """Return what rounding did to the transformers of the open table that were trained in float32, or None.
+
+    Rows of the batch "main" at the end of training, weights rounded to integers with one scale for each output, by
+    every method; without the runs held out. None if this copy does not have them.
+
+    Examples
+    --------
+    >>> table = table_of_treatments()
+    >>> table is None or {"rtn", "gptq", "awq"} >= set(table["post_method"])
+    True
+    """
+    table = _open_table()
+    if table is None:
+        return None
+    rounded = np.isfinite(table["post"]) & (table["post_scaling"] == "channel")
+    rounded &= table["post_format"].str.startswith("INT") & np.isinf(table["post_activations"])
+    full = np.isinf(table["weights"]) & (table["step"] == table["steps"]) & ~table["holdout"] & ~table["diverged"]
+    chosen: Any = table[rounded & full & (table["batch"] == "main")]
+    return None if chosen.empty else chosen
+
+
+def _open_table() -> pd.DataFrame | None:
+    from precsim.runs import load_runs
+
+    try:
+        return load_runs("precsim-2026")
+    except (ValueError, OSError):
+        return None
+
+
 def table_of_parts() -> pd.DataFrame | None:
     """Return penalties of the parts in the open table of runs, or None if this copy does not have these runs.
 
@@ -64,11 +95,9 @@ def table_of_parts() -> pd.DataFrame | None:
     import pandas as pd
 
     from precsim.open_table import parts
-    from precsim.runs import load_runs
 
-    try:
-        table = load_runs("precsim-2026")
-    except (ValueError, OSError):
+    table = _open_table()
+    if table is None:
         return None
     labels = [
         {"job": job.key, "part": part, "bits": bits}

@@ -125,3 +125,26 @@ def test_stored_runs_of_the_exercises_are_what_training_gives():
     kept = {(row.D, row.bits): row.gap for row in stored.runs(1024) if row.seed == 0}
     for job in jobs[:3]:
         assert train(dataclasses.replace(job, post=())).gap == pytest.approx(kept[job.D, math.inf], rel=0.01)
+
+
+def test_penalties_of_parts_are_read_off_a_table_of_runs(monkeypatch):
+    """Jobs of the batch with gaps that are known: 0.5 in float32, and one over the bits more for each part."""
+    from precsim import open_table, runs
+
+    jobs = [job for job in open_table.parts() if job.model.width == 32][:60]
+    rows = []
+    for job in jobs:
+        given = [rule for rule in (job.recipe.weights, job.recipe.activations, job.recipe.kv) if rule is not None]
+        gap = 0.5 + sum(1 / rule.format.bits for rule in given)
+        row = {"job": job.key, "N": job.N, "D": job.D, "gap": gap, "seed": job.seed}
+        rows.append(
+            {**row, "language_seed": job.language.seed, "step": 1, "steps": 1, "post": math.inf, "post_method": "none"}
+        )
+    monkeypatch.setattr(runs, "load_runs", lambda name: pd.DataFrame(rows))
+    found = pairing.table_of_parts()
+    assert {"weights", "activations", "activations, per token", "KV cache"} <= set(found["part"])
+    for row in found.to_dict("records"):
+        parts = 3 if row["part"].startswith("all three") else 1
+        assert row["penalty"] == pytest.approx(parts / row["bits"])
+    monkeypatch.setattr(runs, "load_runs", lambda name: pd.DataFrame(rows).assign(job="other"))
+    assert pairing.table_of_parts() is None

@@ -129,7 +129,7 @@ def test_the_recipe_map_names_what_the_recipe_rounds():
         "blocks": recipes.everywhere(ps.MXFP4),
     }
     drawn = data(VIEW.recipe_map(shown).to_dict(), "recipe", "format")
-    found = {(row["recipe"], row["title"].split()[0]): (row["format"], row["scale"]) for row in drawn if row["rounded"]}
+    found = {(row["recipe"], row["title"]): (row["format"], row["scale"]) for row in drawn if row["rounded"]}
     assert found[("paper", "activations")] == ("INT8", "per tensor")
     assert found[("paper", "weights")] == ("INT4", "per channel")
     assert ("BF16", "stochastic") in found.values()

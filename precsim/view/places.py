@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 #: Field of a recipe -> (place in the picture: column, row), title of the box.
 _BOXES: dict[str, tuple[float, float, str]] = {
-    "master": (0, 3, "weights of the optimizer"),
-    "weights": (1, 3, "weights W"),
-    "activations": (0, 2, "activations x"),
-    "accumulator": (1, 2, "product x W, its sums"),
-    "kv": (2, 2, "keys, values kept"),
-    "gradients": (1, 1, "gradient by the product"),
+    "master": (0, 3, "master copy"),
+    "weights": (1, 3, "weights"),
+    "activations": (0, 2, "activations"),
+    "accumulator": (1, 2, "partial sums"),
+    "kv": (2, 2, "keys, values"),
+    "gradients": (1, 1, "gradient"),
 }
 _ARROWS = (
     ((0.42, 3), (0.58, 3)),
@@ -28,8 +28,9 @@ _ARROWS = (
     ((1, 2.68), (1, 2.32)),
     ((1, 1.68), (1, 1.32)),
     ((0.58, 1), (0.42, 1)),
-    ((0, 1.32), (0, 1.68)),
+    ((-0.5, 3), (-0.42, 3)),
 )
+_LINES = (((-0.42, 1), (-0.5, 1)), ((-0.5, 1), (-0.5, 3)))  # from the update around the activations to the master copy
 
 
 def recipe_map(recipes: Mapping[str, Recipe]) -> alt.LayerChart:
@@ -76,10 +77,13 @@ def recipe_map(recipes: Mapping[str, Recipe]) -> alt.LayerChart:
     base = base.transform_calculate(
         left="datum.x - 0.4", right="datum.x + 0.4", top="datum.y + 0.3", foot="datum.y - 0.3"
     )
-    x, y = (alt.X("x:Q", axis=None).scale(domain=[-0.45, 2.45]), alt.Y("y:Q", axis=None).scale(domain=[0.6, 3.4]))
+    x, y = (
+        alt.X("x:Q", axis=None).scale(domain=[-0.55, 2.45], nice=False, zero=False),
+        alt.Y("y:Q", axis=None).scale(domain=[0.6, 3.4], nice=False, zero=False),
+    )
     color = alt.condition("datum.rounded", alt.value(HUES[1]), alt.value(GRAY))
-    ends = [{"x": a, "y": b, "x2": c, "y2": d} for (a, b), (c, d) in _ARROWS]
-    heads = [{**row, "angle": _angle(row)} for row in ends]
+    ends = [{"x": a, "y": b, "x2": c, "y2": d} for (a, b), (c, d) in (*_ARROWS, *_LINES)]
+    heads = [{**row, "angle": _angle(row)} for row in ends[: len(_ARROWS)]]
     arrows = alt.Chart(values(ends)).mark_rule(color=GRAY, strokeWidth=1.5).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
     tips = alt.Chart(values(heads)).mark_point(shape="triangle", size=50, color=GRAY, filled=True, opacity=1)
     box = base.mark_rect(filled=False, cornerRadius=4, strokeWidth=2.5).encode(

@@ -225,7 +225,7 @@ def _x(name: str, title: str, found: Sequence[float], *, ordinal: bool, log: boo
         return alt.X("place:O", title=title, sort=order, axis=alt.Axis(labelAngle=0))
     distinct = sorted(set(found))
     ticks: dict[str, Any] = {"values": distinct} if len(distinct) <= 16 else {}
-    axis = alt.Axis(format="~s" if log else "~g", labelOverlap="greedy", labelSeparation=8, **ticks)
+    axis = alt.Axis(format=".3~s" if log else "~g", labelOverlap="greedy", labelSeparation=8, **ticks)
     if log:
         return alt.X("place:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=14), axis=axis)
     return alt.X("place:Q", title=title, scale=alt.Scale(zero=False, nice=False, padding=14), axis=axis)

@@ -65,7 +65,7 @@ class Finding:
 def all_of(table: pd.DataFrame) -> tuple[Finding, ...]:
     """Every finding, in the order in which the questions were asked."""
     asked = (models, evaluations, base_law, damage_rate, damage_rises, damage_falls, damage_law, held_out_size)
-    return tuple(question(table) for question in (*asked, second_order, schedule))
+    return tuple(question(table) for question in (*asked, second_order, seed_noise, schedule))
 
 
 def models(table: pd.DataFrame) -> Finding:
@@ -156,6 +156,31 @@ def second_order(table: pd.DataFrame) -> Finding:
 
     question = "δ from curvature, no constant fitted, R² of ln"
     return _found(question, "≥ 0.98", share, rows, lambda r2: r2 >= 0.98)
+
+
+def predictions(table: pd.DataFrame) -> pd.DataFrame:
+    """Measured and predicted damage of models trained in full precision: columns N, D, post, second_order, delta."""
+    rows = _damage(table, least=0, bits=(2, 3, 4, 5, 6))
+    rows = rows[(rows["delta"] > 0) & np.isfinite(rows["second_order"])]
+    found: Any = rows[["N", "D", "post", "second_order", "delta"]]
+    return found.reset_index(drop=True)
+
+
+def seed_noise(table: pd.DataFrame) -> Finding:
+    """Relative standard deviation of the gap between models that differ in their seed alone, pooled over cells."""
+    rows = slices.as_trained(table)
+    rows = rows[rows["N"] >= SMALLEST]
+    cell = ["N", "D", "weights", "language_seed"]
+    relative = rows["gap"] / rows.groupby(cell)["gap"].transform("mean")
+    free = rows.groupby(cell)["gap"].transform("size")
+    kept = (free > 1).to_numpy()
+    squares = ((relative - 1) ** 2 * free / (free - 1))[kept].to_numpy()
+    if not len(squares):
+        return _nothing("spread of the gap between seeds", "stated")
+    drawn = np.random.default_rng(0).choice(squares, (_DRAWS, len(squares))).mean(axis=1)
+    low, high = np.sqrt(np.quantile(drawn, [0.025, 0.975]))
+    value = float(np.sqrt(squares.mean()))
+    return Finding("spread of the gap between seeds", "stated", value, low, high, len(squares), len(squares), True)
 
 
 def schedule(table: pd.DataFrame) -> Finding:

@@ -26,7 +26,7 @@ from precsim.formats import (
     Format,
     Specials,
 )
-from precsim.languages import ZipfFacts, Zipfgram
+from precsim.languages import KingJames, ZipfFacts, Zipfgram
 from precsim.models import MLP, Transformer
 from precsim.ptq import AWQ, GPTQ, Post
 from precsim.quantize import (
@@ -182,6 +182,40 @@ def controls() -> tuple[Job, ...]:
     return tuple(jobs)
 
 
+def repeats() -> tuple[Job, ...]:
+    """Twelve more seeds of full precision, where the law of damage is fitted: what one rounding does is mostly luck."""
+    return tuple(
+        job
+        for width, first in ((32, 2), (48, 3), (64, 3), (96, 4))
+        for job in Job.grid(
+            model=Transformer(width),
+            language=list(LANGUAGES),
+            tokens=[budget(k) for k in range(first, 6)],
+            seed=range(2, 14),
+            post=treatments(),
+            compute=Compute.TF32,
+        )
+    )
+
+
+def text() -> tuple[Job, ...]:
+    """Real text, read up to five times: does what holds for chains whose law is known hold for English?"""
+    models = [Transformer(32), Transformer(64), MLP(16), MLP(32)]
+    return tuple(
+        job
+        for model in models
+        for job in Job.grid(
+            model=model,
+            language=KingJames(passes=6),
+            tokens=[budget(k) for k in range(5)],
+            recipe=[Recipe(), *(kumar(weights=fmt) for fmt in (INT3, INT4, INT6))],
+            seed=range(2),
+            post=treatments(),
+            compute=Compute.TF32,
+        )
+    )
+
+
 def facts() -> tuple[Job, ...]:
     """Another architecture and another language: MLPs that learn facts by heart."""
     return tuple(
@@ -212,7 +246,7 @@ def batches() -> dict[str, tuple[Job, ...]]:
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()
-    for batch in (facts, schedules, controls, formats, parts, main):
+    for batch in (facts, schedules, controls, formats, parts, main, text, repeats):
         fresh = tuple(job for job in batch() if job.key not in declared)
         declared |= {job.key for job in fresh}
         found[batch.__name__] = fresh

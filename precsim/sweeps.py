@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from precsim._where import Accelerator, Cluster, Cores, Local, Where
 from precsim._worker import run_population
 from precsim._workers import SweepError, Worker, pieces, run_in_workers
 from precsim.runs import Run, RunStore, table
@@ -19,111 +20,7 @@ if TYPE_CHECKING:
 
     from precsim.training import Job
 
-__all__ = ["Accelerator", "Cluster", "Cores", "Local", "Population", "SweepError", "populations", "sweep"]
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """Run in this process, one population after another.
-
-    Parameters
-    ----------
-    members : int
-        Most jobs side by side. 4 to 8 suit a CPU, 64 a GPU.
-
-    Examples
-    --------
-    >>> Local(members=4)
-    Local(members=4)
-    """
-
-    members: int = 8
-
-    def __post_init__(self) -> None:
-        _positive("members", self.members)
-
-
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """Run in one single-threaded worker process for each core, each pinned to its core where the system can.
-
-    Two such workers do more than one process with two threads, since small matrices do not divide well.
-
-    Parameters
-    ----------
-    count : int, optional
-        Number of workers; by default, one for each core that this process may use.
-    members : int
-        Most jobs side by side in one worker.
-
-    Examples
-    --------
-    >>> Cores(2)
-    Cores(count=2, members=8)
-    """
-
-    count: int | None = None
-    members: int = 8
-
-    def __post_init__(self) -> None:
-        _positive("members", self.members)
-        if self.count is not None:
-            _positive("count", self.count)
-
-
-@dataclass(frozen=True, slots=True)
-class Accelerator:
-    """Run in worker processes on the GPUs that JAX finds, with the compiler settings that suit small models.
-
-    Parameters
-    ----------
-    members : int
-        Most jobs side by side.
-    devices : int
-        GPUs of this machine to use.
-    workers : int
-        Processes for each GPU, which share its memory: one can train while another compiles.
-
-    Examples
-    --------
-    >>> Accelerator(devices=2)
-    Accelerator(members=64, devices=2, workers=1)
-    """
-
-    members: int = 64
-    devices: int = 1
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        _positive("members", self.members)
-        _positive("devices", self.devices)
-        _positive("workers", self.workers)
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Run on a Dask cluster: one population for each task, the results written by this process alone.
-
-    Parameters
-    ----------
-    scheduler : str or distributed.Client
-        Address ("tcp://…") or a client that is connected already, for instance to a
-        ``dask_jobqueue.SLURMCluster``. Workers should have one thread each.
-    members : int
-        Most jobs side by side in one task.
-    retries : int
-        How often the work of a dead worker is given to another before the sweep fails.
-    """
-
-    scheduler: Any
-    members: int = 8
-    retries: int = 20
-
-    def __post_init__(self) -> None:
-        _positive("members", self.members)
-
-
-Where = Local | Cores | Accelerator | Cluster
+__all__ = ["Accelerator", "Cluster", "Cores", "Local", "Population", "SweepError", "finished", "populations", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +143,37 @@ def sweep(
             store = stack.enter_context(RunStore(store))
         kept = {} if store is None else {run.job: run for run in store.runs() if run.job in wanted}
         todo = populations(wanted.values(), where.members, frozenset(kept))
-        bar = stack.enter_context(_bar(todo, progress))
-        runs = stack.enter_context(contextlib.closing(_run(todo, where, cache, bar.update)))
-        for run in runs:
+        for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
             kept[run.job] = run
             if store is not None:
                 store.add(run)
-            bar.set_postfix_str(f"{len(kept)} of {len(wanted)} runs", refresh=False)
     return table(kept[key] for key in wanted)
+
+
+def finished(
+    todo: Iterable[Population], where: Where, *, cache: str | Path | None = None, progress: bool = True
+) -> Generator[Run, None, None]:
+    """Train populations and yield each run as it ends, in no particular order; nothing is kept.
+
+    Parameters
+    ----------
+    todo : iterable of Population
+        From `populations`; those of several sweeps may be trained together, each as if alone.
+    where, cache, progress
+        As in `sweep`.
+
+    Raises
+    ------
+    SweepError
+        If worker processes keep dying.
+    """
+    todo = tuple(todo)
+    total, done = sum(len(population.jobs) for population in todo), 0
+    with _bar(todo, progress) as bar, contextlib.closing(_run(todo, where, cache, bar.update)) as runs:
+        for run in runs:
+            done += 1
+            bar.set_postfix_str(f"{done} of {total} runs", refresh=False)
+            yield run
 
 
 def _run(
@@ -343,8 +263,3 @@ def _key(job: Job) -> str:
         return job.key
     except AttributeError:
         raise ValueError(f"a sweep is made of Jobs; received {job!r}") from None
-
-
-def _positive(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, not {value!r}")

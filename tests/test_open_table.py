@@ -67,7 +67,7 @@ def test_both_files_hold_the_same_table(table):
         if pd.api.types.is_numeric_dtype(table[name]):
             assert np.array_equal(table[name].to_numpy(float), other[name].to_numpy(float), equal_nan=True), name
         else:
-            assert (table[name].astype(str) == other[name].fillna("").astype(str)).all(), name
+            assert (table[name].astype(str) == other[name].astype(object).fillna("").astype(str)).all(), name
 
 
 def test_a_changed_file_and_an_unknown_batch_are_refused(tmp_path, monkeypatch):
@@ -131,6 +131,11 @@ def test_findings_agree_with_the_plainest_computation(table):
     fine = rows[(rows["post"] > 2) & (rows["delta"] > 0)]
     ratio = np.log(fine["delta"] / fine["second_order"])
     explained = 1 - np.sum(ratio**2) / np.sum((np.log(fine["delta"]) - np.log(fine["delta"]).mean()) ** 2)
+    ends = table[(table["batch"] == "main") & table["post_method"].eq("none") & (table["N"] > 24_000)]
+    groups = ends.groupby(["N", "D", "weights", "language_seed"])["gap"]
+    variances, counts = groups.var() / groups.mean() ** 2, groups.size()
+    pooled = np.sqrt(np.average(variances[counts > 1], weights=counts[counts > 1]))
+    assert findings.seed_noise(table).value == pytest.approx(pooled, rel=1e-9)
     assert findings.second_order(table).value == pytest.approx(explained, rel=1e-12)
 
 

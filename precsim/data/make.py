@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from precsim.open_table import batches
 from precsim.runs import OPEN_TABLE, Evaluation, Run, RunStore, check
-from precsim.sweeps import Accelerator, sweep
+from precsim.sweeps import Accelerator, finished, populations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, default=Path("open_table.db"), help="where runs are kept (%(default)s)")
     parser.add_argument("--cache", type=Path, help="folder of compiled programs")
     parser.add_argument("--devices", type=int, default=1, help="GPUs (%(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes for each GPU (%(default)s)")
+    parser.add_argument("--workers", type=int, default=4, help="processes for each GPU (%(default)s)")
     parser.add_argument("--write", action="store_true", help="train nothing, only write the table")
     options = parser.parse_args(arguments)
     for name in options.batches:
@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
         take_up(store, known)
         if not options.write:
             where = Accelerator(devices=options.devices, workers=options.workers)
-            jobs = [job for name in options.batches or known for job in known[name]]
-            sweep(jobs, store, where=where, cache=options.cache, progress=sys.stderr.isatty())
+            done = store.keys()
+            todo = [p for name in options.batches or known for p in populations(known[name], where.members, done)]
+            for run in finished(todo, where, cache=options.cache, progress=sys.stderr.isatty()):
+                store.add(run)
         write(store, known, Path(__file__).parent)
 
 

@@ -76,21 +76,26 @@ def expected(offered: Explored, s: dict[str, float]) -> dict[str, list[float]]:
 
 
 @pytest.fixture(scope="module")
-def page():
+def chromium():
     if browsing.CHROMIUM is None:
         pytest.skip("issue 6: no Chromium on this machine")
-    with browsing.browser() as chromium:
-        page = chromium.new_page(viewport={"width": 1000, "height": 900})
-        problems: list[str] = []
-        page.on("pageerror", lambda e: problems.append(str(e)))
-        page.set_content("<main></main>")
-        page.add_script_tag(content=SCRIPT.read_text(encoding="utf-8").replace("export default", "window.explorer ="))
-        page.evaluate(
-            "state => explorer.render({ model: { get: (name) => state[name] }, el: document.querySelector('main') })",
-            json.loads(json.dumps(explore(*OFFERED).state)),
-        )
-        yield page
-        assert problems == []
+    with browsing.browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(chromium):
+    page = chromium.new_page(viewport={"width": 1000, "height": 900})
+    problems: list[str] = []
+    page.on("pageerror", lambda e: problems.append(str(e)))
+    page.set_content("<main></main>")
+    page.add_script_tag(content=SCRIPT.read_text(encoding="utf-8").replace("export default", "window.explorer ="))
+    page.evaluate(
+        "state => explorer.render({ model: { get: (name) => state[name] }, el: document.querySelector('main') })",
+        json.loads(json.dumps(explore(*OFFERED).state)),
+    )
+    yield page
+    assert problems == []
 
 
 def shown(page, law: int, s: dict[str, float]) -> dict[str, list[float]]:
@@ -99,15 +104,16 @@ def shown(page, law: int, s: dict[str, float]) -> dict[str, list[float]]:
     places |= {name: min(s[name], 16.5) for name in ("weights", "activations", "kv", "post")}
     found = page.evaluate(
         """([law, places]) => {
-          const pick = document.querySelector('select');
+          const root = document.querySelector('.ps-explorer');
+          const pick = root.querySelector('select');
           if (pick.value !== String(law)) { pick.value = law; pick.dispatchEvent(new Event('change')); }
           for (const [name, value] of Object.entries(places)) {
-            const input = document.querySelector(`input[name=${name}]`);
+            const input = root.querySelector(`input[name=${name}]`);
             if (!input.disabled) input.value = value;
           }
-          document.querySelector('input').dispatchEvent(new Event('input'));
-          const rows = [...document.querySelectorAll('tr[data-quantity]')];
-          const inputs = [...document.querySelectorAll('input')].map((i) => [i.name, i.value]);
+          root.querySelector('input').dispatchEvent(new Event('input'));
+          const rows = [...root.querySelectorAll('tr[data-quantity]')];
+          const inputs = [...root.querySelectorAll('input')].map((i) => [i.name, i.value]);
           return [Object.fromEntries(inputs), Object.fromEntries(rows.map((r) =>
             [r.dataset.quantity, [r.dataset.value, r.dataset.low, r.dataset.high]]))];
         }""",
@@ -175,3 +181,27 @@ def test_the_state_is_plain_json_and_the_static_view_names_the_laws():
     page = data["application/vnd.precsim.widget+json"]
     assert json.loads(json.dumps(page["state"])) == page["state"]
     assert page["static"].startswith("Explorer of 4 laws: Kumar 2024, main text")
+
+
+HTML = ROOT / "_build" / "html"
+
+
+@pytest.mark.book
+@pytest.mark.browser
+@pytest.mark.skipif(not (HTML / "explorer.html").exists(), reason="issue 6: the book is not built: make book")
+def test_the_page_of_the_book_answers_as_the_package_without_a_network(chromium):
+    with browsing.serve(HTML) as address:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        log = browsing.Log(address)
+        log.watch(page)
+        page.goto(f"{address}/explorer.html")
+        browsing.settle(page)
+        s = {"N": 8e9, "D": 15e12, "weights": math.inf, "activations": math.inf, "kv": math.inf, "post": 4.0}
+        said = shown(page, 0, s)
+        assert said["loss"][0] == pytest.approx(float(KUMAR_2024(s["N"], s["D"], post=4)), rel=1e-9)
+        assert said["critical"][0] == pytest.approx(float(laws.critical_tokens(KUMAR_2024, s["N"], 4)), rel=1e-9)
+        assert said["best"][0] == pytest.approx(7.0021, abs=1e-4)
+        assert said["critical"][1] < said["critical"][0] < said["critical"][2]
+        assert "beyond the runs" in page.locator(".ps-explorer .status").inner_text()
+        assert log.outside == []
+        assert log.messages == []

@@ -70,7 +70,7 @@ def _design(options: argparse.Namespace) -> int:
         noise=options.noise,
         max_runs=options.max_runs,
         overhead=options.overhead,
-        targets=[lambda law: law.best_bits()] if options.aim == "best-bits" else (),
+        targets=[lambda law: float(law.best_bits())] if options.aim == "best-bits" else (),
         fixed=[*(options.known or ()), *(() if quantized else after)],
     )
     print(as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, law))

@@ -93,8 +93,8 @@ def round_to(
     rounded on that spacing first and overflow is decided after (IEEE 754, IEEE P3109). A tie under nearest-even goes
     to the even code, also for p = 1. -0 stays -0 where the format has it and becomes 0 elsewhere. Directed modes and
     to-odd stop at the largest value on the side they round away from. Negative results in an unsigned format are
-    beyond its range: NaN, or its smallest value under saturation. Without zero (E8M0), small numbers and zero become
-    the smallest value.
+    beyond its range: NaN, or its smallest value under saturation. Without zero (E8M0), zero and small positive numbers
+    become the smallest value, and every negative number is beyond the range.
 
     Examples
     --------

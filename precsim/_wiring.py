@@ -80,7 +80,8 @@ def part(wiring: Wiring, grids: Grid | None, kinds: Iterable[Kind]) -> tuple[Wir
     chosen = [n for n, place in enumerate(wiring) if place.kind in tuple(kinds)]
     if not chosen or grids is None:
         return (), None
-    return tuple(wiring[n] for n in chosen), Grid(*(entry[..., chosen] for entry in grids))
+    columns: tuple[Any, ...] = grids
+    return tuple(wiring[n] for n in chosen), Grid(*(entry[..., chosen] for entry in columns))
 
 
 def _numbers(quantizer: Any) -> Grid:

@@ -9,15 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from precsim import laws, slices
 from precsim.fitting import fit
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SMALLEST = 24_000  # parameters of the smallest size that is expected to follow a law
 UNDERTRAINED = 60  # tokens per parameter below which a run has few steps, and damage is still small
@@ -62,41 +59,41 @@ class Finding:
         return (self.question, self.bar, found, band, f"{self.models:,}", "yes" if self.met else "no")
 
 
-def all_of(table: pd.DataFrame) -> tuple[Finding, ...]:
+def all_of(table: Any) -> tuple[Finding, ...]:
     """Every finding, in the order in which the questions were asked."""
     asked = (models, evaluations, base_law, damage_rate, damage_rises, damage_falls, damage_law, held_out_size)
     return tuple(question(table) for question in (*asked, second_order, seed_noise, schedule))
 
 
-def models(table: pd.DataFrame) -> Finding:
+def models(table: Any) -> Finding:
     """How many models were trained."""
     count = table["job"].nunique()
     return Finding("trained models", "≥ 5,000", count, math.nan, math.nan, len(table), count, count >= 5000)
 
 
-def evaluations(table: pd.DataFrame) -> Finding:
+def evaluations(table: Any) -> Finding:
     """How many evaluations there are, as trained or rounded after training."""
     count, jobs = len(table), table["job"].nunique()
     return Finding("evaluations", "≥ 100,000", count, math.nan, math.nan, count, jobs, count >= 100_000)
 
 
-def base_law(table: pd.DataFrame) -> Finding:
+def base_law(table: Any) -> Finding:
     """Share of the variance of ln(excess loss) that Chinchilla's form explains in full precision, E known."""
-    rows = slices.as_trained(table, only=())
+    rows: Any = slices.as_trained(table, only=())
     rows = _lawful(rows.assign(loss=rows["gap"], entropy=0.0), least=20)
 
-    def share(sample: pd.DataFrame) -> float:
+    def share(sample: Any) -> float:
         return fit(laws.Chinchilla(E=0.0), sample, strict=False).r2
 
     return _found("Chinchilla's form in full precision, R² of ln", "≥ 0.99", share, rows, lambda r2: r2 >= 0.99, 60)
 
 
-def damage_rate(table: pd.DataFrame) -> Finding:
+def damage_rate(table: Any) -> Finding:
     """How fast damage falls with bits from 3 to 6, over what the steps of the grid alone say."""
     rows = _damage(table)
     theory = math.log((2**5 - 1) / (2**2 - 1)) * 2  # squared ratio of the steps at 3 and at 6 bits
 
-    def rate(sample: pd.DataFrame) -> float:
+    def rate(sample: Any) -> float:
         means = sample.groupby(["N", "D", "post"])["delta"].mean().unstack("post")
         return float(np.mean(np.log(means[3.0] / means[6.0]))) / theory
 
@@ -104,21 +101,21 @@ def damage_rate(table: pd.DataFrame) -> Finding:
     return _found("ln δ(3 bits)/δ(6 bits) over theory", bar, rate, rows, lambda x: abs(x - 1) <= 0.05)
 
 
-def damage_rises(table: pd.DataFrame) -> Finding:
+def damage_rises(table: Any) -> Finding:
     """Share of the steps from one budget to the next, all else equal, in which mean damage rises."""
     rows = _damage(table, least=0, bits=(2, 3, 4, 5, 6))
     question = "steps in D in which δ rises, 2–6 bits"
     return _found(question, "≥ 0.95", lambda sample: _steps(sample, "D", up=True), rows, lambda share: share >= 0.95)
 
 
-def damage_falls(table: pd.DataFrame) -> Finding:
+def damage_falls(table: Any) -> Finding:
     """Share of the steps from one size to the next, at fixed D, in which mean damage falls."""
     rows = _damage(table, least=0, bits=(2, 3, 4, 5, 6))
     question = "steps in N at fixed D in which δ falls, 2–6 bits"
     return _found(question, "≥ 0.95", lambda sample: _steps(sample, "N", up=False), rows, lambda share: share >= 0.95)
 
 
-def damage_law(table: pd.DataFrame) -> Finding:
+def damage_law(table: Any) -> Finding:
     """Share of the variance of ln δ of single models that Kumar's law explains, 3 to 6 bits."""
     rows = _damage(table)
     rows = rows[rows["delta"] > 0]
@@ -127,9 +124,9 @@ def damage_law(table: pd.DataFrame) -> Finding:
     return found
 
 
-def held_out_size(table: pd.DataFrame) -> Finding:
+def held_out_size(table: Any) -> Finding:
     """Median error of the law of δ on the largest size, from a fit to all smaller ones."""
-    rows = slices.cells(_damage(table))
+    rows: Any = slices.cells(_damage(table))
     sizes = sorted(rows["N"].unique())
     question, bar = "law of δ on the largest size, held out: median error", "≤ 0.15"
     if len(sizes) < 4:
@@ -145,12 +142,12 @@ def held_out_size(table: pd.DataFrame) -> Finding:
     return Finding(question, bar, value, low, high, len(last), int(last["runs"].sum()), value <= 0.15)
 
 
-def second_order(table: pd.DataFrame) -> Finding:
+def second_order(table: Any) -> Finding:
     """Share of the variance of ln δ that curvature and rounding error predict with nothing fitted."""
     rows = _damage(table, least=0)
     rows = rows[(rows["delta"] > 0) & np.isfinite(rows["second_order"])]
 
-    def share(sample: pd.DataFrame) -> float:
+    def share(sample: Any) -> float:
         seen, predicted = np.log(sample["delta"]), np.log(sample["second_order"])
         return float(1 - np.sum((seen - predicted) ** 2) / np.sum((seen - seen.mean()) ** 2))
 
@@ -158,17 +155,16 @@ def second_order(table: pd.DataFrame) -> Finding:
     return _found(question, "≥ 0.98", share, rows, lambda r2: r2 >= 0.98)
 
 
-def predictions(table: pd.DataFrame) -> pd.DataFrame:
+def predictions(table: Any) -> Any:
     """Measured and predicted damage of models trained in full precision: columns N, D, post, second_order, delta."""
     rows = _damage(table, least=0, bits=(2, 3, 4, 5, 6))
     rows = rows[(rows["delta"] > 0) & np.isfinite(rows["second_order"])]
-    found: Any = rows[["N", "D", "post", "second_order", "delta"]]
-    return found.reset_index(drop=True)
+    return rows[["N", "D", "post", "second_order", "delta"]].reset_index(drop=True)
 
 
-def seed_noise(table: pd.DataFrame) -> Finding:
+def seed_noise(table: Any) -> Finding:
     """Relative standard deviation of the gap between models that differ in their seed alone, pooled over cells."""
-    rows = slices.as_trained(table)
+    rows: Any = slices.as_trained(table)
     rows = rows[rows["N"] >= SMALLEST]
     cell = ["N", "D", "weights", "language_seed"]
     relative = rows["gap"] / rows.groupby(cell)["gap"].transform("mean")
@@ -183,13 +179,13 @@ def seed_noise(table: pd.DataFrame) -> Finding:
     return Finding("spread of the gap between seeds", "stated", value, low, high, len(squares), len(squares), True)
 
 
-def schedule(table: pd.DataFrame) -> Finding:
+def schedule(table: Any) -> Finding:
     """Exponent of D in δ along runs whose learning rate never falls, over that of separate runs under a full cosine."""
     rows = table[(table["batch"] == "schedules") & (table["post"] == 4)]
     question, bar = "growth of δ with D: constant rate over full cosines", "1 if it is the data, 0 if the decay"
     rows = rows[(rows["step"] == rows["steps"]) & rows["schedule"].str.startswith(("Constant", "Cosine"))]
 
-    def ratio(sample: pd.DataFrame) -> float:
+    def ratio(sample: Any) -> float:
         slopes = {}
         for kind, some in sample.groupby(sample["schedule"].str.partition("(")[0]):
             centered = some[["D", "delta", "N"]].assign(D=np.log(some["D"]), delta=np.log(some["delta"]))
@@ -200,19 +196,18 @@ def schedule(table: pd.DataFrame) -> Finding:
     return _found(question, bar, ratio, rows, lambda x: x > 0.5)
 
 
-def _lawful(rows: pd.DataFrame, least: float) -> pd.DataFrame:
+def _lawful(rows: Any, least: float) -> Any:
     """Rows of sizes and budgets that a law is expected to describe, none of them held out."""
     keep = (rows["N"] >= SMALLEST) & (rows["D"] >= least * rows["N"])
-    found: Any = rows[keep & ~rows["holdout"].astype(bool)]
-    return found
+    return rows[keep & ~rows["holdout"].astype(bool)]
 
 
-def _damage(table: pd.DataFrame, least: float = UNDERTRAINED, bits: tuple[float, ...] = (3, 4, 5, 6)) -> pd.DataFrame:
+def _damage(table: Any, least: float = UNDERTRAINED, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Any:
     """Models trained in full precision, rounded to integers by channel; those of the largest sizes count as well."""
     return _lawful(slices.rounded_after(table, bits=bits), least)
 
 
-def _steps(rows: pd.DataFrame, along: str, *, up: bool) -> float:
+def _steps(rows: Any, along: str, *, up: bool) -> float:
     fixed = [name for name in ("N", "D", "post") if name != along]
     means = rows.groupby([*fixed, along])["delta"].mean().unstack(along).to_numpy(dtype=float)
     steps = np.diff(means, axis=1)
@@ -220,15 +215,15 @@ def _steps(rows: pd.DataFrame, along: str, *, up: bool) -> float:
     return float(np.mean(steps > 0 if up else steps < 0))
 
 
-def _r2_of_damage(rows: pd.DataFrame) -> float:
+def _r2_of_damage(rows: Any) -> float:
     return fit(laws.KumarDegradation(), rows, strict=False).r2
 
 
 def _found(
     question: str,
     bar: str,
-    measure: Callable[[pd.DataFrame], float],
-    rows: pd.DataFrame,
+    measure: Callable[[Any], float],
+    rows: Any,
     met: Callable[[float], bool],
     draws: int = _DRAWS,
 ) -> Finding:

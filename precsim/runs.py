@@ -245,4 +245,5 @@ def _open_table(batch: str | None) -> pd.DataFrame:
         return check(table)
     if batch not in record["batches"]:
         raise ValueError(f"the open table has no batch {batch!r}; it has {', '.join(record['batches'])}")
-    return check(table[table["batch"] == batch].reset_index(drop=True))
+    part = cast("pd.DataFrame", table[table["batch"] == batch])
+    return check(part.reset_index(drop=True))

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from precsim.open_table import batches
 from precsim.runs import OPEN_TABLE, Evaluation, Run, RunStore, check
@@ -83,7 +83,7 @@ def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path) -> d
     parts = [runs[job.key].assign(batch=name) for name, jobs in known.items() for job in jobs if job.key in runs]
     if not parts:
         raise ValueError(f"{store} has no run of these batches; train some first")
-    table = check(pd.concat(parts, ignore_index=True))
+    table: Any = check(pd.concat(parts, ignore_index=True))
     files = {f"{OPEN_TABLE}.parquet": _parquet, f"{OPEN_TABLE}.csv.gz": _csv}
     trained = table.drop_duplicates("job")
     record = {

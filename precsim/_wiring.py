@@ -80,7 +80,7 @@ def part(wiring: Wiring, grids: Grid | None, kinds: Iterable[Kind]) -> tuple[Wir
     chosen = [n for n, place in enumerate(wiring) if place.kind in tuple(kinds)]
     if not chosen or grids is None:
         return (), None
-    columns: tuple[Any, ...] = grids
+    columns: Any = grids
     return tuple(wiring[n] for n in chosen), Grid(*(entry[..., chosen] for entry in columns))
 
 

@@ -226,9 +226,9 @@ def _x(name: str, title: str, found: Sequence[float], *, ordinal: bool, log: boo
     distinct = sorted(set(found))
     ticks: dict[str, Any] = {"values": distinct} if len(distinct) <= 16 else {}
     axis = alt.Axis(format=".3~s" if log else "~g", labelOverlap="greedy", labelSeparation=8, **ticks)
-    if log:
-        return alt.X("place:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=14), axis=axis)
-    return alt.X("place:Q", title=title, scale=alt.Scale(zero=False, nice=False, padding=14), axis=axis)
+    ends = {"domain": [distinct[0], distinct[-1]], "nice": False, "padding": 14}
+    scale = alt.Scale(type="log", **ends) if log else alt.Scale(zero=False, **ends)
+    return alt.X("place:Q", title=title, scale=scale, axis=axis)
 
 
 def _rules(rules: Mapping[float, str], x: str, place: alt.X, found: Sequence[float]) -> list[Any]:

@@ -466,3 +466,44 @@ def test_a_share_read_off_by_equation_30_is_the_one_that_was_put_in():
     rows = pd.DataFrame({"N": n, "D": d, "penalty": float(law(n, d, weights=4.0)) - float(law(n, d))} for n, d in cells)
     inside = rows["penalty"] / base.A + rows["N"] ** -base.alpha
     np.testing.assert_allclose(inside ** (-1 / base.alpha) / rows["N"], float(law.n_eff(1.0, weights=4.0)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda v: v.formula_and_numbers({}, x="x", y="y"), "needs 1 to 8 curves"),
+        (
+            lambda v: v.formula_and_numbers({"a": ([1.0], [np.nan])}, {"b": ([1.0], [np.nan])}, x="x", y="y"),
+            "curves with",
+        ),
+        (
+            lambda v: v.formula_and_numbers({"a": ([1, 2], [1, 2])}, {"b": ([1], [np.inf])}, x="x", y="y"),
+            "must be finite",
+        ),
+        (lambda v: v.formula_and_numbers({"a": ([1, 2], [1, 0])}, x="x", y="y", log_y=True), "logarithmic y axis"),
+        (lambda v: v.formula_and_numbers({"a": ([1, 2], [1])}, x="x", y="y"), "one shape"),
+        (lambda v: v.Words(("a", "b"), (("1", " "),), "c"), "not empty"),
+        (lambda v: v.Words(("a", "b"), (("1",),), "c"), "one cell"),
+    ],
+)
+def test_views_refuse_what_they_cannot_show(call, words):
+    from precsim import view
+
+    with pytest.raises(ValueError, match=words):
+        call(view)
+
+
+def test_a_chart_of_a_formula_has_every_point_and_units():
+    from precsim import view
+
+    chart = view.formula_and_numbers(
+        {"line": ([1, 10, 100], [1, 2, 3])}, {"seen": ([1, 50], [1.1, 2.5])}, x="x [bits]", y="y [nats]", log_x=True
+    )
+    spec = chart.to_dict()
+    points = [layer for layer in spec["layer"] if layer["mark"]["type"] == "point"]
+    assert [row["y"] for row in points[0]["data"]["values"]] == [1.1, 2.5]
+    assert points[0]["encoding"]["x"]["title"] == "x [bits]"
+    assert points[0]["encoding"]["y"]["title"] == "y [nats]"
+    text = view.Words(("claim", "verdict"), (("1 < 2", "confirmed"),), "Claims")._repr_html_()
+    assert "1 &lt; 2" in text
+    assert "<caption>Claims</caption>" in text

@@ -28,10 +28,11 @@ def open_table() -> Any:
     return table[~table["diverged"].astype(bool)].reset_index(drop=True)
 
 
-def second_order_rows(table: Any, *, low: int = 3, high: int = 6) -> Any:
-    """Rows rounded to nearest at low to high bits, a scale per channel, with the damage that curvature predicts."""
+def second_order_rows(table: Any, *, batch: str = "main", low: int = 3, high: int = 6) -> Any:
+    """Rows of a batch rounded to nearest at low to high bits, a scale per channel, with the predicted damage."""
     if not len(table):
         return table
+    table = table[table["batch"] == batch]
     nearest = (table["post_method"] == "rtn") & table["post"].between(low, high) & np.isinf(table["weights"])
     kept = table[nearest & table["second_order"].gt(0) & table["delta"].gt(0)]
     return kept[kept["post_format"].str.startswith("INT") & (kept["post_scaling"] == "channel")]
@@ -46,6 +47,8 @@ def agreement(seen: Any, predicted: Any) -> tuple[float, float]:
     (1.0, 1.0)
     """
     a, b = np.log(np.asarray(seen, float)), np.log(np.asarray(predicted, float))
+    if a.size < 2:
+        return float("nan"), float("nan")
     return float(1 - np.sum((a - b) ** 2) / np.sum((a - a.mean()) ** 2)), float(np.exp(np.median(a - b)))
 
 

@@ -173,7 +173,7 @@ KUMAR: tuple[Statement, ...] = (
     Statement(
         "30M served at 3 bits turns up within 26B tokens",
         "figure 1, left",
-        "about 6e9",
+        "an upturn",
         lambda law: data_hurts(law, 30e6, 3.0),
         lambda v: v < 1.3e10,
         "tokens",

@@ -88,7 +88,7 @@ KUMAR: tuple[Statement, ...] = (
         "best common width, all of N, D and P free",
         "section 4.3, finding",
         "7-8 bits",
-        best_bits,
+        lambda law: float(best_bits(law)),
         lambda v: 6.5 <= v <= 8.5,
         "bits",
     ),

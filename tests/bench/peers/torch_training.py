@@ -1,7 +1,8 @@
 """The package's transformer in PyTorch, eager, one model after the other; NumPy and PyTorch are all it needs.
 
 ``python -m tests.bench.peers.torch_training PROBLEM.npz`` reads weights, batches, learning rates and bits and prints
-JSON: the losses of the first steps of each model, and model-tokens per second over the rest for each number of threads.
+JSON: the losses of the first steps of each model, and model-tokens per second and per second of one core over the rest
+for each number of threads.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ def logits(params: dict[str, Tensor], tokens: Tensor, bits: float, turns: tuple[
     return rms_norm(h) @ params["head"]
 
 
-def train(weights: dict[str, Any], batches: Tensor, rates: np.ndarray, bits: float) -> tuple[list[float], float]:
-    """Losses of the first steps, and the seconds that the others took."""
+def train(weights: dict[str, Any], batches: Tensor, rates: np.ndarray, bits: float) -> tuple[list[float], float, float]:
+    """Losses of the first steps, and the seconds and the seconds of processors that the others took."""
     params = {name: torch.tensor(w, requires_grad=True) for name, w in weights.items()}
     optimizer = torch.optim.AdamW(params.values(), betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True)
-    losses, began, turns = [], 0.0, rotations(batches.shape[-1] - 1)
+    losses, began, busy, turns = [], 0.0, 0.0, rotations(batches.shape[-1] - 1)
     for n, batch in enumerate(batches):
         if n == WARM_UP:
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
         out = logits(params, batch[:, :-1], bits, turns)
         loss = F.cross_entropy(out.flatten(0, 1), batch[:, 1:].flatten())
         optimizer.zero_grad(set_to_none=True)
@@ -83,7 +84,7 @@ def train(weights: dict[str, Any], batches: Tensor, rates: np.ndarray, bits: flo
         optimizer.step()
         if n < WARM_UP:
             losses.append(float(loss))
-    return losses, time.perf_counter() - began
+    return losses, time.perf_counter() - began, time.process_time() - busy
 
 
 def main(path: str) -> None:
@@ -92,18 +93,21 @@ def main(path: str) -> None:
     weights = {name.removeprefix("w:"): given[name] for name in given.files if name.startswith("w:")}
     batches = torch.from_numpy(given["batches"].astype(np.int64))  # (models, steps, sequences, window + 1)
     counted = batches[0, WARM_UP:, :, 1:].numel()
-    losses, speeds = [], {}
+    losses, speeds, by_core = [], {}, {}
     for threads in (1, torch.get_num_threads()):
         torch.set_num_threads(threads)
-        seconds = []
+        seconds, cores = [], []
         for batch, bits in zip(batches, given["bits"], strict=True):
-            found, spent = train(weights, batch, given["rates"], float(bits))
+            found, spent, busy = train(weights, batch, given["rates"], float(bits))
             losses += [found] if threads == 1 else []
             seconds.append(spent)
+            cores.append(busy)
             if speeds and seconds[0] > 2 * counted / speeds[1]:  # others use the cores: waiting for them takes minutes
                 break
         speeds[threads] = counted * len(seconds) / sum(seconds)
-    json.dump({"torch": torch.__version__, "losses": losses, "tokens_per_second": speeds}, sys.stdout)
+        by_core[threads] = counted * len(seconds) / sum(cores)
+    found = {"torch": torch.__version__, "losses": losses, "tokens_per_second": speeds, "by_core": by_core}
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":

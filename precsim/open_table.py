@@ -199,7 +199,7 @@ def repeats() -> tuple[Job, ...]:
 
 
 def text() -> tuple[Job, ...]:
-    """Real text, read up to five times: does what holds for chains whose law is known hold for English?"""
+    """Real text, read up to five times: what holds for chains whose law is known need not hold for English."""
     models = [Transformer(32), Transformer(64), MLP(16), MLP(32)]
     return tuple(
         job

@@ -259,7 +259,8 @@ def train_population(
     -----
     Members do not see each other. A member of a population equals the same job trained alone to 1e-5
     (relative) over 50 steps; it is not bit-equal, because matrix products of another batch shape may be
-    summed in another order. Training is chaotic, so over thousands of steps that may grow to the size of
+    summed in another order; rounded to few bits, a number at a tie may then fall to the other side, which costs a
+    whole step of the format. Training is chaotic, so over thousands of steps that may grow to the size of
     the difference between two seeds. Members of populations of equal size are bit-equal.
     """
     from precsim._populating import populate

@@ -182,7 +182,7 @@ def seed_noise(table: Any) -> Finding:
 def schedule(table: Any) -> Finding:
     """Exponent of D in δ along runs whose learning rate never falls, over that of separate runs under a full cosine."""
     rows = table[(table["batch"] == "schedules") & (table["post"] == 4)]
-    question, bar = "growth of δ with D: constant rate over full cosines", "1 if it is the data, 0 if the decay"
+    question, bar = "exponent of D in δ: constant rate over full cosines (1: the data; 0: the decay)", "> 0.5"
     rows = rows[(rows["step"] == rows["steps"]) & rows["schedule"].str.startswith(("Constant", "Cosine"))]
 
     def ratio(sample: Any) -> float:

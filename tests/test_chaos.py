@@ -102,7 +102,7 @@ def chaos(folder, tokens, interval, least_kills):
 @pytest.mark.filterwarnings("ignore")
 def test_200_jobs_end_once_each_and_bit_for_bit_while_workers_and_the_client_are_killed(tmp_path):
     pytest.importorskip("distributed")
-    chaos(tmp_path, tokens=150_000, interval=4.0, least_kills=2)
+    chaos(tmp_path, tokens=60_000, interval=4.0, least_kills=2)
 
 
 @pytest.mark.weekly

@@ -182,7 +182,7 @@ def seed_noise(table: Any) -> Finding:
 def schedule(table: Any) -> Finding:
     """Exponent of D in δ along runs whose learning rate never falls, over that of separate runs under a full cosine."""
     rows = table[(table["batch"] == "schedules") & (table["post"] == 4)]
-    question, bar = "exponent of D in δ: constant rate over full cosines (1: the data; 0: the decay)", "> 0.5"
+    question, bar = "exponent of D in δ: constant rate over full cosines (1: the data; 0: the decay)", "stated"
     rows = rows[(rows["step"] == rows["steps"]) & rows["schedule"].str.startswith(("Constant", "Cosine"))]
 
     def ratio(sample: Any) -> float:
@@ -193,7 +193,7 @@ def schedule(table: Any) -> Finding:
             slopes[kind] = float(centered["D"] @ centered["delta"] / (centered["D"] @ centered["D"]))
         return slopes["Constant"] / slopes["Cosine"]
 
-    return _found(question, bar, ratio, rows, lambda x: x > 0.5)
+    return _found(question, bar, ratio, rows, math.isfinite)  # the question had no bar but an answer with its interval
 
 
 def _lawful(rows: Any, least: float) -> Any:

@@ -120,8 +120,7 @@ def damage_law(table: Any) -> Finding:
     rows = _damage(table)
     rows = rows[rows["delta"] > 0]
     question, bar = "law of δ, single models, R² of ln", "≥ 0.98 over ≥ 2,000"
-    found = _found(question, bar, _r2_of_damage, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000, 60)
-    return found
+    return _found(question, bar, _r2_of_damage, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000, 60)
 
 
 def held_out_size(table: Any) -> Finding:
@@ -203,7 +202,7 @@ def _lawful(rows: Any, least: float) -> Any:
 
 
 def _damage(table: Any, least: float = UNDERTRAINED, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Any:
-    """Models trained in full precision, rounded to integers by channel; those of the largest sizes count as well."""
+    """Models trained in full precision, rounded to integers by channel; runs that are held out are left out."""
     return _lawful(slices.rounded_after(table, bits=bits), least)
 
 

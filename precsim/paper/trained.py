@@ -61,11 +61,12 @@ def factors() -> Finding:
         text += " At 4 bits activations " + f"{float(joint.n_eff(1.0, activations=4.0)):.2f}, KV "
         text += f"{float(joint.n_eff(1.0, kv=4.0)):.2f}."
     gap = abs(share[4] - _published(4.0)[0])
+    pace = "sooner" if share[8] > _published(8.0)[0] else "later"
     return Finding(
         said,
         text,
         f"At 4 bits of weights the two differ by {gap:.2f}; at 8 bits by "
-        f"{abs(share[8] - _published(8.0)[0]):.2f}: ours saturates sooner.",
+        f"{abs(share[8] - _published(8.0)[0]):.2f}: ours saturates {pace}.",
     )
 
 

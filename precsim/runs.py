@@ -180,7 +180,8 @@ def load_runs(source: str | Path, *, batch: str | None = None) -> pd.DataFrame:
         "precsim-2026" is the open table that comes with precsim (its data card: ``data/SOURCES.md``); anything
         else is a file.
     batch : str, optional
-        Of the open table, the rows of one batch alone: "main", "parts", "formats", "schedules", "controls", "facts".
+        Of the open table, the rows of one batch alone: "main", "repeats", "parts", "formats", "schedules",
+        "controls", "facts" or "text".
 
     Raises
     ------
@@ -219,7 +220,7 @@ def load_runs(source: str | Path, *, batch: str | None = None) -> pd.DataFrame:
         case ".parquet":
             return check(pd.read_parquet(path))
         case ".csv":
-            frame = pd.read_csv(path)
+            frame = pd.read_csv(path, low_memory=False)  # whole: types guessed by chunk would be mixed
             text = [name for name in frame.columns if name in TEXT]
             words = {name: frame[name].astype(object).fillna("").astype(str) for name in text}
             return check(frame.assign(**words))

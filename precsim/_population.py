@@ -25,7 +25,7 @@ from precsim.models.points import map_weights
 from precsim.schedules import Optimizer, Schedule
 
 _INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
-_AHEAD = 8  # steps whose data are drawn at once
+_AHEAD, _FAR_AHEAD = 8, 32  # steps whose data are drawn at once, on processors and on GPUs, which start kernels slowly
 
 
 class Shape(NamedTuple):
@@ -91,6 +91,7 @@ def program(shape: Shape) -> Program:
     """The program of a shape, kept so that it is compiled once in a process."""
     model, language, optimizer = shape.model, shape.language, shape.optimizer
     carrier = jnp.bfloat16 if shape.precision == "bfloat16" else None
+    ahead = _AHEAD if jax.default_backend() == "cpu" else _FAR_AHEAD
 
     def start(one: Member) -> State:
         key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
@@ -104,7 +105,7 @@ def program(shape: Shape) -> Program:
         """What the next steps read; a sequence is drawn token by token, so it pays to draw many at once."""
         source = _sampling.taken(shelf, one.language)
         key = jax.random.fold_in(jax.random.key(one.seed), _DATA)
-        steps = state.step + jnp.arange(_AHEAD)
+        steps = state.step + jnp.arange(ahead)
         return jax.vmap(lambda step: draw(shape, source, key, step))(steps)
 
     def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
@@ -125,16 +126,16 @@ def program(shape: Shape) -> Program:
 
     def advance(state: State, members: Member, shelf: _sampling.Source, count: Array) -> State:
         def some(done: Array, state: State) -> State:
-            ahead = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, shelf)
+            drawn = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, shelf)
 
             def one(n: Array, state: State) -> State:
-                return jax.vmap(step)(state, members, jax.tree.map(lambda batch: batch[n], ahead))
+                return jax.vmap(step)(state, members, jax.tree.map(lambda batch: batch[n], drawn))
 
-            return jax.lax.fori_loop(0, jnp.minimum(_AHEAD, count - done * _AHEAD), one, state)
+            return jax.lax.fori_loop(0, jnp.minimum(ahead, count - done * ahead), one, state)
 
         # what stays in float32 beside bfloat16 products (the logits) may still use the faster ones
         with jax.default_matmul_precision("tensorfloat32" if carrier else shape.precision):
-            return jax.lax.fori_loop(0, (count + _AHEAD - 1) // _AHEAD, some, state)
+            return jax.lax.fori_loop(0, (count + ahead - 1) // ahead, some, state)
 
     def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
         return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))

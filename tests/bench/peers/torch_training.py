@@ -1,8 +1,8 @@
 """The package's transformer in PyTorch, eager, one model after the other; NumPy and PyTorch are all it needs.
 
-``python -m tests.bench.peers.torch_training PROBLEM.npz`` reads weights, batches, learning rates and bits and prints
-JSON: the losses of the first steps of each model, and model-tokens per second and per second of one core over the rest
-for each number of threads.
+``python -m tests.bench.peers.torch_training PROBLEM.npz [cuda]`` reads weights, batches, learning rates and bits and
+prints JSON: the losses of the first steps of each model, and model-tokens per second and per second of one core over
+the rest for each number of threads. On a GPU products are in TF32 and one thread starts its kernels.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def train(weights: dict[str, Any], batches: Tensor, rates: np.ndarray, bits: flo
     losses, began, busy, turns = [], 0.0, 0.0, rotations(batches.shape[-1] - 1)
     for n, batch in enumerate(batches):
         if n == WARM_UP:
+            finish()
             began, busy = time.perf_counter(), time.process_time()
         out = logits(params, batch[:, :-1], bits, turns)
         loss = F.cross_entropy(out.flatten(0, 1), batch[:, 1:].flatten())
@@ -84,17 +85,26 @@ def train(weights: dict[str, Any], batches: Tensor, rates: np.ndarray, bits: flo
         optimizer.step()
         if n < WARM_UP:
             losses.append(float(loss))
+    finish()
     return losses, time.perf_counter() - began, time.process_time() - busy
 
 
-def main(path: str) -> None:
+def finish() -> None:
+    """Wait until a GPU, if it is used, has done all that it was given."""
+    if torch.get_default_device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def main(path: str, device: str = "cpu") -> None:
     """Solve the problem and print what happened."""
+    torch.set_default_device(device)
+    torch.backends.cuda.matmul.allow_tf32 = True
     given = np.load(path)
     weights = {name.removeprefix("w:"): given[name] for name in given.files if name.startswith("w:")}
-    batches = torch.from_numpy(given["batches"].astype(np.int64))  # (models, steps, sequences, window + 1)
+    batches = torch.from_numpy(given["batches"].astype(np.int64)).to(device)  # (models, steps, sequences, window + 1)
     counted = batches[0, WARM_UP:, :, 1:].numel()
     losses, speeds, by_core = [], {}, {}
-    for threads in (1, torch.get_num_threads()):
+    for threads in (1, torch.get_num_threads()) if device == "cpu" else (1,):
         torch.set_num_threads(threads)
         seconds, cores = [], []
         for batch, bits in zip(batches, given["bits"], strict=True):
@@ -111,4 +121,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Figures about rounding after training: damage against data, methods, schedules, and after low-precision training."""
+"""Figures about rounding after training in full precision: damage against data and size, by several methods."""
 
 from __future__ import annotations
 
@@ -8,37 +8,57 @@ from typing import Any
 import numpy as np
 
 from precsim import laws
-from precsim.fitting import fit
 from precsim.laws.published import KUMAR_2024
-from precsim.paper import ours
-from precsim.paper.rows import Drawing, Exhibit, Finding
+from precsim.paper import doubt, ours
+from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 
-_SIZES = (30e6, 60e6, 110e6, 220e6)
-_NO_TABLE = "This installation has no open table of runs."
+#: Bits after training at which curves of the loss are looked at.
+_WIDTHS = (2.0, 3.0, 4.0, 5.0)
 
 
 def _powers(law: Any) -> str:
     return f"δ ∝ D^{law.gamma_D:.2f} N^{-law.gamma_N:.2f} e^(-P/{law.gamma_post:.2f})"
 
 
+def _sure_powers(found: Any) -> str:
+    d, n, p = (doubt.parameter(found, f"gamma_{x}") for x in ("D", "N", "post"))
+    return f"γ_D {d:.2f}, γ_N {n:.2f}, γ {p:.3f}"
+
+
+def turns(bits: float) -> dict[int, tuple[float, bool]]:
+    """{N: (D of least mean loss after rounding, whether it is inside our data)}."""
+    rows = ours.rounded(ours.in_full(), low=2, high=8)
+    means = rows[rows["post"] == bits].groupby(["N", "D"])["loss"].mean().unstack("D")
+    lines = {int(n): line.dropna() for n, line in means.iterrows() if len(line.dropna()) > 2}
+    return {n: (float(line.idxmin()), bool(line.idxmin() < line.index[-1])) for n, line in lines.items()}
+
+
+def critical(size: float, bits: float) -> doubt.Number:
+    """D/N at which our fitted loss after rounding turns up; the damage is drawn again, the base is kept."""
+    base = ours.base_fit().law
+    return doubt.fitted(ours.damage_fit(), lambda law: float(laws.critical_tokens(base | law, size, bits)) / size)
+
+
 def upturn() -> Finding:
     """Figure 1, left, and critical data."""
-    turn = float(laws.critical_tokens(KUMAR_2024, 30e6, 3))
-    said = f"The INT3 loss of 30M turns at D/N = {turn / 30e6:.0f}, the INT4 loss at "
-    said += f"{float(laws.critical_tokens(KUMAR_2024, 30e6, 4)) / 30e6:.0f}."
+    said = "30M turns at D/N = "
+    said += (
+        ", ".join(f"{float(laws.critical_tokens(KUMAR_2024, 30e6, b)) / 30e6:.0f} at {b} bits" for b in (3, 4)) + "."
+    )
     rows = ours.rounded(ours.in_full(), low=2, high=6)
     if not len(rows):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
-    seen, found = [], []
-    for bits in (2.0, 3.0, 4.0, 5.0):
-        means = rows[rows["post"] == bits].groupby(["N", "D"])["loss"].mean().unstack("D")
-        turns = [(n, line.dropna().idxmin() / n) for n, line in means.iterrows() if len(line.dropna()) > 2]
-        inside = [ratio for n, ratio in turns if ratio * n < means.loc[n].dropna().index[-1]]
-        seen.append(len(inside) / max(len(turns), 1))
-        found.append(f"{bits:.0f} bits: {len(inside)} of {len(turns)} sizes")
-    ours_said = "The loss after rounding to nearest turns up within our data at " + ", ".join(found) + "."
-    agree = "Both turn, the earlier the fewer the bits." if seen == sorted(seen, reverse=True) else "The order differs."
-    return Finding(said, ours_said, agree + " Ours are a thousand times smaller, and turn at other D/N.")
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    seen = {bits: turns(bits) for bits in _WIDTHS}
+    share = [sum(inside for _, inside in found.values()) / len(found) for found in seen.values()]
+    text = "The loss after rounding to nearest turns up within our data at " + ", ".join(
+        f"{bits:.0f} bits in {sum(i for _, i in found.values())} of {len(found)} sizes" for bits, found in seen.items()
+    )
+    three, four = critical(98304, 3.0), critical(98304, 4.0)
+    text += f". By our fits, N = 98304 turns at D/N = {three:.0f} at 3 bits and {four:.0f} at 4."
+    agree = "Both turn, the earlier the fewer the bits" if share == sorted(share, reverse=True) else "The order differs"
+    late = float(laws.critical_tokens(KUMAR_2024, 30e6, 4)) / float(laws.critical_tokens(KUMAR_2024, 30e6, 3))
+    agree += f": one bit more puts it off {four.value / three.value:.1f} times here, {late:.1f} times there. Ours are "
+    return Finding(said, text, agree + f"{30e6 / rows['N'].max():.0f} to {30e6 / rows['N'].min():.0f} times smaller.")
 
 
 def draw_upturn() -> Drawing:
@@ -66,18 +86,27 @@ def _means(rows: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def growth() -> Finding:
     """Figure 2: the law of δ."""
-    said = _powers(KUMAR_2024) + f"; {np.exp(1 / KUMAR_2024.gamma_post):.1f} times per bit. The paper gives R² 0.97."
+    k = KUMAR_2024
+    said = _powers(k) + f"; {np.exp(1 / k.gamma_post):.1f} times per bit. The paper gives R² 0.97."
     rows = ours.rounded(ours.in_full())
     if not len(rows):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
-    found = ours.damage_fit()
-    up, steps = ours.rising(rows)
-    text = f"{_powers(found.law)}, R² {found.r2:.3f} over {len(rows)} roundings to nearest of "
-    text += f"{rows['job'].nunique()} networks; δ rises in {up} of {steps} steps of D."
-    k = KUMAR_2024
-    agree = f"{'Same form' if found.r2 > 0.95 else 'The form fits badly'}. γ_D {found.law.gamma_D:.2f} against "
-    agree += f"{k.gamma_D:.2f}, γ_N {found.law.gamma_N:.2f} against {k.gamma_N:.2f}, "
-    return Finding(said, text, agree + f"γ {found.law.gamma_post:.2f} against {k.gamma_post:.2f}.")
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    nearest, chosen = ours.damage_fit(), ours.damage_fit("gptq")
+    few = ours.rounded(ours.in_full(), method="gptq")
+    score = doubt.shares_of_variance(rows["delta"], guess(nearest.law, rows), rows["job"])
+    text = f"GPTQ: {_sure_powers(chosen)}, {few['job'].nunique()} networks. To nearest: "
+    text += f"{_sure_powers(nearest)}, R² {score:.3f} over {rows['job'].nunique()} networks."
+    places = {x: doubt.parameter(chosen, f"gamma_{x}").against(k.parameters[f"gamma_{x}"]) for x in ("D", "N", "post")}
+    agree = f"{'Same form' if score.low > 0.95 else 'The form fits badly'}. With GPTQ, theirs lie " + ", ".join(
+        f"{where} our interval (γ{'_' + x if x != 'post' else ''})" for x, where in places.items()
+    )
+    return Finding(said, text, agree + ".")
+
+
+def guess(law: Any, rows: Any) -> Any:
+    """Δ of rows by a law."""
+    bits = {"weights": rows["weights"].to_numpy(float), "post": rows["post"].to_numpy(float)}
+    return law.delta(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
 
 
 def draw_growth() -> Drawing:
@@ -102,87 +131,38 @@ def draw_growth_ours() -> Drawing:
     return Drawing(lines, points, "D [tokens]", "δ [nats/token]", log_x=True, log_y=True)
 
 
-@functools.cache
-def unified_fit(robust: bool) -> Any:
-    """(fit, rows) of δ after training at any bits, with the bracket of robustness or without it."""
-    import pandas as pd
-
-    rows = pd.concat([ours.rounded(ours.in_full()), ours.again()])
-    form = laws.RobustDegradation(C_a=1.0, C_kv=1.0, b=0.0) if robust else laws.KumarDegradation()
-    return fit(form, rows, strict=False), rows
-
-
-def unified() -> Finding:
-    """Figure 7: δ after low-precision training."""
-    said = "No value of C_w is printed, so the constants cannot draw it. The paper gives R² 0.90 over 1000 points."
-    if not len(ours.again()):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
-    (robust, rows), (plain, _) = unified_fit(True), unified_fit(False)
-    text = (
-        f"C_w = {robust.law.C_w:.2f}, R² {robust.r2:.3f} over {len(rows)} points; without the bracket {plain.r2:.3f}."
-    )
-    nearer = abs(robust.law.C_w - 1 / robust.law.gamma_post) < abs(robust.law.C_w - 1)
-    agree = f"Same form, same sign. C_w is nearer to {'1/γ' if nearer else '1'}: 1/γ is "
-    agree += f"{1 / robust.law.gamma_post:.2f}, and equation 10 has 1."
-    return Finding(said, text, agree)
-
-
-def draw_unified() -> Drawing:
-    """Predicted against measured δ of networks trained in few bits."""
-    found, rows = unified_fit(True)
-    some = rows[np.isfinite(rows["weights"])]
-    guess = found.law.delta(
-        some["N"].to_numpy(float),
-        some["D"].to_numpy(float),
-        weights=some["weights"].to_numpy(float),
-        post=some["post"].to_numpy(float),
-    )
-    points = {}
-    for b in (4.0, 5.0, 6.0, 8.0):
-        here = (some["weights"] == b).to_numpy() & (guess > 0)
-        points[f"trained at {b:.0f} bits"] = (guess[here], some["delta"].to_numpy(float)[here])
-    ends = np.array([guess[guess > 0].min(), guess.max()])
-    return Drawing(
-        {"measured = predicted": (ends, ends)},
-        points,
-        "predicted δ [nats/token]",
-        "measured δ [nats/token]",
-        log_x=True,
-        log_y=True,
-    )
-
-
 def method(name: str) -> Finding:
-    """Figures 2, 10, 11 for one method of rounding."""
-    said = "The constants of this method are not printed; the paper says that the form holds."
+    """Figures 10, 11: one method of rounding."""
+    said = "The constants of this method are not printed; the paper says that the form holds, as with GPTQ."
     rows = ours.rounded(ours.in_full(), method=name)
-    if len(rows) < 12:
-        return Finding(said, "The open table has too few networks rounded by this method.", "Nothing to compare.")
-    found, nearest = ours.damage_fit(name), ours.damage_fit()
-    text = f"{_powers(found.law)}, R² {found.r2:.3f} over {len(rows)} roundings of {rows['job'].nunique()} networks."
-    up, steps = ours.rising(rows)
-    agree = f"Same form; δ rises in {up} of {steps} steps of D. Round-to-nearest has γ_D {nearest.law.gamma_D:.2f}."
-    return Finding(said, text, agree)
-
-
-def schedule() -> Finding:
-    """Figure 12: another schedule."""
-    said = "A trend, without constants: δ grows with data under linear decay too, at 30M."
-    rows = ours.rounded(ours.batch("schedules"), low=4, high=4)
     if not len(rows):
-        return Finding(said, "The open table has no runs with other schedules.", "Nothing to compare.")
-    from precsim.paper.evidence import powers
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    found, other = ours.damage_fit(name), ours.damage_fit("gptq")
+    score = doubt.shares_of_variance(rows["delta"], guess(found.law, rows), rows["job"])
+    text = f"{_sure_powers(found)}, R² {score:.3f}, {len(rows)} roundings of {rows['job'].nunique()} networks; "
+    up, steps = ours.rising(rows)
+    text += f"δ rises in {up} of {steps} steps of D."
+    agree = "Same form" if score.value > 0.95 and up > 0.95 * steps else "The form holds in part"
+    agree += f"; δ is {times_gptq(name):.2f} times that of GPTQ in the same networks, whose γ_D is "
+    return Finding(said, text, agree + f"{doubt.parameter(other, 'gamma_D'):.2f}.")
 
-    found = {name: powers(some, "delta")[0] for name, some in rows.groupby("schedule")}
-    short = {name: name.split("(")[0] + _decay(name) for name in found}
-    text = "Exponent of D at 4 bits by schedule: " + ", ".join(f"{short[n]} {v:.2f}" for n, v in found.items()) + "."
-    lowest = min(found.values())
-    return Finding(said, text, f"Confirmed for every schedule tried, a constant rate included (least {lowest:.2f}).")
+
+def times_gptq(name: str) -> doubt.Number:
+    """Median δ of a method over δ of GPTQ, same network and bits."""
+    one, other = (ours.rounded(ours.in_full(), method=m)[["job", "post", "delta"]] for m in (name, "gptq"))
+    both = one.merge(other, on=["job", "post"], suffixes=("", "_gptq"))
+    return doubt.resampled(both.assign(r=both["delta"] / both["delta_gptq"]), lambda t: t["r"].median())
 
 
-def _decay(schedule: str) -> str:
-    """Share of the steps that decay, where the schedule has one."""
-    return f" (decay {schedule.split('decay=')[1].split(',')[0]})" if "decay=" in schedule else ""
+def draw_method_ours(name: str) -> Drawing:
+    """Our δ against D with the fitted law, one size, one method."""
+    rows, law, lines, points = ours.rounded(ours.in_full(), method=name), ours.damage_fit(name).law, {}, {}
+    size = 98304
+    for b in (3, 4, 5):
+        some = rows[(rows["N"] == size) & (rows["post"] == b)]
+        d = np.geomspace(some["D"].min(), some["D"].max(), 20)
+        lines[f"INT{b}"], points[f"INT{b}"] = (d, law.delta(size, d, post=b)), (some["D"], some["delta"])
+    return Drawing(lines, points, "D [tokens]", f"δ, N = {size} [nats/token]", log_x=True, log_y=True)
 
 
 def several() -> Finding:
@@ -190,46 +170,49 @@ def several() -> Finding:
     said = "Numbers were not recovered from the paper; by its constants all sizes lie on one line."
     rows = ours.rounded(ours.in_full())
     if not len(rows):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
+        return Finding(said, NO_TABLE, "Nothing to compare.")
     law = ours.damage_fit().law
-    guess = law.delta(rows["N"].to_numpy(float), rows["D"].to_numpy(float), post=rows["post"].to_numpy(float))
-    parts = []
-    for n, some in rows.assign(guess=guess).groupby("N"):
+    parts = {}
+    for n, some in rows.groupby("N"):
         if len(some) >= 12:
-            parts.append((int(n), ours.r2(some["delta"], some["guess"])))
-    text = "R² of ln δ by size with one law: " + ", ".join(f"{n}: {v:.3f}" for n, v in parts) + "."
-    least = min(v for _, v in parts)
-    return Finding(
-        said, text, f"One law {'serves' if least > 0.9 else 'does not serve'} all sizes: least R² {least:.3f}."
-    )
+            parts[int(n)] = doubt.shares_of_variance(some["delta"], guess(law, some), some["job"])
+    text = "R² of ln δ by size with one law: " + ", ".join(f"{n}: {v:.3f}" for n, v in parts.items()) + "."
+    least = min(parts, key=lambda n: parts[n].value)
+    serves = "serves" if parts[least].value > 0.9 else "does not serve"
+    return Finding(said, text, f"One law {serves} all sizes: least R² {parts[least].value:.3f}, at N = {least}.")
 
 
-def with_effective_size() -> Finding:
-    """Figure 21: N or N_eff in δ."""
-    said = "Numbers were not recovered; the paper says N_eff is substantially stronger."
-    if not len(ours.again()):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
-    _, rows = unified_fit(True)
-    factor = ours.training_fit(ours.OFFSET).law.parts[1]
-    size = laws.Composite((factor,)).n_eff(rows["N"].to_numpy(float), weights=rows["weights"].to_numpy(float))
-    form = laws.RobustDegradation(C_a=1.0, C_kv=1.0, b=0.0)
-    effective, plain = fit(form, rows.assign(N=size), strict=False), unified_fit(True)[0]
-    text = f"R² of δ {effective.r2:.4f} with N_eff, {plain.r2:.4f} with N, over {len(rows)} points."
-    better = effective.r2 - plain.r2
-    agree = (
-        "N_eff fits better"
-        if better > 0.002
-        else "N_eff fits worse"
-        if better < -0.002
-        else "No difference to speak of"
-    )
-    return Finding(said, text, f"{agree}: R² changes by {better:+.4f}.")
+def draw_several() -> Drawing:
+    """Δ by the constants at several sizes against D/N to the fitted powers: one line."""
+    k, lines = KUMAR_2024, {}
+    for n in (30e6, 60e6, 110e6, 220e6):
+        d = np.geomspace(10 * n, 800 * n, 12)
+        x = d**k.gamma_D / n**k.gamma_N
+        lines[f"{n / 1e6:.0f}M"] = (x, k.delta(n, d, post=4))
+    return Drawing({}, lines, "D^γ_D / N^γ_N [1]", "δ at 4 bits [nats/token]", log_x=True, log_y=True)
+
+
+def draw_several_ours() -> Drawing:
+    """Predicted against measured δ, four sizes."""
+    rows, law, points = ours.rounded(ours.in_full()), ours.damage_fit().law, {}
+    rows = rows[rows["seed"] == 0]
+    for n in (24576, 55296, 98304, 221184):
+        some = rows[rows["N"] == n]
+        points[f"N = {n}"] = (guess(law, some), some["delta"])
+    return diagonal(points)
+
+
+def diagonal(points: dict[str, tuple[Any, Any]]) -> Drawing:
+    """Measured against predicted δ, by name, with the line on which they are equal."""
+    ends = np.array([min(np.min(x) for x, _ in points.values()), max(np.max(x) for x, _ in points.values())])
+    same = {"measured = predicted": (ends, ends)}
+    return Drawing(same, points, "predicted δ [nats/token]", "measured δ [nats/token]", log_x=True, log_y=True)
 
 
 EXHIBITS = (
     Exhibit(
         number="F1",
-        shows="Left: at 30M the loss after rounding to 3 bits turns up as D/N grows.",
+        shows="Left: at 30M the loss after rounding to 3 bits turns up as D/N grows. Right: see F6.",
         compare=upturn,
         published=draw_upturn,
         ours=draw_upturn_ours,
@@ -242,14 +225,22 @@ EXHIBITS = (
         ours=draw_growth_ours,
     ),
     Exhibit(
-        number="F7",
-        shows="Models trained in fewer bits are damaged less; one law for δ.",
-        compare=unified,
-        ours=draw_unified,
+        number="F10",
+        shows="The same law with AWQ.",
+        compare=functools.partial(method, "awq"),
+        ours=functools.partial(draw_method_ours, "awq"),
     ),
-    Exhibit(number="F10", shows="The same law with AWQ.", compare=functools.partial(method, "awq")),
-    Exhibit(number="F11", shows="The same law with round-to-nearest.", compare=functools.partial(method, "rtn")),
-    Exhibit(number="F12", shows="The same trend with linear decay of the rate.", compare=schedule),
-    Exhibit(number="F19", shows="Predicted against actual δ for several N and D.", compare=several),
-    Exhibit(number="F21", shows="δ with N_eff in the place of N.", compare=with_effective_size),
+    Exhibit(
+        number="F11",
+        shows="The same law with round-to-nearest.",
+        compare=functools.partial(method, "rtn"),
+        ours=functools.partial(draw_method_ours, "rtn"),
+    ),
+    Exhibit(
+        number="F19",
+        shows="Predicted against actual δ for several N and D.",
+        compare=several,
+        published=draw_several,
+        ours=draw_several_ours,
+    ),
 )

@@ -5,21 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from precsim import laws
-from precsim.laws.published import KUMAR_2024, KUMAR_2024_FLOAT
+from precsim.laws.published import KUMAR_2024
 from precsim.laws.statements import fixed_best_bits
-from precsim.paper import ours, trained
-from precsim.paper.afterwards import unified_fit
-from precsim.paper.evidence import powers
-from precsim.paper.rows import Claim, Judged, Verdict
+from precsim.paper import afterwards, doubt, floats, ours, plans, robust, settings, shares, tensors
+from precsim.paper.rows import NO_TABLE, Claim, Judged, Verdict
 
-YES, PARTLY, NOT_SEEN, NO, UNTESTED = (
-    Verdict.CONFIRMED,
-    Verdict.PARTLY,
-    Verdict.NOT_SEEN,
-    Verdict.CONTRADICTED,
-    Verdict.UNTESTED,
-)
-_ABSENT = Judged(UNTESTED, "This installation has no open table of runs.")
+YES, PARTLY, NO, UNTESTED = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED, Verdict.UNTESTED
+_ABSENT = Judged(UNTESTED, NO_TABLE)
 
 
 def damage() -> Judged:
@@ -28,86 +20,100 @@ def damage() -> Judged:
     if not len(rows):
         return _ABSENT
     found, (up, steps), (grows, sizes) = ours.damage_fit(), ours.rising(rows), ours.rising(rows, along="N")
-    tests = (up >= 0.95 * steps, grows <= 0.2 * sizes, found.r2 >= 0.95)
-    law = found.law
-    text = f"δ rises in {up} of {steps} steps of D, falls in {sizes - grows} of {sizes} steps of N; R² {found.r2:.3f}, "
-    text += f"exponents {law.gamma_D:.2f} and {law.gamma_N:.2f}, {np.exp(1 / law.gamma_post):.1f} times per bit."
+    score = doubt.shares_of_variance(rows["delta"], afterwards.guess(found.law, rows), rows["job"])
+    tests = (up >= 0.95 * steps, grows <= 0.2 * sizes, score.value >= 0.95)
+    d, n = (doubt.parameter(found, f"gamma_{x}") for x in "DN")
+    fall = doubt.fitted(found, lambda law: np.exp(1 / law.gamma_post))
+    text = f"δ rises in {up} of {steps} steps of D, falls in {sizes - grows} of {sizes} steps of N; R² {score:.3f}, "
+    text += f"exponents {d:.2f} and {n:.2f}, {fall:.2f} times per bit, {rows['job'].nunique()} networks."
     return Judged(YES if all(tests) else PARTLY if sum(tests) == 2 else NO, text)
 
 
 def methods() -> Judged:
-    """GPTQ, AWQ, nearest and other schedules: confirmed if the exponent of D is positive in all."""
+    """GPTQ, AWQ, nearest and other schedules: confirmed if the interval of the exponent of D is positive in all."""
     if not len(ours.main()):
         return _ABSENT
     found = {}
     for name in ("rtn", "gptq", "awq"):
-        if len(ours.rounded(ours.in_full(), method=name)) >= 12:
-            found[name.upper()] = ours.damage_fit(name).law.gamma_D
-    rows = ours.rounded(ours.batch("schedules"), low=4, high=4)
-    for name, some in rows.groupby("schedule") if len(rows) else ():
-        found[name.split("(")[0] + (f" {name.split('decay=')[1][:4].strip(',)')}" if "decay=" in name else "")] = (
-            powers(some, "delta")[0]
-        )
+        if len(ours.rounded(ours.in_full(), method=name)):
+            found[name.upper()] = doubt.parameter(ours.damage_fit(name), "gamma_D")
+    found |= settings.growth_by_schedule()
     text = "Exponent of D: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items()) + "."
-    return Judged(YES if min(found.values()) > 0.2 and len(found) >= 5 else PARTLY, text)
+    return Judged(YES if min(v.low for v in found.values()) > 0 and len(found) >= 5 else PARTLY, text)
 
 
 def critical() -> Judged:
     """A critical amount of data exists: confirmed if most curves at 3 bits turn up, and later for more bits."""
-    rows = ours.rounded(ours.in_full(), low=2, high=8)
-    if not len(rows):
+    if not len(ours.main()):
         return _ABSENT
-    share, where = {}, {}
+    share, where = {}, []
     for bits in (3.0, 4.0, 8.0):
-        means = rows[rows["post"] == bits].groupby(["N", "D"])["loss"].mean().unstack("D")
-        lines = [line.dropna() for _, line in means.iterrows() if len(line.dropna()) > 2]
-        turned = [line for line in lines if line.idxmin() < line.index[-1]]
-        share[bits] = len(turned) / max(1, len(lines))
-        where[bits] = f"{len(turned)} of {len(lines)} at {bits:.0f} bits"
+        found = afterwards.turns(bits)
+        turned = sum(inside for _, inside in found.values())
+        share[bits] = turned / max(1, len(found))
+        where.append(f"{turned} of {len(found)} sizes at {bits:.0f} bits")
     holds = share[3.0] >= 0.75 and share[3.0] >= share[4.0] >= share[8.0] and share[8.0] < 0.25
-    return Judged(
-        YES if holds else PARTLY, "Loss after rounding turns up within our data: " + ", ".join(where.values()) + "."
+    text = (
+        "Loss after rounding turns up within our data: " + ", ".join(where) + "; by our fits N = 98304 turns at D/N = "
     )
+    text += ", ".join(f"{afterwards.critical(98304, b):.0f} at {b:.0f} bits" for b in (3.0, 8.0)) + "."
+    return Judged(YES if holds else PARTLY, text)
 
 
 def effective_size() -> Judged:
     """Weights in training obey N_eff and saturate at 6 to 7 bits: in part if f depends on D too."""
     if not len(ours.main()):
         return _ABSENT
-    found, rows = ours.training_fit(ours.SATURATING), ours.shares()
-    median = rows.groupby("weights")["share"].median()
-    drift = powers(rows[(rows["weights"] == 3) & (rows["share"] > 0)], "share")[0]
-    text = f"R² {found.r2:.3f}; f = {median[4.0]:.2f}, {median[6.0]:.2f}, {median[8.0]:.2f} at 4, 6, 8 bits; "
-    text += f"at 3 bits f goes like D^{drift:.2f}."
-    saturates = median[6.0] > 0.9
-    return Judged(YES if saturates and abs(drift) < 0.05 else PARTLY if saturates else NO, text)
+    rows = ours.training_rows()
+    law = ours.training_fit(ours.SATURATING).law
+    score = doubt.shares_of_variance(rows["gap"], law(rows["N"], rows["D"], weights=rows["weights"]), rows["job"])
+    f, drift = {b: shares.factor(b) for b in (4.0, 6.0, 8.0)}, shares.drift(3.0)[0]
+    text = f"R² {score:.3f}; f = " + ", ".join(f"{v:.2f} at {b:.0f}" for b, v in f.items()) + " bits; read off by "
+    text += f"equation 30 at 3 bits f goes like D^{drift:.2f}, where the law has D^0."
+    saturates = f[6.0].value > 0.9
+    return Judged(YES if saturates and abs(drift.value) < 0.05 else PARTLY if saturates else NO, text)
 
 
 def composition() -> Judged:
-    """Factors multiply: confirmed if the product of marginal fits loses less than 0.03 of R²."""
-    if not len(trained.parts()):
-        return Judged(UNTESTED, "The open table has no runs with several tensors in low precision yet.")
-    joint, alone, rows = trained.joint_fit()
-    product = laws.Composite((alone["weights"].law.base, *(alone[n].law.parts[1] for n in alone)))
-    guess = product(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **{n: rows[n].to_numpy(float) for n in alone})
-    lost = joint.r2 - ours.r2(rows["gap"], guess)
-    verdict = YES if lost < 0.03 else PARTLY if lost < 0.1 else NO
-    return Judged(verdict, f"R² of the joint fit {joint.r2:.3f}; the product of marginal fits has {lost:.3f} less.")
+    """Factors multiply: confirmed if the product of marginal fits loses less than 0.03 of R² and holds within a tenth.
+
+    The second number is N_eff with all three tensors at 4 bits over the product of the single factors. In part if one
+    of the two holds, or if the product holds within a tenth at 6 bits.
+    """
+    if not len(ours.batch("parts")):
+        return _ABSENT
+    joint, product, count = tensors.joint_scores("tensor")
+    lost = joint.value - product.value
+    ratio = {b: tensors.all_three("tensor", b)[0] for b in (6.0, 4.0, 3.0)}
+    text = f"R² of the joint fit {joint:.3f}, {count} networks; the product of marginal fits has {lost:.3f} less. "
+    text += (
+        "N_eff of all three over the product: " + ", ".join(f"{v:.2f} at {b:.0f} bits" for b, v in ratio.items()) + "."
+    )
+    tenth = {b: abs(v.value - 1) < 0.1 for b, v in ratio.items()}
+    partly = lost < 0.03 or tenth[4.0] or tenth[6.0]
+    return Judged(YES if lost < 0.03 and tenth[4.0] else PARTLY if partly else NO, text)
 
 
 def independent_of_compute() -> Judged:
-    """P* is independent of compute: contradicted if f drifts with D by more than |0.1| in its exponent at 3 bits."""
+    """P* is independent of compute: contradicted if f at 3 bits goes like D to a power beyond 0.1, in part if beyond 0.
+
+    And 7 to 8 bits: what our fits give is in the evidence.
+    """
     if not len(ours.main()):
         return _ABSENT
-    rows = ours.shares()
-    drift = powers(rows[(rows["weights"] == 3) & (rows["share"] > 0)], "share")[0]
-    law = ours.training_fit(ours.SATURATING).law
+    drift = shares.drift(3.0)[0]
     more = 1 / laws.tied_factor(KUMAR_2024, 4.0)
     text = f"The constants give {KUMAR_2024.best_bits():.2f} bits and 1/f(4) = {more:.1f}. "
     text += (
-        f"Ours, weights alone: {law.best_bits():.1f} bits; but f at 3 bits falls like D^{drift:.2f}, so P* must grow."
+        "Ours: "
+        + ", ".join(f"{n} {v:.1f}" for n, v in plans.best_bits().items())
+        + f". f at 3 bits goes like D^{drift:.2f}: "
     )
-    return Judged(PARTLY if abs(drift) < 0.1 else NO, text)
+    grows = plans.growing_bits()
+    text += (
+        "with that drift P* of the weights is " + ", ".join(f"{v:.1f} at {C:.0e}" for C, v in grows.items()) + " FLOP."
+    )
+    return Judged(NO if drift.high < -0.1 else PARTLY if drift.against(0.0) != "inside" else YES, text)
 
 
 def ratio() -> Judged:
@@ -128,53 +134,46 @@ def logarithm() -> Judged:
     return Judged(YES if abs(steps[1] / steps[0] - 1) < 0.25 else PARTLY, text)
 
 
-def robust() -> Judged:
-    """Low-precision training lessens the damage: confirmed if medians order by training bits, and N_eff helps δ."""
-    rows = ours.again()
-    if not len(rows):
+def robustness() -> Judged:
+    """Low-precision training lessens the damage: in part if it does, confirmed if N_eff also fits δ better than N."""
+    if not len(ours.again()):
         return _ABSENT
-    median = rows[rows["post"] == 3].groupby("weights")["delta"].median()
-    full = ours.rounded(ours.in_full(), low=3, high=3)["delta"].median()
-    robust, _ = unified_fit(True)
-    plain, _ = unified_fit(False)
-    text = (
-        f"Median δ at 3 bits {median.iloc[0]:.3f} after training at {median.index[0]:.0f} bits, {full:.3f} after full "
-    )
-    text += f"precision; R² {robust.r2:.3f} with the bracket, {plain.r2:.3f} without."
-    ordered = median.is_monotonic_increasing and median.iloc[0] < full
-    return Judged(YES if ordered and robust.r2 - plain.r2 > 0.01 else PARTLY if ordered else NO, text)
+    less = {b: robust.lessened(b) for b in (4.0, 5.0, 6.0)}
+    fitted, _ = robust.unified_fit(True)
+    with_n_eff, with_n, count = robust.effective_scores()
+    text = "δ at 3 bits over that of the partner trained in full precision: "
+    text += ", ".join(f"{v:.2f} after {b:.0f} bits" for b, v in less.items()) + f"; unified R² {fitted.r2:.3f}. "
+    text += f"With N_eff {with_n_eff:.3f}, with N {with_n:.3f}, {count} points."
+    ordered = max(v.high for v in less.values()) < 1 and less[4.0].value < less[5.0].value < less[6.0].value
+    return Judged(YES if ordered and with_n_eff.low > with_n.high else PARTLY if ordered else NO, text)
 
 
 def order_of_tensors() -> Judged:
-    """Activations more sensitive than weights, KV least: confirmed if the fitted f at 4 bits are in this order."""
-    if not len(trained.parts()):
-        return Judged(UNTESTED, "The open table has no runs with activations or KV cache in low precision yet.")
-    out = {}
-    for scaling in ("tensor", "token"):
-        law = trained.joint_fit(scaling)[0].law
-        out[scaling] = [float(law.n_eff(1.0, **{n: 4.0})) for n in ("activations", "weights", "kv")]
-    ordered = {s: v[0] < v[1] < v[2] for s, v in out.items()}
-    text = "; ".join(f"per {s}: f at 4 bits {v[0]:.2f}, {v[1]:.2f}, {v[2]:.2f}" for s, v in out.items())
-    verdict = YES if all(ordered.values()) else PARTLY if any(ordered.values()) else NO
-    return Judged(verdict, text + " (activations, weights, KV).")
+    """Activations most sensitive at equal granularity too, KV least: confirmed if all penalties at 4 bits say so.
+
+    In part if some do. Intervals of the ratios to the weights must exclude 1.
+    """
+    if not len(ours.batch("parts")):
+        return _ABSENT
+    times = {s: tensors.over_weights("activations", 4.0, s) for s in tensors.SCALES}
+    cache, five = tensors.over_weights("kv", 4.0), tensors.share("kv", 5.0)
+    text = "Penalty at 4 bits over that of weights per channel: " + ", ".join(
+        f"activations per {s} {v:.2f}" for s, v in times.items()
+    )
+    text += f", KV cache {cache:.2f}, medians over pairs. N_eff/N of the KV cache at 5 bits {five:.2f}."
+    tests = [v.low > 1 for v in times.values()] + [cache.high < 1, five.value > 0.9]
+    return Judged(YES if all(tests) else PARTLY if any(tests) else NO, text)
 
 
-def floats() -> Judged:
-    """Float weights follow the same form: confirmed if trained floats cost what integers cost within a factor 2."""
-    both = [KUMAR_2024.gamma_w, KUMAR_2024_FLOAT.gamma_w]
-    rows = ours.beside("formats")
-    if not len(rows):
-        return Judged(
-            UNTESTED,
-            f"γ_w {both[0]:.2f} for integers, {both[1]:.2f} for floats there; ours have no trained floats yet.",
-        )
-    cost = trained.extra_by_format(rows)
-    same = [v for name, v in cost.items() if "e2m1" in str(name).lower()]
-    if not same or "INT4" not in cost.index:
-        return Judged(UNTESTED, "No networks were trained in E2M1 and in INT4 at the same sizes and data.")
-    four = float(cost["INT4"])
-    text = f"Median extra gap of E2M1 weights {same[0]:.4f}, of INT4 {four:.4f} nats."
-    return Judged(YES if 0.5 < same[0] / four < 2 else PARTLY, text)
+def float_weights() -> Judged:
+    """Float weights follow the same form: confirmed if it fits (R² 0.95) and E2M1 costs what INT4 costs within 2."""
+    if not len(floats.pairs()):
+        return _ABSENT
+    found, ratio = floats.fitted(tuple(floats.best_splits().values())), floats.ratio_to_integers()
+    text = f"R² of the form over the best splits {found.r2:.3f}, γ {doubt.parameter(found, 'gamma_w'):.2f}; integers "
+    text += f"{doubt.parameter(floats.fitted(()), 'gamma_w'):.2f}. E2M1 costs {ratio:.2f} times what INT4 costs."
+    same = ratio.low > 0.5 and ratio.high < 2
+    return Judged(YES if found.r2 > 0.95 and same else PARTLY if found.r2 > 0.95 or same else NO, text)
 
 
 def double_size() -> Judged:
@@ -197,17 +196,22 @@ def double_size() -> Judged:
 
 
 def press() -> Judged:
-    """What was reported: 465 runs, 7 to 8 bits as a limit. The numbers are theirs; the reading is judged."""
+    """What was reported: 7 to 8 bits as a limit. The numbers are theirs; the reading is judged.
+
+    Confirmed if the best bits of every quantizer at hand lie within one bit of 7; in part if some do.
+    """
     if not len(ours.main()):
         return _ABSENT
-    ours_best = ours.training_fit(ours.SATURATING).law.best_bits()
+    here = plans.best_bits()
     quest = laws.published.QUEST_2025.parameters
     best = max((quest[f"f_W{b}A{b}"] / b, b) for b in (2, 3, 4, 8))[1]
     text = (
         f"P* belongs to a quantizer: {KUMAR_2024.best_bits():.1f} bits by their constants, {best} by QuEST's factors, "
     )
-    text += f"{ours_best:.1f} by our weights alone. 7 to 8 bits is no limit of quantization."
-    return Judged(PARTLY if max(abs(best - 7), abs(ours_best - 7)) < 1 else NO, text)
+    text += "ours " + ", ".join(f"{n} {v:.1f}" for n, v in here.items()) + "."
+    near = [abs(p - 7) < 1 for p in (best, *(v.value for v in here.values()))]
+    text += "" if all(near) else " So it is no limit of quantization as such."
+    return Judged(YES if all(near) else PARTLY if any(near) else NO, text)
 
 
 CLAIMS = (
@@ -219,9 +223,9 @@ CLAIMS = (
     Claim(number=6, says="With N, D, P free P* is independent of compute, 7 to 8 bits.", judge=independent_of_compute),
     Claim(number=7, says="At fixed P, fewer bits want more parameters for each token.", judge=ratio),
     Claim(number=8, says="At fixed N, P* grows like the logarithm of compute.", judge=logarithm),
-    Claim(number=9, says="Training in fewer bits lessens the damage after training.", judge=robust),
+    Claim(number=9, says="Training in fewer bits lessens the damage after training.", judge=robustness),
     Claim(number=10, says="Activations are the most sensitive, the KV cache the least.", judge=order_of_tensors),
-    Claim(number=11, says="Float weights follow the same form.", judge=floats),
+    Claim(number=11, says="Float weights follow the same form.", judge=float_weights),
     Claim(number=12, says="2N parameters at 8 bits beat N at 16.", judge=double_size),
     Claim(number=13, says="As reported: 7 to 8 bits as a limit of quantization.", judge=press),
 )

@@ -18,13 +18,13 @@ FEWEST = 20  # tokens per parameter; below it runs have few hundred steps
 
 @functools.cache
 def runs() -> Any:
-    """The open table at the end of each run, as excess loss: column loss is the gap."""
+    """The open table at the end of each run, languages of known entropy, as excess loss: column loss is the gap."""
     from precsim.runs import excess
 
     table = open_table()
     if not len(table):
         return table
-    ends = table[table["step"] == table["steps"]]
+    ends = table[(table["step"] == table["steps"]) & table["gap"].notna()]
     return excess(ends).reset_index(drop=True)
 
 
@@ -53,26 +53,62 @@ def _on_law(rows: Any) -> Any:
 
 
 @functools.cache
-def beside(name: str) -> Any:
-    """A batch as trained, with the networks of the main batch at its sizes, data, languages and seeds.
+def text() -> Any:
+    """The batch of real text at the end of each run, sizes that follow a law: its entropy is not known."""
+    table = open_table()
+    if not len(table):
+        return table
+    return _on_law(table[(table["batch"] == "text") & (table["step"] == table["steps"])])
 
-    A job is made in the first batch that needs it: the references of one batch may stand in another.
+
+#: What makes two networks partners apart from the bits of their training.
+CELL = ["N", "D", "language", "language_seed", "seed", "learning_rate", "weight_decay", "schedule", "batch_tokens"]
+_TREATMENT = ["weights_format", "weights_scaling", "activations_format", "activations_scaling", "kv_format", "kv"]
+
+
+@functools.cache
+def beside(name: str) -> Any:
+    """A batch, all evaluations, with the main batch and all networks in full precision in the same circumstances.
+
+    These are its sizes, data, languages, seeds and settings of the optimizer. A job is made in the first batch that
+    needs it, so the partners of one batch may stand in another; a setting that was trained in two batches counts once.
+    Runs of fewer than `FEWEST` tokens a parameter are left out.
     """
-    rows = batch(name)
-    if not len(rows):
-        return rows
-    every = as_trained(runs())
-    every = every[every["batch"].isin(["main", name]) & (every["schedule"] == rows["schedule"].iloc[0])]
-    same = [every[c].isin(rows[c].unique()) for c in ("N", "language_seed", "seed")]
-    tokens = every["D"].between(rows["D"].min(), rows["D"].max())
-    return every[np.logical_and.reduce([*same, tokens, every["D"] >= FEWEST * every["N"]])]
+    mine = batch(name)
+    if not len(mine):
+        return mine
+    every = runs()
+    every = every[every["batch"].isin([name, "main"]) | every["job"].isin(full_precision(every)["job"])]
+    same = [every[c].isin(mine[c].unique()) for c in CELL]
+    sizes = np.logical_and.reduce(same) & every.set_index(["N", "D"]).index.isin(mine.set_index(["N", "D"]).index)
+    rows = every[sizes]
+    rows = rows[~rows["holdout"].astype(bool) & (rows["D"] >= FEWEST * rows["N"])]
+    rows = rows.assign(own=rows["batch"] != name).sort_values("own", kind="stable")  # its own first
+    first = rows.drop_duplicates("job").drop_duplicates([*CELL, *_TREATMENT])["job"]
+    return rows[rows["job"].isin(first)].drop(columns="own")
+
+
+def paired(rows: Any) -> Any:
+    """Networks as trained in few bits beside their partner in full precision, which differs in nothing else.
+
+    Columns of the former, and penalty: its loss less the partner's [nats/token]; partner: the partner's job.
+    """
+    rows = as_trained(rows)
+    off = np.isinf(rows[["weights", "activations", "kv"]]).all(axis=1)
+    full = rows[off][[*CELL, "loss", "job"]].rename(columns={"loss": "full", "job": "partner"})
+    joined = rows[~off].merge(full, on=CELL)
+    return joined.assign(penalty=joined["loss"] - joined["full"])
 
 
 @functools.cache
 def in_full(rows_of: str = "main") -> Any:
     """Rows of networks trained in full precision."""
-    rows = main() if rows_of == "main" else batch(rows_of)
-    return rows[np.isinf(rows["weights"]) & np.isinf(rows["activations"]) & np.isinf(rows["kv"])]
+    return full_precision(main() if rows_of == "main" else batch(rows_of))
+
+
+def full_precision(rows: Any) -> Any:
+    """Rows of networks that trained in full precision."""
+    return rows[np.isinf(rows[["weights", "activations", "kv"]]).all(axis=1)] if len(rows) else rows
 
 
 def rounded(rows: Any, *, method: str = "rtn", scaling: str = "channel", low: int = 3, high: int = 6) -> Any:
@@ -117,22 +153,24 @@ OFFSET, SATURATING, PLAIN = (kind(WEIGHTS) for kind in (laws.Offset, laws.Satura
 
 @functools.cache
 def penalties() -> Any:
-    """Gap of each low-precision run minus that of its twin in full precision: same N, D, seed, language."""
-    rows = as_trained(main())
-    twin = ["N", "D", "seed", "language_seed"]
-    full = rows[np.isinf(rows["weights"])][[*twin, "gap"]]
-    low = rows[np.isfinite(rows["weights"])]
-    joined = low.merge(full, on=twin, suffixes=("", "_full"))
-    return joined.assign(penalty=joined["gap"] - joined["gap_full"])
+    """Partners of the main batch: weights alone in few bits."""
+    return paired(main())
 
 
-def shares() -> Any:
-    """N_eff/N of each low-precision run by the paper's equation 30, with A and α of the base fit.
+def shares(rows: Any = None) -> Any:
+    """N_eff/N of each network in few bits by the paper's equation 30, with A and α of the base fit.
 
-    A run whose loss is below its twin's has no share below 1; it is kept.
+    Parameters
+    ----------
+    rows : DataFrame, optional
+        From `paired`; by default those of the main batch.
+
+    Notes
+    -----
+    A run whose loss is below its partner's has no share below 1; it is kept.
     """
     base = base_fit().law
-    rows = penalties()
+    rows = penalties() if rows is None else rows
     inside = rows["penalty"] / base.A + rows["N"] ** -base.alpha
     return rows.assign(share=np.where(inside > 0, inside.clip(lower=1e-12) ** (-1 / base.alpha) / rows["N"], np.nan))
 

@@ -1,4 +1,4 @@
-"""Figures about what to buy, and the two tables: optima of the law, forms compared, constants."""
+"""Figures about what to buy: the best bits at equal N·P, and for a cost of inference."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import functools
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from precsim import laws
 from precsim.fitting import fit
-from precsim.laws import WEIGHTS, Effective
 from precsim.laws.published import KUMAR_2024
 from precsim.laws.statements import fixed_best_bits, matched_loss
-from precsim.paper import ours
-from precsim.paper.rows import Drawing, Exhibit, Finding
+from precsim.paper import doubt, ours, tensors
+from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 from precsim.symbolic.equations import value
 from precsim.symbolic.widths import serving_optimum, serving_slope
 
-_NO_TABLE = "This installation has no open table of runs."
 #: Losses printed above the bars of figures 1 and 6 at 16B tokens and equal N P: floats, bits → nats/token.
 BARS = {4: 3.198, 6: 2.997, 8: 3.009, 16: 3.057, 32: 3.233}
 
@@ -36,14 +35,55 @@ def matched() -> Finding:
         for n, words in ((8e9, "8B"), (70e9, "70B"), (405e9, "405B"))
     )
     if not len(ours.main()):
-        return Finding(said + " bits.", _NO_TABLE, "Nothing to compare.")
-    mine = ours.training_fit(ours.SATURATING).law
+        return Finding(said + " bits.", NO_TABLE, "Nothing to compare.")
+    found = best_bits()
     text = (
-        f"Weights alone, equal N·P: best at {mine.best_bits():.1f} bits by our fit; seen at equal N·P and D: {_seen()}."
+        "P* at equal N·P by our fits: " + ", ".join(f"{n} {v:.1f}" for n, v in found.items()) + " bits; seen at equal "
     )
-    agree = f"Both have a minimum inside. For weights alone their constants give {_weights_alone():.1f} bits, ours "
-    agree += f"{mine.best_bits():.1f}; all three tensors are rounded in their {KUMAR_2024.best_bits():.1f}."
+    text += f"N·P and D: {_seen()}."
+    tensor = found["all three, activations by tensor"]
+    inside = 3 < tensor.value < 16 and min(law, key=lambda b: law[b]) not in (4, 32)
+    agree = "Both have a minimum inside. " if inside else "No minimum inside in one of the two. "
+    theirs = float(KUMAR_2024.best_bits())
+    agree += f"With all three tensors theirs, {theirs:.1f} bits, lies {tensor.against(theirs)} our interval; "
+    agree += f"for weights alone their constants give {_weights_alone():.1f} bits."
     return Finding(said + " bits.", text, agree)
+
+
+@functools.cache
+def best_bits() -> dict[str, doubt.Number]:
+    """P* of our fits, size, data and bits free: weights alone, and all three tensors by the scale of activations."""
+    star = lambda law: law.best_bits()  # noqa: E731
+    found = {"weights alone": doubt.fitted(ours.training_fit(ours.SATURATING), star)}
+    words = {"tensor": "all three, activations by tensor", "token": "all three, activations by token"}
+    for scaling, name in words.items() if len(ours.batch("parts")) else ():
+        found[name] = doubt.fitted(tensors.joint_fit(scaling)[0], star)
+    return found
+
+
+@functools.cache
+def growing_bits(budgets: tuple[float, ...] = (1e12, 1e14)) -> dict[float, doubt.Number]:
+    """P* of the weights at these budgets [FLOP] when f may drift with N and D, by a search over N and P.
+
+    A law without drift has one P* for all budgets.
+    """
+    form = laws.Chinchilla(E=0.0) | laws.Drifting(laws.Saturating(laws.WEIGHTS), N0=1e5, D0=1e7)
+    found = _drifting(form)
+    return {C: doubt.fitted(found, lambda law, C=C: best_at(law, C)) for C in budgets}
+
+
+@functools.cache
+def _drifting(form: Any) -> Any:
+    return fit(form, ours.training_rows(), strict=False)
+
+
+def best_at(law: Any, compute: float) -> float:
+    """Bits of the weights of least loss at C = 6 N D P/16, by a search over a grid of N and P [bits]."""
+    P, ratio = np.meshgrid(np.arange(2.0, 10.0, 0.05), np.geomspace(5, 2000, 60), indexing="ij")
+    total = 16 * compute / (6 * P)
+    N = np.sqrt(total / ratio)
+    loss = np.asarray(law(N, total / N, weights=P))
+    return float(P[np.unravel_index(int(np.argmin(loss)), loss.shape)])
 
 
 def _weights_alone() -> float:
@@ -78,13 +118,12 @@ def draw_matched() -> Drawing:
 
 
 def draw_matched_ours() -> Drawing:
-    """Our fitted gap at equal N·P, three budgets of data."""
-    law = ours.training_fit(ours.SATURATING).law
-    b, lines = np.geomspace(2.5, 16, 50), {}
+    """Our fitted gap at equal N·P, all three tensors, three budgets of data."""
+    law = tensors.joint_fit("tensor")[0].law
+    b, lines = np.geomspace(3.5, 16, 50), {}
     for d in (3e6, 2e7, 1e8):
-        size = 98304 * 8 / b
-        lines[f"D = {d:.0e} tokens"] = (b, law(size, d, weights=b))
-    return Drawing(lines, {}, "P of weights at equal N·P [bits]", "gap, by our fit [nats/token]", log_x=True)
+        lines[f"D = {d:.0e} tokens"] = (b, law(98304 * 8 / b, d, **dict.fromkeys(tensors.TENSORS, b)))
+    return Drawing(lines, {}, "P at equal N·P, all three tensors [bits]", "gap, by our fit [nats/token]", log_x=True)
 
 
 def served() -> Finding:
@@ -95,19 +134,38 @@ def served() -> Finding:
     said = "P* " + ", ".join(f"{p:.1f}" for p in found[:, 2]) + " bits at cost 1e10, 1e12, 1e14; "
     said += f"N* ∝ C^{n:.2f}, D* ∝ C^{d:.2f}; {float(value(serving_slope())):.2f} bits per e-fold of size in the end."
     if not len(ours.main()):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    base = ours.base_fit().law
+    slope = doubt.fitted(ours.damage_fit(), lambda law: _slope(base, law))
+    at = [serve(c) for c in (1e6, 1e8, 1e10)]
+    text = "P* " + ", ".join(f"{p:.1f}" for _, _, p in at) + " bits at cost 1e6, 1e8, 1e10; "
+    text += f"{slope:.2f} bits per e-fold of size in the end (damage drawn again)."
+    grows = at[0][2] < at[1][2] < at[2][2]
+    sign = "has the same sign" if slope.low > 0 else "may have the other sign"
+    agree = f"P* {'grows' if grows else 'does not grow'} with log C here too; the slope {sign}, "
+    return Finding(said, text, agree + f"{slope.value / float(value(serving_slope())):.1f} times theirs.")
+
+
+@functools.cache
+def _slope_of() -> Any:
+    names = ("alpha", "beta", "gamma_post", "gamma_D", "gamma_N")
+    plain = serving_slope().subs({x: sp.Symbol(str(x)) for x in serving_slope().free_symbols})
+    return sp.lambdify([sp.Symbol(n) for n in names], plain)
+
+
+def _slope(base: Any, hurt: Any) -> Any:
+    return _slope_of()(base.alpha, base.beta, *(hurt.parameters[f"gamma_{x}"] for x in ("post", "D", "N")))
+
+
+def serve(cost: float) -> tuple[float, float, float]:
+    """(N*, D*, P*) of our fits for a cost N P, data free: the least loss over a grid of P, D by equation 12."""
     base, hurt = ours.base_fit().law, ours.damage_fit().law
-    slope = value(
-        serving_slope(),
-        alpha=base.alpha,
-        beta=base.beta,
-        gamma_post=hurt.gamma_post,
-        gamma_D=hurt.gamma_D,
-        gamma_N=hurt.gamma_N,
-    )
-    text = f"With our constants the slope is {float(slope):.2f} bits per e-fold of size."
-    sign = "the same sign" if float(slope) > 0 else "the other sign: with ours larger models want fewer bits"
-    return Finding(said, text, f"Logarithmic in both, {sign}.")
+    P = np.arange(1.5, 24, 0.005)
+    n = cost / P
+    inside = base.beta * base.B * n**hurt.gamma_N * np.exp(P / hurt.gamma_post) / (hurt.gamma_D * hurt.C_T)
+    tokens = inside ** (1 / (hurt.gamma_D + base.beta))
+    best = int(np.argmin((base | hurt)(n, tokens, post=P)))
+    return float(n[best]), float(tokens[best]), float(P[best])
 
 
 def draw_served() -> Drawing:
@@ -117,62 +175,10 @@ def draw_served() -> Drawing:
     return Drawing({}, {"search": (costs, [f[2] for f in found])}, "cost N·P [bits]", "P* [bits]", log_x=True)
 
 
-FORMS = {
-    "N_eff": (laws.Saturating(WEIGHTS),),
-    "D_eff": (laws.Saturating(WEIGHTS, on=Effective.D),),
-    "N_eff and D_eff, separate": (laws.Saturating(WEIGHTS), laws.Saturating(WEIGHTS, on=Effective.D)),
-    "N_eff that drifts with N and D": (laws.Drifting(laws.Saturating(WEIGHTS), N0=1e5, D0=1e7),),
-}
-
-
-@functools.cache
-def forms() -> dict[str, tuple[float, float, int]]:
-    """(R² in the fit, R² on the runs held out, parameters of precision) of each form."""
-    out = {}
-    for name, factors in FORMS.items():
-        form: Any = laws.Chinchilla(E=0.0)
-        for factor in factors:
-            form = form | factor
-        found = fit(form, ours.training_rows(), strict=False)
-        far = ours.as_trained(ours.held_out())
-        far = far[far["weights"] >= 3]
-        guess = found.law(far["N"].to_numpy(float), far["D"].to_numpy(float), weights=far["weights"].to_numpy(float))
-        out[name] = (found.r2, ours.r2(far["gap"], guess), len(form.free) - 4)
-    return out
-
-
-def alternatives() -> Finding:
-    """Table 1."""
-    said = (
-        "Held-out R² in the paper: N_eff 0.82, D_eff 0.74, both tied 0.79, both separate 0.84, power laws 0.71, 0.75."
-    )
-    if not len(ours.held_out()):
-        return Finding(said, "The open table has no runs held out yet.", "Nothing to compare.")
-    found = forms()
-    text = "R² on the runs held out (longest, largest): " + ", ".join(f"{n} {v[1]:.3f}" for n, v in found.items()) + "."
-    best = max(found, key=lambda n: found[n][1])
-    agree = f"Best here: {best}. "
-    agree += (
-        "N_eff beats D_eff, as in the paper." if found["N_eff"][1] > found["D_eff"][1] else "D_eff beats N_eff here."
-    )
-    return Finding(said, text, agree + " The power laws in P are not among the forms of the package.")
-
-
-def constants() -> Finding:
-    """Table 2."""
-    k = KUMAR_2024
-    said = f"α = β {k.alpha:.2f}, E {k.E:.2f}, γ_w {k.gamma_w:.2f}, n_w {k.n_w:.2f}, "
-    said += f"γ_D {k.gamma_D:.2f}, γ_N {k.gamma_N:.2f}, γ {k.gamma_post:.2f}."
-    if not len(ours.main()):
-        return Finding(said, _NO_TABLE, "Nothing to compare.")
-    base, hurt, low = ours.base_fit().law, ours.damage_fit().law, ours.training_fit(ours.OFFSET).law
-    text = (
-        f"α {base.alpha:.2f}, β {base.beta:.2f}, E 0 (the entropy is known), γ_w {low.gamma_w:.2f}, n_w {low.n_w:.2f}, "
-    )
-    text += f"γ_D {hurt.gamma_D:.2f}, γ_N {hurt.gamma_N:.2f}, γ {hurt.gamma_post:.2f}."
-    times = hurt.gamma_post / k.gamma_post
-    agree = f"Only γ can be expected to agree (the grid gives 0.59 to 0.72): {times:.2f} times theirs. "
-    return Finding(said, text, agree + "The authors claim trends, not constants, for other set-ups.")
+def draw_served_ours() -> Drawing:
+    """P* of the weights after training against the cost, by our fits."""
+    costs = np.geomspace(1e5, 1e11, 13)
+    return Drawing({}, {"search": (costs, [serve(c)[2] for c in costs])}, "cost N·P [bits]", "P* [bits]", log_x=True)
 
 
 EXHIBITS = (
@@ -188,7 +194,6 @@ EXHIBITS = (
         shows="Cost of inference N P: P* grows with log C; N*, D* are powers.",
         compare=served,
         published=draw_served,
+        ours=draw_served_ours,
     ),
-    Exhibit(number="T1", shows="Other forms on runs held out.", compare=alternatives),
-    Exhibit(number="T2", shows="The fitted constants.", compare=constants),
 )

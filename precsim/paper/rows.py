@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+#: What a row says where the runs are absent.
+NO_TABLE = "This installation has no open table of runs."
+
 
 class Drawing(NamedTuple):
     """Curves and points of a figure, as `precsim.view.formula_and_numbers` takes them."""

@@ -1,0 +1,139 @@
+"""How sure a number of ours is: whole networks are drawn again with replacement, and the number is computed again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from precsim.uncertainty import bootstrap, interval
+
+DRAWS = 200
+LEVEL = 0.95
+
+
+class Number(NamedTuple):
+    """A number with its interval; ``f"{x:.2f}"`` writes ``0.74 [0.71, 0.78]``.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        Percentile interval of `DRAWS` draws at `LEVEL`.
+
+    Examples
+    --------
+    >>> f"{Number(0.744, 0.711, 0.779):.2f}"
+    '0.74 [0.71, 0.78]'
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def against(self, other: float) -> str:
+        """Where another number lies: "inside", "below" or "above" the interval.
+
+        Examples
+        --------
+        >>> Number(0.74, 0.71, 0.78).against(0.51)
+        'below'
+        """
+        return "below" if other < self.low else "above" if other > self.high else "inside"
+
+
+@functools.cache
+def _draws(found: Any) -> Any:
+    return bootstrap(found.fit, n=DRAWS, rng=np.random.default_rng(0), by="job")
+
+
+class _Identity:
+    """A fit as a key: it holds a table, which cannot be hashed; the fits kept are the same objects each time."""
+
+    def __init__(self, fit: Any) -> None:
+        self.fit = fit
+
+    def __hash__(self) -> int:
+        return id(self.fit)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.fit is other.fit
+
+
+def draws(found: Any) -> Any:
+    """Laws refitted to tables in which whole networks were drawn again, from a fit that is kept."""
+    return _draws(_Identity(found))
+
+
+def fitted(found: Any, quantity: Callable[[Any], float]) -> Number:
+    """A number computed from a fitted law.
+
+    Raises
+    ------
+    FitError
+        If more than a tenth of the resamples cannot be fitted.
+    """
+    band = interval(draws(found), quantity, LEVEL)
+    return Number(float(quantity(found.law)), band.low, band.high)
+
+
+def parameter(found: Any, name: str) -> Number:
+    """A parameter of a fitted law."""
+    return fitted(found, lambda law: law.parameters[name])
+
+
+def resampled(rows: Any, measure: Callable[[Any], float], *, by: str = "job") -> Number:
+    """A number computed from rows; rows with the same value of column `by` are drawn together.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three groups.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"job": list("abcdef"), "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    >>> found = resampled(rows, lambda t: t["x"].median())
+    >>> found.value, found.low < 3.5 < found.high
+    (3.5, True)
+    """
+    places = list(rows.reset_index(drop=True).groupby(by, sort=True).indices.values())
+    if len(places) < 3:
+        raise ValueError(f"{len(places)} group(s) in column {by!r}: nothing to draw again")
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(len(places), size=(DRAWS, len(places)))
+    values = [float(measure(rows.iloc[np.concatenate([places[i] for i in one])])) for one in chosen]
+    tail = 50 * (1 - LEVEL)
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return Number(float(measure(rows)), float(low), float(high))
+
+
+def shares_of_variance(seen: Any, guess: Any, jobs: Any) -> Number:
+    """R² of ln seen with a prediction as it is; networks are drawn again, the prediction stays.
+
+    Parameters
+    ----------
+    seen, guess : array_like, shape (n,)
+        Positive.
+    jobs : array_like, shape (n,)
+        Which network each belongs to.
+    """
+    y, left = np.log(np.asarray(seen, float)), np.log(np.asarray(guess, float))
+    left = (y - left) ** 2
+    names, where = np.unique(np.asarray(jobs).astype(str), return_inverse=True)
+    sums = [np.bincount(where, weights=x, minlength=len(names)) for x in (np.ones(len(y)), y, y * y, left)]
+    counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+
+    def share(weight: Any) -> Any:
+        n, first, second, missed = (weight @ s for s in sums)
+        return 1 - missed / (second - first**2 / n)
+
+    tail = 50 * (1 - LEVEL)
+    low, high = np.percentile(share(counts), [tail, 100 - tail])
+    return Number(float(share(np.ones(len(names)))), float(low), float(high))

@@ -1,0 +1,337 @@
+"""Figures about weights, activations and KV cache together: whether their factors multiply, and which hurts most."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from precsim import laws
+from precsim.fitting import fit
+from precsim.laws import ACTIVATIONS, KV, WEIGHTS
+from precsim.laws.published import KUMAR_2024
+from precsim.paper import doubt, ours
+from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
+
+TENSORS = {"weights": WEIGHTS, "activations": ACTIVATIONS, "kv": KV}
+WORDS = {"weights": "weights", "activations": "activations", "kv": "KV cache"}
+#: How the activations are scaled: the paper's way, and one scale for each token.
+SCALES = ("tensor", "token")
+
+
+@functools.cache
+def _partners() -> Any:
+    """Networks of the batch of parts in integers, with their penalty and their share by equation 30."""
+    rows = ours.beside("parts")
+    if not len(rows):
+        return rows
+    return ours.shares(ours.paired(rows[~rows["weights_format"].str.contains("/")]))
+
+
+def alone(name: str, scaling: str = "tensor") -> Any:
+    """Pairs in which one tensor alone is in few bits; activations with one kind of scale."""
+    rows = _partners()
+    others = [other for other in TENSORS if other != name]
+    mine = rows[np.isfinite(rows[name]) & np.isinf(rows[others]).all(axis=1)]
+    return mine[mine["activations_scaling"] == scaling] if name == "activations" else mine
+
+
+@functools.cache
+def joint_fit(scaling: str = "tensor") -> tuple[Any, dict[str, Any], Any]:
+    """(fit with all three factors, the three marginal fits, rows), tensors at 3 bits or more."""
+    rows = ours.as_trained(ours.beside("parts"))
+    rows = rows[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
+    base = laws.Chinchilla(E=0.0)
+    three = base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS) | laws.Saturating(KV)
+    single = {}
+    for name, tensor in TENSORS.items():
+        others = [other for other in TENSORS if other != name]
+        mine = rows[np.isinf(rows[others]).all(axis=1)]
+        single[name] = fit(base | laws.Saturating(tensor), mine, strict=False)
+    return fit(three, rows, strict=False), single, rows
+
+
+@functools.cache
+def joint_scores(scaling: str) -> tuple[doubt.Number, doubt.Number, int]:
+    """(R² of the joint fit, R² of the product of the marginal factors on the weights' base, networks)."""
+    joint, single, rows = joint_fit(scaling)
+    product = laws.Composite((single["weights"].law.base, *(single[n].law.parts[1] for n in TENSORS)))
+    found = [doubt.shares_of_variance(rows["gap"], _guess(law, rows), rows["job"]) for law in (joint.law, product)]
+    return found[0], found[1], len(rows)
+
+
+def _guess(law: Any, rows: Any) -> Any:
+    bits = {name: rows[name].to_numpy(float) for name in TENSORS}
+    return law(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
+
+
+@functools.cache
+def composed(scaling: str) -> Any:
+    """Networks with several tensors in few bits, each beside what the single ones of its cell would make one expect.
+
+    Columns added: least (fewest bits), expected (product of the single shares) and total (sum of the single penalties).
+    """
+    rows = _partners()
+    several = rows[np.isfinite(rows[list(TENSORS)]).sum(axis=1) > 1]
+    several = several[several["activations_scaling"].isin(["", scaling])]
+    expected, total = np.ones(len(several)), np.zeros(len(several))
+    for name in TENSORS:
+        single = alone(name, scaling).set_index(["partner", name])[["share", "penalty"]]
+        found = single.reindex(list(zip(several["partner"], several[name], strict=True)))
+        off = np.isinf(several[name]).to_numpy()
+        expected *= np.where(off, 1.0, found["share"].to_numpy(float))
+        total += np.where(off, 0.0, found["penalty"].to_numpy(float))
+    out = several.assign(least=several[list(TENSORS)].min(axis=1), expected=expected, total=total)
+    return out[np.isfinite(expected)]
+
+
+def all_three(scaling: str, bits: float) -> tuple[doubt.Number, doubt.Number]:
+    """(N_eff over the product of the single factors, penalty over their sum), medians, all three tensors at these bits.
+
+    Whole cells, a network in full precision with its partners, are drawn again.
+    """
+    rows = composed(scaling)
+    rows = rows[(rows[list(TENSORS)] == bits).all(axis=1)]
+    return (
+        doubt.resampled(rows, lambda t: (t["share"] / t["expected"]).median(), by="partner"),
+        doubt.resampled(rows, lambda t: (t["penalty"] / t["total"]).median(), by="partner"),
+    )
+
+
+def predicted() -> Finding:
+    """Figure 5."""
+    said = "The constants are one joint fit; no marginal set is printed. "
+    said += "R² in the paper: marginal 0.9655, joint 0.9006, product 0.8973."
+    if not len(ours.batch("parts")):
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    joint, product, count = joint_scores("tensor")
+    single = joint_fit("tensor")[1]
+    text = f"Marginal fits: R² {min(f.r2 for f in single.values()):.3f} to {max(f.r2 for f in single.values()):.3f}; "
+    text += f"joint {joint:.3f}, product of the marginal factors {product:.3f}, {count} networks, one scale per tensor."
+    ratio, cost = all_three("tensor", 3.0)
+    four, _ = all_three("tensor", 4.0)
+    agree = f"The product loses {joint.value - product.value:.3f} of R², in the paper 0.003. Without a fit, N_eff of "
+    agree += f"all three at 4 bits is {four:.2f} times the product of the single factors, at 3 bits {ratio:.2f} times, "
+    agree += f"where the penalty is {cost:.2f} of the sum: "
+    low = four.against(1.0) == ratio.against(1.0) == "below"
+    return Finding(said, text, agree + ("less harm than the product says." if low else "no clear departure."))
+
+
+def draw_predicted() -> Drawing:
+    """Joint law against the product of one-tensor penalties, by the constants: what multiplying means."""
+    b = np.linspace(3.3, 12, 60)
+    full = KUMAR_2024(30e6, 13.1e9)
+    each = {n: KUMAR_2024(30e6, 13.1e9, **{n: b}) - full for n in TENSORS}
+    lines = {WORDS[n]: (b, v) for n, v in each.items()}
+    lines["all three, product"] = (b, KUMAR_2024(30e6, 13.1e9, **dict.fromkeys(TENSORS, b)) - full)
+    lines["all three, sum"] = (b, sum(each.values()))
+    return Drawing(lines, {}, "P [bits]", "loss above full precision, 30M [nats/token]", log_y=True)
+
+
+def draw_predicted_ours() -> Drawing:
+    """Predicted against measured gap of every network, joint fit."""
+    joint, _, rows = joint_fit("tensor")
+    guess, points = _guess(joint.law, rows), {}
+    used = np.isfinite(rows[list(TENSORS)]).sum(axis=1).to_numpy()
+    for count, words in enumerate(("full precision", "one tensor", "two", "all three")):
+        points[words] = (guess[used == count], rows["gap"].to_numpy(float)[used == count])
+    ends = np.array([guess.min(), guess.max()])
+    same = {"measured = predicted": (ends, ends)}
+    return Drawing(same, points, "predicted gap [nats/token]", "gap [nats/token]", log_x=True, log_y=True)
+
+
+def granularity() -> Finding:
+    """Figure 13."""
+    said = "No constants. The paper: activations per channel are about as hard as weights per tensor."
+    if not len(ours.batch("parts")):
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    rows = ours.full_precision(ours.beside("main"))
+    fine, coarse = (ours.rounded(rows, scaling=s)[["job", "post", "delta"]] for s in ("channel", "tensor"))
+    both = coarse.merge(fine, on=["job", "post"], suffixes=("", "_fine"))
+    both = both.assign(ratio=both["delta"] / both["delta_fine"])
+    text = "Weights after training, tensor over channel: " + ", ".join(
+        f"{doubt.resampled(some, lambda t: t['ratio'].median()):.2f} times δ at {bits:.0f} bits"
+        for bits, some in both.groupby("post")
+        if bits in (3.0, 4.0)
+    )
+    a, w = (penalty(name, 4.0, scale) for name, scale in (("activations", "token"), ("weights", "")))
+    c = penalty("activations", 4.0, "tensor")
+    text += (
+        f". In training at 4 bits: activations per tensor +{c:.3f}, per token +{a:.3f}; weights per channel +{w:.3f}."
+    )
+    ratio = finest_against_coarsest()
+    agree = (
+        f"After training at 4 bits, activations per token cost {ratio:.2f} times what weights per tensor cost, in the "
+    )
+    agree += "same networks: "
+    return Finding(
+        said, text, agree + ("about as hard here too." if 0.5 < ratio.value < 2 else "not equally hard here.")
+    )
+
+
+def finest_against_coarsest() -> doubt.Number:
+    """Median δ of activations with a scale per token over δ of weights with one scale, 4 bits, after training."""
+    rows = ours.full_precision(ours.runs())
+    some = rows[(rows["post_activations"] == 4) & np.isinf(rows["post"]) & np.isinf(rows["post_kv"])]
+    other = rows[
+        (rows["post_scaling"] == "tensor") & (rows["post_format"] == "INT4") & np.isinf(rows["post_activations"])
+    ]
+    both = some[some["D"] >= ours.FEWEST * some["N"]].merge(
+        other[[*ours.CELL, "delta"]], on=ours.CELL, suffixes=("", "_w")
+    )
+    return doubt.resampled(both.assign(r=both["delta"] / both["delta_w"]), lambda t: t["r"].median())
+
+
+def draw_granularity_ours() -> Drawing:
+    """Median penalty in training against bits, by tensor and scale."""
+    curves = {}
+    for words, name, scale in (
+        ("activations, scale per tensor", "activations", "tensor"),
+        ("activations, scale per token", "activations", "token"),
+        ("weights, scale per channel", "weights", ""),
+    ):
+        curves[words] = _medians(alone(name, scale or "tensor"), name, "penalty")
+    return Drawing(curves, curves, "P [bits]", "median loss above full precision [nats/token]", log_y=True)
+
+
+def _medians(rows: Any, name: str, column: str) -> tuple[Any, Any]:
+    median = rows.groupby(name)[column].median()
+    median = median[median > 0]
+    return median.index.to_numpy(float), median.to_numpy(float)
+
+
+def penalty(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+    """Median penalty of one tensor at these bits [nats/token]; cells are drawn again."""
+    rows = alone(name, scaling or "tensor")
+    return doubt.resampled(rows[rows[name] == bits], lambda t: t["penalty"].median(), by="partner")
+
+
+def share(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+    """Median N_eff/N by equation 30 of one tensor at these bits; cells are drawn again."""
+    rows = alone(name, scaling)
+    return doubt.resampled(rows[rows[name] == bits], lambda t: t["share"].median(), by="partner")
+
+
+def over_weights(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+    """Median over cells: penalty of a tensor alone over that of the weights alone, same bits and same partner."""
+    one, two = alone(name, scaling), alone("weights")
+    one, two = one[one[name] == bits], two[two["weights"] == bits]
+    both = one[["partner", "penalty"]].merge(two[["partner", "penalty"]], on="partner", suffixes=("", "_w"))
+    both = both.assign(ratio=both["penalty"] / both["penalty_w"])
+    return doubt.resampled(both, lambda t: t["ratio"].median(), by="partner")
+
+
+def sensitivities() -> Finding:
+    """Figure 14."""
+    at = {n: float(KUMAR_2024(60e6, 6e9, **{n: 4.0}) - KUMAR_2024(60e6, 6e9)) for n in TENSORS}
+    said = "60M, 6B tokens, 4 bits: " + ", ".join(f"{WORDS[n]} +{v:.3f}" for n, v in at.items()) + " nats."
+    if not len(ours.batch("parts")):
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    here = {n: penalty(n, 4.0) for n in TENSORS}
+    text = "Median at 4 bits: " + ", ".join(f"{WORDS[n]} +{v:.4f}" for n, v in here.items()) + " nats."
+    mine, theirs = (sorted(x, key=lambda n, x=x: -_level(x[n])) for x in (here, at))
+    agree = "Same order" if mine == theirs else "Another order"
+    agree += (
+        f": {' > '.join(WORDS[n] for n in mine)}. Activations over weights: {over_weights('activations', 4.0):.1f} "
+    )
+    agree += f"here, median over pairs, {at['activations'] / at['weights']:.1f} by the constants."
+    return Finding(said, text, agree)
+
+
+def _level(x: Any) -> float:
+    return x.value if isinstance(x, doubt.Number) else float(x)
+
+
+def draw_sensitivities() -> Drawing:
+    """Loss above full precision against bits, by the constants at 60M and 6B tokens."""
+    lines = {}
+    for name in TENSORS:
+        b = np.linspace(3.3, 8, 50)
+        lines[WORDS[name]] = (b, KUMAR_2024(60e6, 6e9, **{name: b}) - KUMAR_2024(60e6, 6e9))
+    return Drawing(lines, {}, "P [bits]", "loss above full precision, 60M [nats/token]", log_y=True)
+
+
+def draw_sensitivities_ours() -> Drawing:
+    """Median penalty against bits, three tensors, with every pair of one size."""
+    lines = {WORDS[n]: _medians(alone(n), n, "penalty") for n in TENSORS}
+    points = {}
+    for name in TENSORS:
+        some = alone(name)
+        some = some[(some["N"] == 98304) & (some["penalty"] > 1e-4)]
+        points[WORDS[name]] = (some[name], some["penalty"])
+    return Drawing(lines, points, "P [bits]", "loss above full precision [nats/token]", log_y=True)
+
+
+@functools.cache
+def from_scratch(name: str) -> Any:
+    """Marginal fit of the offset form, as in the paper's figure 20, for one tensor."""
+    _, _, rows = joint_fit("tensor")
+    others = [other for other in TENSORS if other != name]
+    mine = rows[np.isinf(rows[others]).all(axis=1)]
+    return fit(laws.Chinchilla(E=0.0) | laws.Offset(TENSORS[name]), mine, strict=False)
+
+
+def marginal() -> Finding:
+    """Figure 20."""
+    k = KUMAR_2024
+    said = f"γ, n: activations {k.gamma_a:.2f}, {k.n_a:.2f}; KV {k.gamma_kv:.2f}, {k.n_kv:.2f}."
+    if not len(ours.batch("parts")):
+        return Finding(said, NO_TABLE, "Nothing to compare.")
+    letters = {"activations": "a", "kv": "kv"}
+    parts, agree = [], []
+    for name, x in letters.items():
+        found = from_scratch(name)
+        gamma, n = doubt.parameter(found, f"gamma_{x}"), doubt.parameter(found, f"n_{x}")
+        parts.append(f"{WORDS[name]} γ {gamma:.2f}, n {n:.2f}, R² {found.r2:.3f}")
+        agree.append(f"γ of {WORDS[name]} there lies {gamma.against(k.parameters[f'gamma_{x}'])} our interval")
+    return Finding(said, "Offset form, one scale per tensor: " + "; ".join(parts) + ".", "; ".join(agree) + ".")
+
+
+def draw_marginal() -> Drawing:
+    """Factors of activations and KV cache by the constants."""
+    b = np.linspace(3.2, 8, 50)
+    lines = {WORDS[n]: (b, KUMAR_2024.n_eff(1.0, **{n: b})) for n in ("activations", "kv")}
+    return Drawing(lines, {}, "P [bits]", "N_eff / N [1]", level=1.0)
+
+
+def draw_marginal_ours() -> Drawing:
+    """Fitted f of activations and KV cache, with every pair read by equation 30."""
+    b, lines, points = np.linspace(3, 8.2, 50), {}, {}
+    for name in ("activations", "kv"):
+        lines[WORDS[name]] = (b, from_scratch(name).law.n_eff(1.0, **{name: b}))
+        some = alone(name)
+        some = some[(some[name] >= 3) & some["share"].notna()]
+        points[WORDS[name]] = (some[name], some["share"])
+    return Drawing(lines, points, "P [bits]", "N_eff / N [1]", level=1.0)
+
+
+EXHIBITS = (
+    Exhibit(
+        number="F5",
+        shows="Predicted against actual loss: marginal, joint, product.",
+        compare=predicted,
+        published=draw_predicted,
+        ours=draw_predicted_ours,
+    ),
+    Exhibit(
+        number="F13",
+        shows="Scales per tensor and per channel, weights and activations.",
+        compare=granularity,
+        ours=draw_granularity_ours,
+    ),
+    Exhibit(
+        number="F14",
+        shows="Loss against bits of each tensor at several N, D.",
+        compare=sensitivities,
+        published=draw_sensitivities,
+        ours=draw_sensitivities_ours,
+    ),
+    Exhibit(
+        number="F20",
+        shows="Sweeps of activations and of the KV cache, fitted from scratch.",
+        compare=marginal,
+        published=draw_marginal,
+        ours=draw_marginal_ours,
+    ),
+)

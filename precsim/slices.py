@@ -16,7 +16,7 @@ _CELL = ("N", "D", *_BITS)
 
 
 def as_trained(
-    table: pd.DataFrame, *, batch: str | None = "main", only: tuple[str, ...] = ("weights",)
+    table: pd.DataFrame, *, batch: str | tuple[str, ...] | None = "main", only: tuple[str, ...] = ("weights",)
 ) -> pd.DataFrame:
     """Runs at their last step, not quantized after training, in which no tensor but those of `only` is quantized.
 
@@ -24,8 +24,8 @@ def as_trained(
     ----------
     table : DataFrame
         From `precsim.runs.load_runs`.
-    batch : str, optional
-        Keep rows of this batch, where the table has a column ``batch``.
+    batch : str or tuple of str, optional
+        Keep rows of this batch, or of these, where the table has a column ``batch``.
     only : tuple of str
         Some of weights, activations, kv; integers only, the formats that the laws speak of.
 
@@ -52,7 +52,7 @@ def as_trained(
 def rounded_after(
     table: pd.DataFrame,
     *,
-    batch: str | None = "main",
+    batch: str | tuple[str, ...] | None = "main",
     bits: tuple[float, ...] = (3, 4, 5, 6),
     trained: tuple[float, ...] = (np.inf,),
 ) -> pd.DataFrame:
@@ -61,7 +61,8 @@ def rounded_after(
     Parameters
     ----------
     table : DataFrame
-    batch : str, optional
+    batch : str or tuple of str, optional
+        As in `as_trained`. ("main", "repeats") has 14 seeds instead of 2 where the law of δ is fitted.
     bits : tuple of float
         Widths after training.
     trained : tuple of float
@@ -101,10 +102,10 @@ def cells(rows: pd.DataFrame) -> pd.DataFrame:
     return means.assign(runs=grouped.size(), entropy=0.0).reset_index()
 
 
-def _of(table: pd.DataFrame, batch: str | None) -> pd.DataFrame:
+def _of(table: pd.DataFrame, batch: str | tuple[str, ...] | None) -> pd.DataFrame:
     if batch is None or "batch" not in table.columns:
         return table
-    found: Any = table[table["batch"] == batch]
+    found: Any = table[table["batch"].isin([batch] if isinstance(batch, str) else batch)]
     return found
 
 

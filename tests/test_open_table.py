@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import precsim as ps
-from precsim import findings
 from precsim.data.make import take_up, write
 from precsim.models import Transformer
 from precsim.open_table import batches
@@ -111,35 +110,3 @@ def test_three_random_rows_trained_again_on_this_processor(declared, table):
         assert again["rms"][0] == pytest.approx(rows["weight_rms"][0], rel=0.03), what
         large = rows["delta"] > 0.03
         assert np.allclose(again["delta"][large], rows["delta"][large], rtol=0.4), what
-
-
-@pytest.mark.slow
-def test_findings_agree_with_the_plainest_computation(table):
-    """The numbers that the book quotes, computed again without the laws, the slices or the fits."""
-    rows = table[(table["batch"] == "main") & np.isinf(table["weights"]) & (table["post_method"] == "rtn")]
-    rows = rows[(rows["post_scaling"] == "channel") & rows["post_format"].isin([f"INT{b}" for b in range(2, 7)])]
-    rows = rows[(rows["N"] > 24_000) & ~rows["holdout"]]
-    late = rows[(rows["D"] >= 60 * rows["N"]) & (rows["post"] > 2)]
-    means = late.groupby(["N", "D", "post"])["delta"].mean().unstack()
-    theory = 2 * np.log(31 / 3)
-    assert findings.damage_rate(table).value == pytest.approx(np.log(means[3] / means[6]).mean() / theory, rel=1e-12)
-    x = np.c_[np.ones(len(late)), np.log(late["D"]), np.log(late["N"]), late["post"]]
-    y = np.log(late["delta"])
-    plain = 1 - np.linalg.lstsq(x, y)[1][0] / np.sum((y - y.mean()) ** 2)
-    assert findings.damage_law(table).value == pytest.approx(plain, abs=2e-3)  # Huber's loss, not squares
-    assert findings.damage_law(table).rows == len(late)
-    fine = rows[(rows["post"] > 2) & (rows["delta"] > 0)]
-    ratio = np.log(fine["delta"] / fine["second_order"])
-    explained = 1 - np.sum(ratio**2) / np.sum((np.log(fine["delta"]) - np.log(fine["delta"]).mean()) ** 2)
-    ends = table[(table["batch"] == "main") & table["post_method"].eq("none") & (table["N"] > 24_000)]
-    groups = ends.groupby(["N", "D", "weights", "language_seed"])["gap"]
-    variances, counts = groups.var() / groups.mean() ** 2, groups.size()
-    pooled = np.sqrt(np.average(variances[counts > 1], weights=counts[counts > 1]))
-    assert findings.seed_noise(table).value == pytest.approx(pooled, rel=1e-9)
-    assert findings.second_order(table).value == pytest.approx(explained, rel=1e-12)
-
-
-def test_a_finding_of_an_empty_batch_says_so(table):
-    nothing = findings.schedule(table[table["batch"] == "none"])
-    assert nothing.met is None
-    assert nothing.cells[2] == "not made yet"

@@ -35,6 +35,7 @@ def test_rows_as_trained_are_finished_integer_and_of_their_batch():
     assert slices.as_trained(rows)["row"].tolist() == [0, 1, 6]
     assert slices.as_trained(rows, only=())["row"].tolist() == [0, 1]
     assert slices.as_trained(rows, batch="parts")["row"].tolist() == [2]
+    assert slices.as_trained(rows, batch=("main", "parts"))["row"].tolist() == [0, 1, 2, 6]
     assert slices.as_trained(rows, only=("weights", "activations"))["row"].tolist() == [0, 1, 5, 6]
     assert slices.as_trained(rows.drop(columns="batch"), batch=None)["row"].tolist() == [0, 1, 2, 6]
 

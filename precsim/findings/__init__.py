@@ -1,0 +1,138 @@
+"""What the open table of runs was made to decide: each question asked of it once, with an interval and a bar.
+
+Every function takes the table and returns a `Finding`, or several. Bars were set before the runs were made; a bar
+that names the paper is the paper's claim; "stated" asked for a number and its interval, whatever they are. Intervals
+come from redrawing whole models, or whole groups of models that are compared with each other, so that the
+evaluations of one model stay together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from precsim.findings import controls, counts, critical, damage, effective, elsewhere, joint, number_formats, robustness
+from precsim.findings._finding import Finding
+from precsim.findings._rows import SMALLEST, UNDERTRAINED
+from precsim.findings.controls import (
+    decays,
+    growth,
+    growth_under_decay,
+    learning_rate,
+    schedule,
+    steps,
+    weight_decay,
+)
+from precsim.findings.counts import base_law, diverged, evaluations, missing, models, seed_noise, transformers
+from precsim.findings.critical import critical_data
+from precsim.findings.damage import (
+    damage_falls,
+    damage_law,
+    damage_law_everywhere,
+    damage_rate,
+    damage_rises,
+    extrapolated,
+    held_out_size,
+    held_out_worst,
+    predictions,
+    second_order,
+)
+from precsim.findings.effective import effective_parameters, held_out
+from precsim.findings.elsewhere import facts, methods, text, training_elsewhere
+from precsim.findings.joint import product_law, sensitivity
+from precsim.findings.number_formats import formats
+from precsim.findings.robustness import best_training, unified_law
+
+__all__ = [
+    "SMALLEST",
+    "TOPICS",
+    "UNDERTRAINED",
+    "Finding",
+    "all_of",
+    "base_law",
+    "best_training",
+    "controls",
+    "counts",
+    "critical",
+    "critical_data",
+    "damage",
+    "damage_falls",
+    "damage_law",
+    "damage_law_everywhere",
+    "damage_rate",
+    "damage_rises",
+    "decays",
+    "diverged",
+    "effective",
+    "effective_parameters",
+    "elsewhere",
+    "evaluations",
+    "extrapolated",
+    "facts",
+    "formats",
+    "growth",
+    "growth_under_decay",
+    "held_out",
+    "held_out_size",
+    "held_out_worst",
+    "joint",
+    "learning_rate",
+    "methods",
+    "missing",
+    "models",
+    "number_formats",
+    "on",
+    "predictions",
+    "product_law",
+    "robustness",
+    "schedule",
+    "second_order",
+    "seed_noise",
+    "sensitivity",
+    "steps",
+    "text",
+    "training_elsewhere",
+    "transformers",
+    "unified_law",
+    "weight_decay",
+]
+
+#: Questions by topic, in the order in which they were asked.
+TOPICS = {
+    "the table": (models, transformers, evaluations, missing, diverged, base_law, seed_noise),
+    "rounding after training": (
+        damage_rate,
+        damage_rises,
+        damage_falls,
+        damage_law,
+        damage_law_everywhere,
+        held_out_size,
+        held_out_worst,
+        second_order,
+    ),
+    "critical data": (critical_data,),
+    "training in few bits": (held_out, effective_parameters),
+    "several tensors at once": (product_law, sensitivity),
+    "formats": (formats,),
+    "trained and served in few bits": (robustness.robustness, unified_law, best_training),
+    "what else could do it": (schedule, decays, growth, weight_decay, growth_under_decay, learning_rate, steps),
+    "elsewhere": (facts, text, training_elsewhere, methods),
+}
+
+
+def all_of(table: Any) -> tuple[Finding, ...]:
+    """Every finding, in the order in which the questions were asked."""
+    return tuple(finding for topic in TOPICS for finding in on(topic, table))
+
+
+def on(topic: str, table: Any) -> tuple[Finding, ...]:
+    """The findings on one topic.
+
+    Raises
+    ------
+    ValueError
+        If there is no such topic.
+    """
+    if topic not in TOPICS:
+        raise ValueError(f"no findings on {topic!r}; the topics are {', '.join(TOPICS)}")
+    answers = [question(table) for question in TOPICS[topic]]
+    return tuple(one for answer in answers for one in (answer if isinstance(answer, tuple) else (answer,)))

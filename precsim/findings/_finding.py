@@ -1,0 +1,84 @@
+"""One answer that a table of runs gives, with its interval and its bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+#: The bar of a question that asked for a number and its interval, whatever they are.
+STATED = "stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer: what was asked, the bar, what came out, and whether it was met.
+
+    Attributes
+    ----------
+    question, bar : str
+    value : float
+        NaN where the table has no rows for it.
+    low, high : float
+        95 % interval, by resampling models; NaN where the value is a count.
+    rows : int
+        Evaluations that it rests on.
+    models : int
+        Trained models among them.
+    met : bool or None
+        None where there is nothing to judge, or no bar but an answer.
+    verdict : str
+        What the number says, where it takes words; made from the table.
+    """
+
+    question: str
+    bar: str
+    value: float
+    low: float
+    high: float
+    rows: int
+    models: int
+    met: bool | None
+    verdict: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Words for one row of a table."""
+        if math.isnan(self.value):
+            return (self.question, self.bar, "no rows", "", "", "")
+        band = "" if math.isnan(self.low) else f"{self.low:.4g} to {self.high:.4g}"
+        judged = {True: "yes", False: "no", None: "answered"}[self.met]
+        return (self.question, self.bar, _number(self.value), band, f"{self.models:,}", judged)
+
+
+def found(
+    question: str,
+    bar: str,
+    values: Any,
+    rows: Any,
+    met: Callable[[float], bool] | None = None,
+    verdict: str = "",
+) -> Finding:
+    """A finding of `values`, the first from the rows as they are, the others from redraws; rows have a column job.
+
+    `met` says of the value whether it meets the bar; without it the bar is that there be an answer.
+    """
+    values = np.asarray(values, dtype=float)
+    value = float(values[0])
+    low, high = (
+        np.nanquantile(values[1:], [0.025, 0.975], method="inverted_cdf") if len(values) > 1 else (math.nan,) * 2
+    )
+    judged = None if met is None else bool(met(value))
+    return Finding(question, bar, value, float(low), float(high), len(rows), rows["job"].nunique(), judged, verdict)
+
+
+def nothing(question: str, bar: str) -> Finding:
+    """The finding of a table that has no rows for the question."""
+    return Finding(question, bar, math.nan, math.nan, math.nan, 0, 0, None)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"

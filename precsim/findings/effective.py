@@ -1,0 +1,201 @@
+"""Training in low precision: which form of the effective parameters predicts runs that it has not seen.
+
+Every run is divided by the run in full precision of the same size, data, language and seed, and multiplied by the
+base law, so that neither the luck of the seed nor an error of the base law is laid to a form's account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from precsim import laws, slices
+from precsim.comparison import Comparison, compare
+from precsim.findings._finding import STATED, Finding, found, nothing
+from precsim.findings._resampling import redraw, slope
+from precsim.findings._rows import SMALLEST, against_full, base
+from precsim.fitting import fit
+from precsim.uncertainty import bootstrap
+
+_MIDDLE = (3.0, 4.0, 5.0, 6.0)
+PAPER = "0 (the paper)"
+
+
+class Part(Enum):
+    """What is trained in few bits: the tensors, and how many values share a scale."""
+
+    WEIGHTS = "weights, a scale for each channel"
+    ACTIVATIONS = "activations, one scale for a tensor"
+    ACTIVATIONS_BY_TOKEN = "activations, a scale for each token"
+    KV = "KV cache"
+    JOINT = "all combined, activations by tensor"
+    JOINT_BY_TOKEN = "all combined, activations by token"
+
+    @property
+    def tensors(self) -> tuple[laws.Tensor, ...]:
+        """The tensors that a law of this part has a factor for."""
+        one = {Part.WEIGHTS: laws.WEIGHTS, Part.KV: laws.KV}
+        one |= dict.fromkeys((Part.ACTIVATIONS, Part.ACTIVATIONS_BY_TOKEN), laws.ACTIVATIONS)
+        return (one[self],) if self in one else (laws.WEIGHTS, laws.ACTIVATIONS, laws.KV)
+
+    @property
+    def granularity(self) -> str:
+        """Scaling of the activations in the rows of this part."""
+        return "token" if self in (Part.ACTIVATIONS_BY_TOKEN, Part.JOINT_BY_TOKEN) else "tensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Holds out, in turn: every run of the largest size, the longest runs of every size, each width in the middle.
+
+    Parameters
+    ----------
+    part : Part
+    """
+
+    part: Part
+
+    def folds(self, runs: Any, data: Any) -> list[tuple[str, np.ndarray]]:
+        """The folds that this part's rows allow, each a label and a mask."""
+        N, D = data.setting.N, data.setting.D
+        longest = np.zeros(len(N), dtype=bool)
+        for size in np.unique(N):
+            longest |= (N == size) & (D == D[N == size].max())
+        found = [("largest size", np.max(N) == N), ("longest runs", longest)]
+        if len(self.part.tensors) == 1:
+            bits = getattr(data.setting, self.part.tensors[0].value)
+            found += [(f"{P:.0f} bits", bits == P) for P in _MIDDLE if (bits == P).any()]
+        return found
+
+
+class Flagged:
+    """Holds out the rows that the table declares held out: the largest size and the longest runs of all."""
+
+    def folds(self, runs: Any, data: Any) -> list[tuple[str, np.ndarray]]:
+        """One fold."""
+        return [("extrapolation set", np.asarray(runs["declared"], dtype=bool)[data.row])]
+
+
+def forms(table: Any, part: Part) -> dict[str, laws.Law]:
+    """The forms that are compared, their bases given, by name: the factors of each tensor have one form."""
+    below = base(table)
+
+    def law(factor: Any) -> laws.Law:
+        out: laws.Law = below
+        for tensor in part.tensors:
+            out = out | factor(tensor)
+        return out
+
+    return {
+        "1 − exp(−P/γ), as printed": law(laws.Plain),
+        "1 − exp(n − P/γ), with the offset": law(laws.Offset),
+        "exp(−c exp(−P/γ)), saturating": law(laws.Saturating),
+        "saturating, drifting with D and N": law(lambda t: laws.Drifting(laws.Saturating(t), N0=1e5, D0=1e7)),
+    }
+
+
+def relative(table: Any, part: Part) -> Any:
+    """Means over cells of the base law's gap times the paired ratio of gaps: columns N, D, bits, loss, declared."""
+    return _cells(_paired(table, part), base(table))
+
+
+def _paired(table: Any, part: Part) -> Any:
+    batch = "main" if part is Part.WEIGHTS else "parts"
+    names = ("weights", "activations", "kv")
+    rows: Any = slices.as_trained(table, batch=batch, only=names)
+    rows = rows[rows["N"] >= SMALLEST]
+    low = np.isfinite(rows[list(names)].to_numpy())
+    wanted = [name in [t.value for t in part.tensors] for name in names]
+    keep = low.any(axis=1) & ~low[:, ~np.array(wanted)].any(axis=1)
+    keep &= np.isinf(rows["activations"]) | rows["activations_scaling"].eq(part.granularity)
+    return against_full(rows[keep], rows[~low.any(axis=1)])
+
+
+def _cells(rows: Any, below: laws.Law) -> Any:
+    loss = np.asarray(below(rows["N"], rows["D"])) * rows["ratio"]
+    cells: Any = slices.cells(rows.assign(gap=loss))
+    return cells.assign(declared=cells["holdout"].astype(bool), holdout=False)
+
+
+def trial(table: Any, part: Part) -> Comparison:
+    """The forms of `forms`, judged on the rows that `Ahead` holds out; the declared extrapolation set is left out."""
+    rows = relative(table, part)
+    rows = rows[~rows["declared"]].reset_index(drop=True)
+    return compare(list(forms(table, part).values()), rows, split=Ahead(part), rng=np.random.default_rng(0))
+
+
+def extrapolation(table: Any) -> Comparison:
+    """The same forms for weights, fitted to all runs but the extrapolation set and judged on that."""
+    rows, part = relative(table, Part.WEIGHTS), Part.WEIGHTS
+    return compare(list(forms(table, part).values()), rows, split=Flagged(), rng=np.random.default_rng(0))
+
+
+def said(table: Any, judged: Comparison, part: Part) -> str:
+    """The verdict of a comparison in words."""
+    names = {law.label: name for name, law in forms(table, part).items()}
+    if judged.verdict is not None:
+        return f"{names[judged.verdict.label]} predicts best"
+    return "cannot tell between " + "; ".join(names[law.label] for law in judged.candidates)
+
+
+def drift(table: Any, part: Part) -> Finding:
+    """Exponent of D in the damage ln(1/f) that training one part in few bits does; 0 in the paper's law."""
+    question = f"exponent of D in ln(N/N_eff), {part.value}"
+    paired = _paired(table, part)
+    if paired.empty:
+        return nothing(question, PAPER)
+    rows = _cells(paired, base(table))
+    law = forms(table, part)["saturating, drifting with D and N"]
+    best = fit(law, rows[~rows["declared"]], strict=False)
+    draws = bootstrap(best, n=300, rng=np.random.default_rng(0))
+    name = next(name for name in best.parameters if name.startswith("drift_D"))
+    values = np.concatenate([[best.parameters[name]], draws.values[name]])
+    low, high = np.quantile(draws.values[name], [0.025, 0.975])
+    return found(question, PAPER, values, paired, lambda _: bool(low <= 0 <= high))
+
+
+def penalty_with_data(table: Any, part: Part) -> Finding:
+    """Exponent of D in the gap that training in 2 to 4 bits adds, against the run that differs in nothing else."""
+    question = f"exponent of D in the gap added by 2–4 bits, {part.value}"
+    rows = _paired(table, part)
+    rows = rows[~rows["holdout"].astype(bool)]
+    name = part.tensors[0].value
+    rows = rows[rows[name] <= 4]
+    if rows.empty:
+        return nothing(question, PAPER)
+    rows = rows.assign(penalty=rows["gap"] * (1 - 1 / rows["ratio"]))
+    drawn = redraw(rows, unit=("N", "D", "language_seed", "seed"), within=())
+    cells, means = drawn.means("penalty", ["N", "D", name])
+    with np.errstate(invalid="ignore"):
+        logs = np.log(np.where(means > 0, means, np.nan))
+    group = cells.groupby(["N", name]).ngroup().to_numpy()
+    values = slope(np.log(cells["D"].to_numpy(dtype=float)), logs, group)
+    low, high = np.quantile(values[1:], [0.025, 0.975])
+    return found(question, PAPER, values, rows, lambda _: bool(low <= 0 <= high))
+
+
+def held_out(table: Any) -> tuple[Finding, ...]:
+    """Mean held-out error of the form that predicts best, for every part and for the declared extrapolation set."""
+    asked = {f"{part.value}: mean error held out": part for part in Part}
+    answers = []
+    for question, part in [*asked.items(), ("weights, declared extrapolation set: mean error", None)]:
+        rows = _paired(table, part or Part.WEIGHTS)
+        if rows.empty:
+            answers.append(nothing(question, STATED))
+            continue
+        judged = extrapolation(table) if part is None else trial(table, part)
+        best = min(judged.scores, key=lambda score: score.held_out)
+        paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
+        words = f"{said(table, judged, part or Part.WEIGHTS)}; the paper's form errs by {paper.held_out:.1%}"
+        models = rows["job"].nunique()
+        answers.append(Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words))
+    return tuple(answers)
+
+
+def effective_parameters(table: Any) -> tuple[Finding, ...]:
+    """Drift of every part, and how the added gap moves with data without any law."""
+    single = [part for part in Part if len(part.tensors) == 1]
+    return (*(drift(table, part) for part in single), *(penalty_with_data(table, part) for part in single))

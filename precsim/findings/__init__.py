@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from precsim.findings import controls, counts, critical, damage, effective, elsewhere, joint, number_formats, robustness
 from precsim.findings._finding import Finding
 from precsim.findings._rows import SMALLEST, UNDERTRAINED
 from precsim.findings.controls import (
@@ -23,7 +22,7 @@ from precsim.findings.controls import (
     weight_decay,
 )
 from precsim.findings.counts import base_law, diverged, evaluations, missing, models, seed_noise, transformers
-from precsim.findings.critical import critical_data
+from precsim.findings.critical import Turn, critical_data, law_of_turns, turns
 from precsim.findings.damage import (
     damage_falls,
     damage_law,
@@ -36,37 +35,37 @@ from precsim.findings.damage import (
     predictions,
     second_order,
 )
-from precsim.findings.effective import effective_parameters, held_out
+from precsim.findings.effective import Part, effective_parameters, extrapolation, held_out, relative, said, trial
 from precsim.findings.elsewhere import facts, methods, text, training_elsewhere
-from precsim.findings.joint import product_law, sensitivity
-from precsim.findings.number_formats import formats
-from precsim.findings.robustness import best_training, unified_law
+from precsim.findings.joint import product_law, sensitivity, shares
+from precsim.findings.number_formats import Worth, after_training, formats, in_training
+from precsim.findings.served import best_training, damage_ratios, robustness, unified_law
 
 __all__ = [
     "SMALLEST",
     "TOPICS",
     "UNDERTRAINED",
     "Finding",
+    "Part",
+    "Turn",
+    "Worth",
+    "after_training",
     "all_of",
     "base_law",
     "best_training",
-    "controls",
-    "counts",
-    "critical",
     "critical_data",
-    "damage",
     "damage_falls",
     "damage_law",
     "damage_law_everywhere",
     "damage_rate",
+    "damage_ratios",
     "damage_rises",
     "decays",
     "diverged",
-    "effective",
     "effective_parameters",
-    "elsewhere",
     "evaluations",
     "extrapolated",
+    "extrapolation",
     "facts",
     "formats",
     "growth",
@@ -74,24 +73,29 @@ __all__ = [
     "held_out",
     "held_out_size",
     "held_out_worst",
-    "joint",
+    "in_training",
+    "law_of_turns",
     "learning_rate",
     "methods",
     "missing",
     "models",
-    "number_formats",
     "on",
     "predictions",
     "product_law",
+    "relative",
     "robustness",
+    "said",
     "schedule",
     "second_order",
     "seed_noise",
     "sensitivity",
+    "shares",
     "steps",
     "text",
     "training_elsewhere",
     "transformers",
+    "trial",
+    "turns",
     "unified_law",
     "weight_decay",
 ]
@@ -113,7 +117,7 @@ TOPICS = {
     "training in few bits": (held_out, effective_parameters),
     "several tensors at once": (product_law, sensitivity),
     "formats": (formats,),
-    "trained and served in few bits": (robustness.robustness, unified_law, best_training),
+    "trained and served in few bits": (robustness, unified_law, best_training),
     "what else could do it": (schedule, decays, growth, weight_decay, growth_under_decay, learning_rate, steps),
     "elsewhere": (facts, text, training_elsewhere, methods),
 }

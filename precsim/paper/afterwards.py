@@ -151,7 +151,7 @@ def times_gptq(name: str) -> doubt.Number:
     """Median δ of a method over δ of GPTQ, same network and bits."""
     one, other = (ours.rounded(ours.in_full(), method=m)[["job", "post", "delta"]] for m in (name, "gptq"))
     both = one.merge(other, on=["job", "post"], suffixes=("", "_gptq"))
-    return doubt.resampled(both.assign(r=both["delta"] / both["delta_gptq"]), lambda t: t["r"].median())
+    return doubt.median(both.assign(r=both["delta"] / both["delta_gptq"]), "r")
 
 
 def draw_method_ours(name: str) -> Drawing:

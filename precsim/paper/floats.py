@@ -42,7 +42,7 @@ def _fields(name: str) -> tuple[int, int]:
 
 def penalty(rows: Any) -> doubt.Number:
     """Median penalty of rows [nats/token]; cells are drawn again."""
-    return doubt.resampled(rows, lambda t: t["penalty"].median(), by="partner")
+    return doubt.median(rows, "penalty", by="partner")
 
 
 def of_split(exponent: int, fraction: int) -> Any:
@@ -117,7 +117,7 @@ def ratio_to_integers() -> doubt.Number:
         _integer(4)[["partner", "penalty"]], on="partner", suffixes=("", "_i")
     )
     both = both.assign(ratio=both["penalty"] / both["penalty_i"])
-    return doubt.resampled(both, lambda t: t["ratio"].median(), by="partner")
+    return doubt.median(both, "ratio", by="partner")
 
 
 def draw_form() -> Drawing:

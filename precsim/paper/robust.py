@@ -45,7 +45,7 @@ def lessened(bits: float, post: float = 3.0) -> doubt.Number:
     full = rows[np.isinf(rows["weights"])][[*ours.CELL, "delta", "job"]]
     both = rows[rows["weights"] == bits].merge(full, on=ours.CELL, suffixes=("", "_full"))
     both = both.assign(ratio=both["delta"] / both["delta_full"])
-    return doubt.resampled(both, lambda t: t["ratio"].median())
+    return doubt.median(both, "ratio")
 
 
 def draw_unified() -> Drawing:

@@ -31,7 +31,7 @@ def cost(rows: Any, bits: float) -> doubt.Number:
     """Median penalty of weights at these bits [nats/token]; cells are drawn again."""
     some = ours.paired(rows)
     some = some[some["weights"] == bits]
-    return doubt.resampled(some, lambda t: t["penalty"].median(), by="partner")
+    return doubt.median(some, "penalty", by="partner")
 
 
 def by_setting(bits: float = 4.0) -> dict[str, doubt.Number]:

@@ -123,7 +123,7 @@ def read_off() -> Finding:
         return Finding(said, NO_TABLE, "Nothing to compare.")
     rows = ours.shares()
     median = {
-        bits: doubt.resampled(some, lambda t: t["share"].median(), by="partner")
+        bits: doubt.median(some, "share", by="partner")
         for bits, some in rows.groupby("weights")
         if bits in (3.0, 4.0, 6.0, 8.0)
     }

@@ -180,7 +180,7 @@ def finest_against_coarsest() -> doubt.Number:
     both = some[some["D"] >= ours.FEWEST * some["N"]].merge(
         other[[*ours.CELL, "delta"]], on=ours.CELL, suffixes=("", "_w")
     )
-    return doubt.resampled(both.assign(r=both["delta"] / both["delta_w"]), lambda t: t["r"].median())
+    return doubt.median(both.assign(r=both["delta"] / both["delta_w"]), "r")
 
 
 def draw_granularity_ours() -> Drawing:
@@ -204,13 +204,13 @@ def _medians(rows: Any, name: str, column: str) -> tuple[Any, Any]:
 def penalty(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
     """Median penalty of one tensor at these bits [nats/token]; cells are drawn again."""
     rows = alone(name, scaling or "tensor")
-    return doubt.resampled(rows[rows[name] == bits], lambda t: t["penalty"].median(), by="partner")
+    return doubt.median(rows[rows[name] == bits], "penalty", by="partner")
 
 
 def share(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
     """Median N_eff/N by equation 30 of one tensor at these bits; cells are drawn again."""
     rows = alone(name, scaling)
-    return doubt.resampled(rows[rows[name] == bits], lambda t: t["share"].median(), by="partner")
+    return doubt.median(rows[rows[name] == bits], "share", by="partner")
 
 
 def over_weights(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
@@ -219,7 +219,7 @@ def over_weights(name: str, bits: float, scaling: str = "tensor") -> doubt.Numbe
     one, two = one[one[name] == bits], two[two["weights"] == bits]
     both = one[["partner", "penalty"]].merge(two[["partner", "penalty"]], on="partner", suffixes=("", "_w"))
     both = both.assign(ratio=both["penalty"] / both["penalty_w"])
-    return doubt.resampled(both, lambda t: t["ratio"].median(), by="partner")
+    return doubt.median(both, "ratio", by="partner")
 
 
 def sensitivities() -> Finding:

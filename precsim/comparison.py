@@ -24,47 +24,57 @@ class Split(Protocol):
         ...
 
 
-def _top(values: np.ndarray, share: float, name: str) -> list[tuple[str, np.ndarray]]:
-    """The rows of largest value, whole groups of equal ones, about `share` of all."""
-    if not 0 < share < 1:
-        raise ValueError(f"share must be between 0 and 1, got {share}")
-    limit = np.quantile(values, 1 - share, method="higher")
-    mask = values >= limit
-    if mask.all():
-        raise ValueError(f"all rows have the same {name}: there is nothing larger to predict")
-    return [(f"{name} >= {limit:.3g}", mask)]
+def _top(values: np.ndarray, share: float | tuple[float, ...], name: str) -> list[tuple[str, np.ndarray]]:
+    """The rows of largest value, whole groups of equal ones, about `share` of all; a fold for each share."""
+    shares = share if isinstance(share, tuple) else (share,)
+    if not shares or not all(0 < x < 1 for x in shares):
+        raise ValueError(f"share must be between 0 and 1, or several such numbers, got {share}")
+    found = {}
+    for limit in (np.quantile(values, 1 - x, method="higher") for x in shares):
+        mask = values >= limit
+        if mask.all():
+            raise ValueError(f"all rows have the same {name}: there is nothing larger to predict")
+        found[f"{name} >= {limit:.3g}"] = mask
+    return list(found.items())
 
 
 @dataclass(frozen=True, slots=True)
 class ByCompute:
-    """Holds out the rows of largest N·D, to see whether the law predicts the next, larger run."""
+    """Holds out the rows of largest N·D, to see whether the law predicts the next, larger run.
 
-    share: float = 0.3
+    Parameters
+    ----------
+    share : float or tuple of float
+        Of the rows. Several shares are several folds, from each of which a form has to predict what is larger: with
+        few rows a steadier basis for a choice than one of them.
+    """
+
+    share: float | tuple[float, ...] = 0.3
 
     def folds(self, runs, data):
-        """One fold."""
+        """One fold for each share."""
         return _top(data.setting.N * data.setting.D, self.share, "N*D")
 
 
 @dataclass(frozen=True, slots=True)
 class BySize:
-    """Holds out the rows of largest N."""
+    """Holds out the rows of largest N, a share of them or, one after the other, several shares."""
 
-    share: float = 0.3
+    share: float | tuple[float, ...] = 0.3
 
     def folds(self, runs, data):
-        """One fold."""
+        """One fold for each share."""
         return _top(data.setting.N, self.share, "N")
 
 
 @dataclass(frozen=True, slots=True)
 class ByData:
-    """Holds out the rows of largest D."""
+    """Holds out the rows of largest D, a share of them or, one after the other, several shares."""
 
-    share: float = 0.3
+    share: float | tuple[float, ...] = 0.3
 
     def folds(self, runs, data):
-        """One fold."""
+        """One fold for each share."""
         return _top(data.setting.D, self.share, "D")
 
 
@@ -241,6 +251,7 @@ def compare(
     rows = np.flatnonzero(held)
     groups, where = np.unique(cells[rows], return_inverse=True)
     counts = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=n)[:, where]
+    counts = counts * held[rows]  # a row held out by several folds counts as often
     scores = tuple(
         _score(law, runs, delta, error, rows, held, counts, level) for law, error in zip(laws, errors, strict=True)
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from precsim._choices import Choice, Hardware
+from precsim._choices import Choice
+from precsim.hardware import Hardware
 
 __all__ = ["LLAMA3_8B", "LLAMA3_70B", "LLAMA3_405B", "MODELS", "ServedModel", "kv_bytes", "tokens_per_second"]
 

@@ -64,6 +64,15 @@ def test_splits_hold_out_the_large_end(split, rng):
     assert score.rmse == pytest.approx(0.002, rel=0.3)
 
 
+def test_several_shares_are_several_origins(rng):
+    truth = laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    runs = table(truth, rng, 0.002)
+    (score,) = compare([laws.Chinchilla()], runs, split=ByCompute((0.2, 0.4)), rng=rng).scores
+    alone = [compare([laws.Chinchilla()], runs, split=ByCompute(x), rng=rng).scores[0] for x in (0.2, 0.4)]
+    assert score.folds == alone[0].folds | alone[1].folds
+    assert min(s.held_out for s in alone) <= score.held_out <= max(s.held_out for s in alone)
+
+
 @pytest.mark.parametrize(
     ("name", "held_out"),
     [
@@ -145,6 +154,8 @@ def test_quest_picks_the_default_factor_and_predicts_unseen_widths(rng):
         ([], ByCompute(), "no laws"),
         ([laws.Chinchilla(), laws.KumarDegradation()], ByCompute(), "like with like"),
         ([laws.Chinchilla()], ByCompute(1.5), "share must be"),
+        ([laws.Chinchilla()], ByCompute(()), "share must be"),
+        ([laws.Chinchilla()], ByData((0.2, 0.0)), "share must be"),
         ([laws.Chinchilla()], Groups("method"), "no column 'method'"),
         ([laws.Chinchilla()], Groups("weights", only=(9.0,)), "leaves all rows"),
     ],

@@ -159,7 +159,8 @@ def test_hours_and_dollars_are_compute():
 @pytest.mark.parametrize("machine", HARDWARE.values(), ids=lambda h: h.name)
 def test_hardware_table_is_sane(machine):
     assert machine.source
-    assert machine.peak[8] / machine.peak[16] == pytest.approx(2.0, rel=1e-3)
+    ratio = machine.peak[8] / machine.peak[16]
+    assert 1 < ratio < 2 if "measured" in machine.name else ratio == pytest.approx(2.0, rel=1e-3)
     assert 1e10 < machine.memory < 1e12
     assert 1e12 < machine.bandwidth < 1e13
 

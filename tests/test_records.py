@@ -12,6 +12,7 @@ from precsim import laws
 from precsim.data import TABLES, records
 from precsim.data.summarize import MAKERS
 from precsim.envelope import undominated
+from precsim.fitting import fit
 from precsim.laws import Law
 
 PUBLIC = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -52,7 +53,7 @@ def test_every_maker_has_a_record_that_names_its_source():
 
 @pytest.mark.parametrize(
     "name",
-    ["step-law"] + [pytest.param(n, marks=pytest.mark.slow) for n in sorted(MAKERS) if n != "step-law"],
+    [pytest.param(name, marks=pytest.mark.slow) for name in sorted(MAKERS)],
 )
 def test_a_record_is_what_its_table_gives(name):
     needed, make = MAKERS[name]
@@ -64,6 +65,27 @@ def test_a_record_is_what_its_table_gives(name):
             assert new == pytest.approx(old, rel=1e-5, abs=1e-9), path  # minima, up to another order of summation
         else:
             assert new == old, path
+
+
+@pytest.mark.parametrize("name", ["chinchilla-epoch", "kyo-llm"])
+def test_the_usual_fit_of_a_record_is_what_its_table_gives(name):
+    rows, stored = table(name), records.record(name)["fits"]["usual"]
+    if "holdout" in rows:
+        rows = rows[~rows["holdout"]]
+    again = fit(laws.Chinchilla(), rows, delta=1e-3)
+    assert again.objective == pytest.approx(stored["objective"], rel=1e-9)
+    law = Law.from_json(json.dumps(stored["law"]))
+    assert again.law.parameters == pytest.approx(law.parameters, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["kyo-llm", "gemstones", "step-law", "quartet-mxfp4"])
+def test_the_form_chosen_without_the_largest_runs_predicts_them_as_a_true_form_would(name):
+    """The bar of 0.65 % on the largest 30 % of compute; Epoch's points, read off a figure, miss it and are left out."""
+    tuned = records.record(name)["roll_out"]["undominated rows"]
+    chosen = next(s for s in tuned["scores"] if s["form"] == tuned["chosen_without_held_out_rows"])
+    assert chosen["held_out_error"] <= 0.0065
+    low, high = tuned["expected_if_true"]["range"]
+    assert low <= chosen["held_out_error"] <= high
 
 
 def test_the_published_fit_is_not_the_optimum_but_near_the_limit_of_a_small_knee():
@@ -82,11 +104,12 @@ def test_a_law_of_tuned_runs_predicts_them_where_one_of_all_runs_cannot():
     both = records.record("gemstones")["roll_out"]
     of_all = {s["form"]: s for s in both["all rows"]["scores"]}
     assert min(s["in_sample"] for s in of_all.values()) > 0.0065
-    tuned = both["undominated rows"]
-    chosen = next(s for s in tuned["scores"] if s["form"] == tuned["chosen_without_held_out_rows"])
-    assert chosen["held_out_error"] < 0.0065
+    assert max(s["in_sample"] for s in both["undominated rows"]["scores"]) < max(
+        s["in_sample"] for s in of_all.values()
+    )
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_record_from_a_fetched_table_and_says_what_is_missing(tmp_path, capsys):
     table("step-law").to_csv(tmp_path / "step-law.csv", index=False)
     (tmp_path / "out").mkdir()

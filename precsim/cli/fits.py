@@ -61,7 +61,9 @@ def add_to(commands: Any) -> None:
     compare.add_argument(
         "--split", required=True, help="compute, size or data (the largest rows), or a column: group:scheme"
     )
-    compare.add_argument("--share", type=float, default=0.3, help="of the rows that are held out (0.3)")
+    compare.add_argument(
+        "--share", default="0.3", help="of the rows that are held out (0.3); several, 0.2,0.3,0.4, are several origins"
+    )
     compare.add_argument("--level", type=float, default=0.95, help="of the intervals and the verdict (0.95)")
     compare.add_argument("--json", action="store_true", help="print JSON")
     compare.add_argument("--html", metavar="REPORT.html", help="write a report with charts")
@@ -206,23 +208,26 @@ def _report(found: Fit, draws: Draws | None, level: float) -> str:
     return f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, bootstrap percentile, n = {len(draws)}{failed}"
 
 
-def split(text: str, share: float) -> Split:
+def split(text: str, share: str) -> Split:
     """The rule that says which rows are held out.
 
     Examples
     --------
-    >>> split("compute", 0.3)
+    >>> split("compute", "0.3")
     ByCompute(share=0.3)
-    >>> split("group:scheme=W4A4,W3A3", 0.3).only
+    >>> split("data", "0.2,0.4")
+    ByData(share=(0.2, 0.4))
+    >>> split("group:scheme=W4A4,W3A3", "0.3").only
     ('W4A4', 'W3A3')
     """
     from precsim.comparison import ByCompute, ByData, BySize, Groups
 
     largest = {"compute": ByCompute, "size": BySize, "data": ByData}
     if text in largest:
-        if not 0 < share < 1:
-            raise ValueError(f"--share must be between 0 and 1, got {share}")
-        return largest[text](share)
+        shares = tuple(_value(word) for word in share.split(","))
+        if not all(isinstance(x, float) and 0 < x < 1 for x in shares):
+            raise ValueError(f"--share must be between 0 and 1, or several such numbers with commas, got {share!r}")
+        return largest[text](shares if len(shares) > 1 else shares[0])
     word, colon, rest = text.partition(":")
     column, equals, values = rest.partition("=")
     if word != "group" or not colon or not column:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from precsim._around import Around
 from precsim._family import Family, family_of
 from precsim._format import Format
 from precsim._grid import Grid
@@ -20,7 +21,7 @@ __all__ = ["Learned", "LearnedScaling"]
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(Around):
     """A quantizer of weights whose step s, one for each tensor or channel, is a trained parameter.
 
     w -> s round(clip(w / s, -q, q)), q the largest value of the format. Rounding passes the derivative through, so
@@ -67,27 +68,6 @@ class Learned:
             raise ValueError(f"Learned takes one step for a tensor or a channel, not {inner.scaling}")
         if family_of(inner.format.grid(saturate=True)) is not Family.EVEN:
             raise ValueError(f"Learned takes integers, which have one step between all values, not {inner.format}")
-
-    @property
-    def format(self) -> Format:
-        """Of the elements."""
-        assert isinstance(self.quantizer.format, Format)
-        return self.quantizer.format
-
-    @property
-    def rounding(self) -> Rounding:
-        """Of the elements."""
-        return self.quantizer.rounding
-
-    @property
-    def symmetric(self) -> bool:
-        """True: no zero points."""
-        return True
-
-    @property
-    def bits(self) -> float:
-        """Storage bits of one element."""
-        return float(self.quantizer.bits)
 
     @property
     def scaling(self) -> LearnedScaling:

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from precsim._around import Around
 from precsim._codebook import Codebook
 from precsim._family import Family
-from precsim._format import Format
 from precsim._grid import Grid
 from precsim._kernels.traced import straight_through
-from precsim._modes import Rounding
 from precsim._two_level import TwoLevel
 from precsim.quantize import Quantizer, Scaling, fake_quantize
 
@@ -24,7 +23,7 @@ __all__ = ["Fitted", "Rotated", "apply_scaling"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Around):
     """A quantizer whose scales are chosen, group by group, for the least squared error.
 
     For each ratio r, elements beyond r max|x| are clipped and the scale is that of r max|x|; the ratio with the
@@ -62,33 +61,13 @@ class Fitted:
             raise ValueError(f"ratios must lie above 0 and be at most 1, not {self.ratios}")
 
     @property
-    def format(self) -> Format | Codebook:
-        """Of the elements."""
-        return self.quantizer.format
-
-    @property
-    def rounding(self) -> Rounding:
-        """Of the elements."""
-        return self.quantizer.rounding
-
-    @property
-    def symmetric(self) -> bool:
-        """True: no zero points."""
-        return True
-
-    @property
-    def bits(self) -> float:
-        """Storage bits of one element."""
-        return float(self.quantizer.bits)
-
-    @property
     def scaling(self) -> _FittedScaling:
         """What a compiled program must know."""
         return _FittedScaling(self.quantizer.scaling, self.ratios)
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Around):
     """A quantizer that works in a rotated basis: x -> H' Q(H x), H an orthonormal Hadamard matrix.
 
     Outliers are spread over their neighbors before rounding. A product of two tensors that are both rotated along
@@ -117,26 +96,6 @@ class Rotated:
             raise ValueError(f"Rotated takes a Quantizer or a Fitted, not {self.quantizer!r}")
         if self.size < 2 or self.size & (self.size - 1):
             raise ValueError(f"size must be a power of two of at least 2, not {self.size}")
-
-    @property
-    def format(self) -> Format | Codebook:
-        """Of the elements."""
-        return self.quantizer.format
-
-    @property
-    def rounding(self) -> Rounding:
-        """Of the elements."""
-        return self.quantizer.rounding
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether there are no zero points."""
-        return self.quantizer.symmetric
-
-    @property
-    def bits(self) -> float:
-        """Storage bits of one element."""
-        return float(self.quantizer.bits)
 
     @property
     def scaling(self) -> _RotatedScaling:

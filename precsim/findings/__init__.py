@@ -35,7 +35,15 @@ from precsim.findings.damage import (
     predictions,
     second_order,
 )
-from precsim.findings.effective import Part, effective_parameters, extrapolation, held_out, relative, said, trial
+from precsim.findings.effective import (
+    Part,
+    effective_parameters,
+    extrapolation,
+    held_out,
+    remaining,
+    said,
+    trial,
+)
 from precsim.findings.elsewhere import facts, methods, text, training_elsewhere
 from precsim.findings.joint import product_law, sensitivity, shares
 from precsim.findings.number_formats import Worth, after_training, formats, in_training
@@ -82,7 +90,7 @@ __all__ = [
     "on",
     "predictions",
     "product_law",
-    "relative",
+    "remaining",
     "robustness",
     "said",
     "schedule",

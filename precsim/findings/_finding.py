@@ -45,6 +45,11 @@ class Finding:
     verdict: str = ""
 
     @property
+    def of_the_paper(self) -> bool:
+        """Whether the bar is a claim of the paper rather than one of ours."""
+        return self.bar.endswith("(the paper)")
+
+    @property
     def cells(self) -> tuple[str, ...]:
         """Words for one row of a table."""
         if math.isnan(self.value):

@@ -25,10 +25,10 @@ def damage(table: Any, least: float = UNDERTRAINED, bits: tuple[float, ...] = (3
     return lawful(slices.rounded_after(table, batch=FULL, bits=bits), least)
 
 
-def base(table: Any) -> laws.Law:
-    """Chinchilla's law of the gap of models trained in full precision, fitted to the means of their cells."""
+def base(table: Any, form: laws.Law | None = None) -> laws.Law:
+    """The law of the gap of models trained in full precision, by default Chinchilla's, fitted to their cells' means."""
     rows: Any = slices.cells(slices.as_trained(table, batch=FULL, only=()))
-    return fit(laws.Chinchilla(E=0.0), rows[rows["N"] >= SMALLEST], strict=False).law
+    return fit(form or laws.Chinchilla(E=0.0), rows[rows["N"] >= SMALLEST], strict=False).law
 
 
 def against_full(rows: Any, full: Any, by: tuple[str, ...] = ("N", "D", "language_seed", "seed")) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from precsim.findings._finding import STATED, Finding, found, nothing
 from precsim.findings._resampling import redraw, slope
 from precsim.findings._rows import SMALLEST, against_full, base
 from precsim.fitting import fit
-from precsim.uncertainty import bootstrap
+from precsim.uncertainty import Interval, bootstrap, interval
 
 _MIDDLE = (3.0, 4.0, 5.0, 6.0)
 PAPER = "0 (the paper)"
@@ -79,31 +80,49 @@ class Flagged:
         return [("extrapolation set", np.asarray(runs["declared"], dtype=bool)[data.row])]
 
 
-def forms(table: Any, part: Part) -> dict[str, laws.Law]:
-    """The forms that are compared, their bases given, by name: the factors of each tensor have one form."""
-    below = base(table)
+_NAMES = {
+    laws.Plain: "1 − exp(−P/γ), as printed",
+    laws.Offset: "1 − exp(n − P/γ), with the offset",
+    laws.Saturating: "exp(−c exp(−P/γ)), saturating",
+    laws.Drifting: "saturating, drifting with D and N",
+}
+
+
+def forms(below: laws.Law, part: Part) -> tuple[laws.Law, ...]:
+    """The forms that are compared, over a base law that is given: the factors of each tensor have one form."""
 
     def law(factor: Any) -> laws.Law:
-        out: laws.Law = below
+        out = below
         for tensor in part.tensors:
             out = out | factor(tensor)
         return out
 
-    return {
-        "1 − exp(−P/γ), as printed": law(laws.Plain),
-        "1 − exp(n − P/γ), with the offset": law(laws.Offset),
-        "exp(−c exp(−P/γ)), saturating": law(laws.Saturating),
-        "saturating, drifting with D and N": law(lambda t: laws.Drifting(laws.Saturating(t), N0=1e5, D0=1e7)),
-    }
+    return (*map(law, (laws.Plain, laws.Offset, laws.Saturating)), law(_drifting))
 
 
-def relative(table: Any, part: Part) -> Any:
-    """Means over cells of the base law's gap times the paired ratio of gaps: columns N, D, bits, loss, declared."""
-    return _cells(_paired(table, part), base(table))
+def _drifting(tensor: laws.Tensor) -> laws.Law:
+    return laws.Drifting(laws.Saturating(tensor), N0=1e5, D0=1e7)
 
 
-def _paired(table: Any, part: Part) -> Any:
-    batch = "main" if part is Part.WEIGHTS else "parts"
+def remaining(table: Any, part: Part, bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[float, Interval], ...]:
+    """Share of the parameters that training one part at each of these widths leaves, in the batch "parts".
+
+    The saturating factor over the base law, an average over sizes and budgets that are the same for every part; with
+    its 95 % interval by redrawing cells.
+    """
+    (tensor,) = part.tensors
+    below = base(table)
+    best = fit(below | laws.Saturating(tensor), _cells(_paired(table, part, batch="parts"), below), strict=False)
+    draws = bootstrap(best, n=300, rng=np.random.default_rng(0))
+    out = []
+    for P in bits:
+        here: Any = partial(laws.Law.n_eff, N=1.0, **{tensor.value: P})
+        out.append((float(here(best.law)), interval(draws, here)))
+    return tuple(out)
+
+
+def _paired(table: Any, part: Part, batch: str = "") -> Any:
+    batch = batch or ("main" if part is Part.WEIGHTS else "parts")
     names = ("weights", "activations", "kv")
     rows: Any = slices.as_trained(table, batch=batch, only=names)
     rows = rows[rows["N"] >= SMALLEST]
@@ -120,25 +139,38 @@ def _cells(rows: Any, below: laws.Law) -> Any:
     return cells.assign(declared=cells["holdout"].astype(bool), holdout=False)
 
 
-def trial(table: Any, part: Part) -> Comparison:
-    """The forms of `forms`, judged on the rows that `Ahead` holds out; the declared extrapolation set is left out."""
-    rows = relative(table, part)
+def trial(table: Any, part: Part, base_form: laws.Law | None = None) -> Comparison:
+    """The forms of `forms`, judged on the rows that `Ahead` holds out; the declared extrapolation set is left out.
+
+    Parameters
+    ----------
+    table : DataFrame
+    part : Part
+    base_form : Law, optional
+        Form of the base law, with E = 0; by default Chinchilla's.
+    """
+    below = base(table, base_form)
+    rows = _cells(_paired(table, part), below)
     rows = rows[~rows["declared"]].reset_index(drop=True)
-    return compare(list(forms(table, part).values()), rows, split=Ahead(part), rng=np.random.default_rng(0))
+    return compare(forms(below, part), rows, split=Ahead(part), rng=np.random.default_rng(0))
 
 
 def extrapolation(table: Any) -> Comparison:
     """The same forms for weights, fitted to all runs but the extrapolation set and judged on that."""
-    rows, part = relative(table, Part.WEIGHTS), Part.WEIGHTS
-    return compare(list(forms(table, part).values()), rows, split=Flagged(), rng=np.random.default_rng(0))
+    below, part = base(table), Part.WEIGHTS
+    rows = _cells(_paired(table, part), below)
+    return compare(forms(below, part), rows, split=Flagged(), rng=np.random.default_rng(0))
 
 
-def said(table: Any, judged: Comparison, part: Part) -> str:
-    """The verdict of a comparison in words."""
-    names = {law.label: name for name, law in forms(table, part).items()}
+def said(judged: Comparison) -> str:
+    """The verdict of a comparison of `forms` in words."""
     if judged.verdict is not None:
-        return f"{names[judged.verdict.label]} predicts best"
-    return "cannot tell between " + "; ".join(names[law.label] for law in judged.candidates)
+        return f"{_name(judged.verdict)} predicts best"
+    return "cannot tell between " + "; ".join(map(_name, judged.candidates))
+
+
+def _name(law: laws.Law) -> str:
+    return next(words for kind, words in _NAMES.items() if isinstance(law.factors[0], kind))
 
 
 def drift(table: Any, part: Part) -> Finding:
@@ -147,9 +179,9 @@ def drift(table: Any, part: Part) -> Finding:
     paired = _paired(table, part)
     if paired.empty:
         return nothing(question, PAPER)
-    rows = _cells(paired, base(table))
-    law = forms(table, part)["saturating, drifting with D and N"]
-    best = fit(law, rows[~rows["declared"]], strict=False)
+    below = base(table)
+    rows = _cells(paired, below)
+    best = fit(forms(below, part)[-1], rows[~rows["declared"]], strict=False)
     draws = bootstrap(best, n=300, rng=np.random.default_rng(0))
     name = next(name for name in best.parameters if name.startswith("drift_D"))
     values = np.concatenate([[best.parameters[name]], draws.values[name]])
@@ -189,7 +221,7 @@ def held_out(table: Any) -> tuple[Finding, ...]:
         judged = extrapolation(table) if part is None else trial(table, part)
         best = min(judged.scores, key=lambda score: score.held_out)
         paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
-        words = f"{said(table, judged, part or Part.WEIGHTS)}; the paper's form errs by {paper.held_out:.1%}"
+        words = f"{said(judged)}; the paper's form errs by {paper.held_out:.1%}"
         models = rows["job"].nunique()
         answers.append(Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words))
     return tuple(answers)

@@ -101,7 +101,7 @@ def specs(table) -> dict[str, dict]:
     return {name: chart.to_dict() for name, chart in all_charts(table).items()}
 
 
-# Tested in test_view_laws.py, test_explorer.py, test_view_training.py and test_derivations.py.
+# Tested in test_view_laws.py, test_explorer.py, test_view_training.py and test_paper.py.
 ELSEWHERE = {"contours", "budgets", "decisions", "exploring", "factors", "report", "searching", "tables"}
 ELSEWHERE |= {"pairs", "places", "repeats", "scales", "straight", "trials"} | {"formulas", "words"}
 

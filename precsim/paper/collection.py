@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precsim.paper import afterwards, floats, judged, plans, robust, settings, shares, tables, tensors
+from precsim.paper import afterwards, combining, floats, judged, plans, robust, settings, shares, tables, tensors
 from precsim.paper.rows import Exhibit
 
 
@@ -13,7 +13,11 @@ def _place(exhibit: Exhibit) -> tuple[bool, int]:
 #: Figures 1 to 21, then tables 1 and 2.
 EXHIBITS: tuple[Exhibit, ...] = tuple(
     sorted(
-        (e for part in (afterwards, robust, shares, tensors, floats, settings, plans, tables) for e in part.EXHIBITS),
+        (
+            e
+            for part in (afterwards, robust, shares, combining, tensors, floats, settings, plans, tables)
+            for e in part.EXHIBITS
+        ),
         key=_place,
     )
 )

@@ -7,7 +7,7 @@ import numpy as np
 from precsim import laws
 from precsim.laws.published import KUMAR_2024
 from precsim.laws.statements import fixed_best_bits
-from precsim.paper import afterwards, doubt, floats, ours, plans, robust, settings, shares, tensors
+from precsim.paper import afterwards, combining, doubt, floats, ours, plans, robust, settings, shares, tensors
 from precsim.paper.rows import NO_TABLE, Claim, Judged, Verdict
 
 YES, PARTLY, NO, UNTESTED = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED, Verdict.UNTESTED
@@ -82,9 +82,9 @@ def composition() -> Judged:
     """
     if not len(ours.batch("parts")):
         return _ABSENT
-    joint, product, count = tensors.joint_scores("tensor")
+    joint, product, count = combining.joint_scores("tensor")
     lost = joint.value - product.value
-    ratio = {b: tensors.all_three("tensor", b)[0] for b in (6.0, 4.0, 3.0)}
+    ratio = {b: combining.all_three("tensor", b)[0] for b in (6.0, 4.0, 3.0)}
     text = f"R² of the joint fit {joint:.3f}, {count} networks; the product of marginal fits has {lost:.3f} less. "
     text += (
         "N_eff of all three over the product: " + ", ".join(f"{v:.2f} at {b:.0f} bits" for b, v in ratio.items()) + "."

@@ -12,7 +12,7 @@ from precsim import laws
 from precsim.fitting import fit
 from precsim.laws.published import KUMAR_2024
 from precsim.laws.statements import fixed_best_bits, matched_loss
-from precsim.paper import doubt, ours, tensors
+from precsim.paper import combining, doubt, ours, tensors
 from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 from precsim.symbolic.equations import value
 from precsim.symbolic.widths import serving_optimum, serving_slope
@@ -57,7 +57,7 @@ def best_bits() -> dict[str, doubt.Number]:
     found = {"weights alone": doubt.fitted(ours.training_fit(ours.SATURATING), star)}
     words = {"tensor": "all three, activations by tensor", "token": "all three, activations by token"}
     for scaling, name in words.items() if len(ours.batch("parts")) else ():
-        found[name] = doubt.fitted(tensors.joint_fit(scaling)[0], star)
+        found[name] = doubt.fitted(combining.joint_fit(scaling)[0], star)
     return found
 
 
@@ -119,7 +119,7 @@ def draw_matched() -> Drawing:
 
 def draw_matched_ours() -> Drawing:
     """Our fitted gap at equal N·P, all three tensors, three budgets of data."""
-    law = tensors.joint_fit("tensor")[0].law
+    law = combining.joint_fit("tensor")[0].law
     b, lines = np.geomspace(3.5, 16, 50), {}
     for d in (3e6, 2e7, 1e8):
         lines[f"D = {d:.0e} tokens"] = (b, law(98304 * 8 / b, d, **dict.fromkeys(tensors.TENSORS, b)))

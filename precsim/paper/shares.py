@@ -8,7 +8,7 @@ import numpy as np
 
 from precsim import laws
 from precsim.laws.published import KUMAR_2024
-from precsim.paper import doubt, ours, tensors
+from precsim.paper import combining, doubt, ours, tensors
 from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 
 _FORMS = {"offset": ours.OFFSET, "saturating": ours.SATURATING, "as printed": ours.PLAIN}
@@ -37,7 +37,7 @@ def factors() -> Finding:
     share = {b: factor(float(b)) for b in (4, 6, 8)}
     text = "f of weights: " + ", ".join(f"{v:.2f} at {b} bits" for b, v in share.items()) + ". "
     if len(ours.batch("parts")):
-        joint = tensors.joint_fit("tensor")[0]
+        joint = combining.joint_fit("tensor")[0]
         four = {n: doubt.fitted(joint, lambda law, n=n: law.n_eff(1.0, **{n: 4.0})) for n in ("activations", "kv")}
         text += "At 4 bits " + ", ".join(f"{tensors.WORDS[n]} {v:.2f}" for n, v in four.items()) + ". "
     text += f"N grows {share[8].value / share[4].value:.2f} times from 8 to 4 bits."
@@ -57,7 +57,7 @@ def draw_factors() -> Drawing:
 def draw_factors_ours() -> Drawing:
     """Our fitted f(P) of the three tensors, activations with one scale, and of all at once."""
     b = np.linspace(3, 16, 80)
-    law = tensors.joint_fit("tensor")[0].law
+    law = combining.joint_fit("tensor")[0].law
     lines = {tensors.WORDS[name]: (b, law.n_eff(1.0, **{name: b})) for name in tensors.TENSORS}
     lines["all three"] = (b, law.n_eff(1.0, **dict.fromkeys(tensors.TENSORS, b)))
     return Drawing(lines, {}, "P [bits]", "N_eff / N [1]", level=1.0)

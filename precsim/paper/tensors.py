@@ -1,4 +1,4 @@
-"""Figures about weights, activations and KV cache together: whether their factors multiply, and which hurts most."""
+"""Figures about weights, activations and KV cache one at a time: which hurts most, and what the scales do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCALES = ("tensor", "token")
 
 
 @functools.cache
-def _partners() -> Any:
+def partners() -> Any:
     """Networks of the batch of parts in integers, with their penalty and their share by equation 30."""
     rows = ours.beside("parts")
     if not len(rows):
@@ -29,116 +29,18 @@ def _partners() -> Any:
     return ours.shares(ours.paired(rows[~rows["weights_format"].str.contains("/")]))
 
 
+def trained(scaling: str) -> Any:
+    """Networks as trained with tensors at 3 bits or more, activations with one kind of scale."""
+    rows = ours.as_trained(ours.beside("parts"))
+    return rows[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
+
+
 def alone(name: str, scaling: str = "tensor") -> Any:
     """Pairs in which one tensor alone is in few bits; activations with one kind of scale."""
-    rows = _partners()
+    rows = partners()
     others = [other for other in TENSORS if other != name]
     mine = rows[np.isfinite(rows[name]) & np.isinf(rows[others]).all(axis=1)]
     return mine[mine["activations_scaling"] == scaling] if name == "activations" else mine
-
-
-@functools.cache
-def joint_fit(scaling: str = "tensor") -> tuple[Any, dict[str, Any], Any]:
-    """(fit with all three factors, the three marginal fits, rows), tensors at 3 bits or more."""
-    rows = ours.as_trained(ours.beside("parts"))
-    rows = rows[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
-    base = laws.Chinchilla(E=0.0)
-    three = base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS) | laws.Saturating(KV)
-    single = {}
-    for name, tensor in TENSORS.items():
-        others = [other for other in TENSORS if other != name]
-        mine = rows[np.isinf(rows[others]).all(axis=1)]
-        single[name] = fit(base | laws.Saturating(tensor), mine, strict=False)
-    return fit(three, rows, strict=False), single, rows
-
-
-@functools.cache
-def joint_scores(scaling: str) -> tuple[doubt.Number, doubt.Number, int]:
-    """(R² of the joint fit, R² of the product of the marginal factors on the weights' base, networks)."""
-    joint, single, rows = joint_fit(scaling)
-    product = laws.Composite((single["weights"].law.base, *(single[n].law.parts[1] for n in TENSORS)))
-    found = [doubt.shares_of_variance(rows["gap"], _guess(law, rows), rows["job"]) for law in (joint.law, product)]
-    return found[0], found[1], len(rows)
-
-
-def _guess(law: Any, rows: Any) -> Any:
-    bits = {name: rows[name].to_numpy(float) for name in TENSORS}
-    return law(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
-
-
-@functools.cache
-def composed(scaling: str) -> Any:
-    """Networks with several tensors in few bits, each beside what the single ones of its cell would make one expect.
-
-    Columns added: least (fewest bits), expected (product of the single shares) and total (sum of the single penalties).
-    """
-    rows = _partners()
-    several = rows[np.isfinite(rows[list(TENSORS)]).sum(axis=1) > 1]
-    several = several[several["activations_scaling"].isin(["", scaling])]
-    expected, total = np.ones(len(several)), np.zeros(len(several))
-    for name in TENSORS:
-        single = alone(name, scaling).set_index(["partner", name])[["share", "penalty"]]
-        found = single.reindex(list(zip(several["partner"], several[name], strict=True)))
-        off = np.isinf(several[name]).to_numpy()
-        expected *= np.where(off, 1.0, found["share"].to_numpy(float))
-        total += np.where(off, 0.0, found["penalty"].to_numpy(float))
-    out = several.assign(least=several[list(TENSORS)].min(axis=1), expected=expected, total=total)
-    return out[np.isfinite(expected)]
-
-
-def all_three(scaling: str, bits: float) -> tuple[doubt.Number, doubt.Number]:
-    """(N_eff over the product of the single factors, penalty over their sum), medians, all three tensors at these bits.
-
-    Whole cells, a network in full precision with its partners, are drawn again.
-    """
-    rows = composed(scaling)
-    rows = rows[(rows[list(TENSORS)] == bits).all(axis=1)]
-    return (
-        doubt.resampled(rows, lambda t: (t["share"] / t["expected"]).median(), by="partner"),
-        doubt.resampled(rows, lambda t: (t["penalty"] / t["total"]).median(), by="partner"),
-    )
-
-
-def predicted() -> Finding:
-    """Figure 5."""
-    said = "The constants are one joint fit; no marginal set is printed. "
-    said += "R² in the paper: marginal 0.9655, joint 0.9006, product 0.8973."
-    if not len(ours.batch("parts")):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    joint, product, count = joint_scores("tensor")
-    single = joint_fit("tensor")[1]
-    text = f"Marginal fits: R² {min(f.r2 for f in single.values()):.3f} to {max(f.r2 for f in single.values()):.3f}; "
-    text += f"joint {joint:.3f}, product of the marginal factors {product:.3f}, {count} networks, one scale per tensor."
-    ratio, cost = all_three("tensor", 3.0)
-    four, _ = all_three("tensor", 4.0)
-    agree = f"The product loses {joint.value - product.value:.3f} of R², in the paper 0.003. Without a fit, N_eff of "
-    agree += f"all three at 4 bits is {four:.2f} times the product of the single factors, at 3 bits {ratio:.2f} times, "
-    agree += f"where the penalty is {cost:.2f} of the sum: "
-    low = four.against(1.0) == ratio.against(1.0) == "below"
-    return Finding(said, text, agree + ("less harm than the product says." if low else "no clear departure."))
-
-
-def draw_predicted() -> Drawing:
-    """Joint law against the product of one-tensor penalties, by the constants: what multiplying means."""
-    b = np.linspace(3.3, 12, 60)
-    full = KUMAR_2024(30e6, 13.1e9)
-    each = {n: KUMAR_2024(30e6, 13.1e9, **{n: b}) - full for n in TENSORS}
-    lines = {WORDS[n]: (b, v) for n, v in each.items()}
-    lines["all three, product"] = (b, KUMAR_2024(30e6, 13.1e9, **dict.fromkeys(TENSORS, b)) - full)
-    lines["all three, sum"] = (b, sum(each.values()))
-    return Drawing(lines, {}, "P [bits]", "loss above full precision, 30M [nats/token]", log_y=True)
-
-
-def draw_predicted_ours() -> Drawing:
-    """Predicted against measured gap of every network, joint fit."""
-    joint, _, rows = joint_fit("tensor")
-    guess, points = _guess(joint.law, rows), {}
-    used = np.isfinite(rows[list(TENSORS)]).sum(axis=1).to_numpy()
-    for count, words in enumerate(("full precision", "one tensor", "two", "all three")):
-        points[words] = (guess[used == count], rows["gap"].to_numpy(float)[used == count])
-    ends = np.array([guess.min(), guess.max()])
-    same = {"measured = predicted": (ends, ends)}
-    return Drawing(same, points, "predicted gap [nats/token]", "gap [nats/token]", log_x=True, log_y=True)
 
 
 def granularity() -> Finding:
@@ -222,6 +124,19 @@ def over_weights(name: str, bits: float, scaling: str = "tensor") -> doubt.Numbe
     return doubt.median(both, "ratio", by="partner")
 
 
+def ranking(bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[str, ...], ...]:
+    """Rows of words: a tensor with its scale, then its median penalty [nats/token] at each number of bits."""
+    asked = (
+        ("activations, a scale per tensor", "activations", "tensor"),
+        ("activations, a scale per token", "activations", "token"),
+        ("weights, a scale per channel", "weights", "tensor"),
+        ("KV cache", "kv", "tensor"),
+    )
+    if not len(ours.batch("parts")):
+        return ()
+    return tuple((words, *(f"{penalty(name, b, scale):.4f}" for b in bits)) for words, name, scale in asked)
+
+
 def sensitivities() -> Finding:
     """Figure 14."""
     at = {n: float(KUMAR_2024(60e6, 6e9, **{n: 4.0}) - KUMAR_2024(60e6, 6e9)) for n in TENSORS}
@@ -266,7 +181,7 @@ def draw_sensitivities_ours() -> Drawing:
 @functools.cache
 def from_scratch(name: str) -> Any:
     """Marginal fit of the offset form, as in the paper's figure 20, for one tensor."""
-    _, _, rows = joint_fit("tensor")
+    rows = trained("tensor")
     others = [other for other in TENSORS if other != name]
     mine = rows[np.isinf(rows[others]).all(axis=1)]
     return fit(laws.Chinchilla(E=0.0) | laws.Offset(TENSORS[name]), mine, strict=False)
@@ -307,13 +222,6 @@ def draw_marginal_ours() -> Drawing:
 
 
 EXHIBITS = (
-    Exhibit(
-        number="F5",
-        shows="Predicted against actual loss: marginal, joint, product.",
-        compare=predicted,
-        published=draw_predicted,
-        ours=draw_predicted_ours,
-    ),
     Exhibit(
         number="F13",
         shows="Scales per tensor and per channel, weights and activations.",

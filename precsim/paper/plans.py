@@ -6,7 +6,6 @@ import functools
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from precsim import laws
 from precsim.fitting import fit
@@ -15,6 +14,7 @@ from precsim.laws.statements import fixed_best_bits, matched_loss
 from precsim.paper import combining, doubt, ours, tensors
 from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 from precsim.symbolic.equations import value
+from precsim.symbolic.forms import symbol, to_numpy
 from precsim.symbolic.widths import serving_optimum, serving_slope
 
 #: Losses printed above the bars of figures 1 and 6 at 16B tokens and equal N P: floats, bits → nats/token.
@@ -148,9 +148,8 @@ def served() -> Finding:
 
 @functools.cache
 def _slope_of() -> Any:
-    names = ("alpha", "beta", "gamma_post", "gamma_D", "gamma_N")
-    plain = serving_slope().subs({x: sp.Symbol(str(x)) for x in serving_slope().free_symbols})
-    return sp.lambdify([sp.Symbol(n) for n in names], plain)
+    letters = [symbol(n, positive=n != "gamma_N") for n in ("alpha", "beta", "gamma_post", "gamma_D", "gamma_N")]
+    return to_numpy(serving_slope(), letters)
 
 
 def _slope(base: Any, hurt: Any) -> Any:

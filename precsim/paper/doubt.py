@@ -153,10 +153,17 @@ def shares_of_variance(seen: Any, guess: Any, jobs: Any) -> Number:
         Positive.
     jobs : array_like, shape (n,)
         Which network each belongs to.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three networks.
     """
     y, left = np.log(np.asarray(seen, float)), np.log(np.asarray(guess, float))
     left = (y - left) ** 2
     names, where = np.unique(np.asarray(jobs).astype(str), return_inverse=True)
+    if len(names) < 3:
+        raise ValueError(f"{len(names)} network(s): nothing to draw again")
     sums = [np.bincount(where, weights=x, minlength=len(names)) for x in (np.ones(len(y)), y, y * y, left)]
     counts = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
 

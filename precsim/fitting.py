@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from precsim._ignored import ignored, sentence
 from precsim._newton import Minimum, Objective, minimize
 from precsim._observations import read, require
 from precsim._stage import Stage, spread
@@ -213,6 +214,8 @@ def fit(
     done = {n: v for s in stages for n, v in s.law.parameters.items()}
     complete = form.replace(**{n: done[n] for n in form.free})
     status, findings = _judge(stages)
+    alike = {n: values for s in stages for n, values in ignored(s.law, s.observations, runs).items()}
+    notes += [sentence(alike)] if alike else []
     result = Fit(complete, form, tuple(stages), status, "; ".join(findings + notes), runs)
     if strict and status in (Status.BOUND, Status.NOT_CONVERGED):
         raise FitError(f"{result.message}. Pass strict=False to look at the fit all the same", result)

@@ -542,6 +542,64 @@ def test_the_paper_offset_form_predicts_worse_than_the_drifting_one(table, chinc
 
 
 @pytest.mark.slow
+def test_the_sentences_of_the_pages_hold(table, answers):
+    """What the chapters say in words between the tables, so that another table would make them fail here."""
+    value = {question: finding.value for question, finding in answers.items()}
+    like = {
+        question: [q for q in answers if q.startswith(question)]
+        for question in ("exponent of D in the gap", "product law")
+    }
+    assert all(answers[q].low > 0 for q in like["exponent of D in the gap"])
+    assert all(answers[q].high < 1 for q in like["product law"])
+    held_out = [finding for q, finding in answers.items() if q.endswith(("error held out", "set: mean error"))]
+    assert len(held_out) == 7
+    assert all(f.verdict.startswith("saturating, drifting with D and N predicts best") for f in held_out)
+    assert answers["gap added together over the sum of the gaps added alone"].high < 1
+    tensor, token = (
+        "ln gap added at 3 and 4 bits, activations by tensor over weights",
+        "the same, activations by token over weights",
+    )
+    assert (
+        answers[tensor].low
+        > answers[token].high
+        > answers[token].low
+        > 1
+        > answers["the same, KV cache over weights"].high
+    )
+    assert 0.5 < value["share of activations' extra cost (log scale) that a scale for each token removes"] < 1
+    constant = answers["exponent of D in δ: constant rate over full cosines (1: the data; 0: the decay)"]
+    assert constant.low <= 1 <= constant.high
+    decays = [finding for q, finding in answers.items() if q.endswith("over constant rate, same tokens")]
+    assert all(0.98 < f.low and f.value < 1.25 for f in decays)
+    by_steps = answers["exponent of steps in δ at 4 bits, at fixed tokens"]
+    assert by_steps.high < answers["exponent of tokens in δ at 4 bits, at fixed steps"].low
+    growth = value["exponent of D in δ at 4 bits"]
+    assert value["exponent of D in the mean square of the weights"] == pytest.approx(growth, abs=0.05)
+    assert value["exponent of D in the trace of the Hessian"] < growth / 5
+    assert 1 / value["mean square of the weights, weight decay 0.3 over none"] > 20
+    assert value["δ at 4 bits, weight decay 0.3 over none"] == pytest.approx(0.5, abs=0.05)
+    change = answers["exponent of D in δ at 4 bits, weight decay 0.3 less none (−exponent: growth stopped)"]
+    assert change.high < 0
+    much, none = (float(word) for word in change.verdict.removeprefix("exponents ").split(" and "))
+    assert 0.4 < much < none
+    assert value["cells in which training at 3 bits is best for serving at 3 bits"] > 0.95
+    assert value["δ of GPTQ over rounding to nearest, 3–5 bits"] == pytest.approx(0.5, abs=0.05)
+    assert answers["exponent of D in that ratio (GPTQ)"].low > 0 > answers["exponent of D in that ratio (AWQ)"].high
+    within = answers["law of δ on sizes larger than those fitted: median error"].verdict.split()
+    assert int(within[0]) > int(within[2]) / 2
+    assert "2 models" in answers["law of δ on sizes larger than those fitted: worst cell"].verdict
+    assert answers["training in FP4_E1M2: cost over INT4's"].low == 1 == value["training in FP4_E1M2: cost over INT4's"]
+    worth = {one.name: one.worth for one in number_formats.after_training(table)}
+    pairs = (("FP6_E3M2", "FP8_E5M2"), ("FP6_E2M3", "FP8_E4M3"))  # exponent bits beyond two buy next to nothing
+    assert all(abs(worth[a] - worth[b]) < 0.1 for a, b in pairs)
+    turns = critical.turns(table)
+    assert all(turn.high == -INF for turn in turns if turn.bits == 2)
+    assert sum(turn.inside for turn in turns) == sum(turn.bits > 2 for turn in turns) - 1
+    rows = lawful(rounded(table, bits=(4,)), 0).groupby(["N", "D"])["delta"].mean().unstack()
+    assert (rows.loc[55296].max() / rows.loc[55296].min()) > 10
+
+
+@pytest.mark.slow
 def test_formats_are_worth_integer_bits(table):
     """By one's own interpolation between the integers; an integer is worth itself."""
     worth = {one.name: one for one in number_formats.after_training(table)}
@@ -585,8 +643,10 @@ def test_a_slope_ignores_what_is_missing():
 def test_words_of_a_finding():
     rows = pd.DataFrame({"job": ["a", "a", "b"]})
     met = found("q", "≥ 1", [2.0, 1.5, 2.5], rows, lambda value: value >= 1)
-    assert met.cells == ("q", "≥ 1", "2", "1.5 to 2.5", "2", "yes")
-    assert found("q", "stated", [2.0, 1.5, 2.5], rows).cells[-1] == "answered"
+    assert met.cells == ("q", "2", "1.5 to 2.5", "2", "≥ 1: yes")
+    assert found("q", "stated", [2.0, 1.5, 2.5], rows, verdict="so").cells == ("q (so)", "2", "1.5 to 2.5", "2", "")
+    assert found("q", "1 (the paper)", [2.0], rows, lambda value: value == 1).cells[-1] == "1 (the paper): no"
+    assert found("q", "1 (the paper)", [2.0], rows, lambda value: value == 1).of_the_paper
     assert isinstance(met, Finding)
 
 
@@ -595,6 +655,6 @@ def test_every_question_of_an_empty_table_says_that_it_has_no_rows(table):
     for topic in findings.TOPICS:
         for finding in findings.on(topic, empty):
             assert math.isnan(finding.value) or finding.models == 0, finding.question
-    assert findings.schedule(empty).cells[2] == "no rows"
+    assert findings.schedule(empty).cells[1] == "no rows"
     with pytest.raises(ValueError, match=r"no findings on 'weather'; the topics are the table, rounding"):
         findings.on("weather", empty)

@@ -110,3 +110,18 @@ def test_three_random_rows_trained_again_on_this_processor(declared, table):
         assert again["rms"][0] == pytest.approx(rows["weight_rms"][0], rel=0.03), what
         large = rows["delta"] > 0.03
         assert np.allclose(again["delta"][large], rows["delta"][large], rtol=0.4), what
+
+
+def test_the_data_card_describes_every_column_and_counts_what_is_there(table):
+    card = (FOLDER / "SOURCES.md").read_text(encoding="utf-8")
+    lines = [line.strip("|").split("|") for line in card.splitlines() if line.startswith("| `")]
+    described = {name.strip(" `"): (meaning.strip(), unit.strip()) for name, meaning, unit in lines}
+    assert list(described) == list(table.columns)
+    assert all(described[name] == (meaning, unit or "–") for name, (meaning, unit) in COLUMNS.items())
+    for digest in RECORD["sha256"].values():
+        assert digest in card
+    assert f"{RECORD['models']:,} models" in card
+    assert f"{RECORD['evaluations']:,} evaluations" in card
+    assert f"{RECORD['tokens'] / 1e9:.1f} billion" in card
+    assert RECORD["diverged"] == 0
+    assert all(batch["made"] == batch["declared"] for batch in RECORD["batches"].values())

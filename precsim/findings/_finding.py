@@ -50,13 +50,14 @@ class Finding:
         return self.bar.endswith("(the paper)")
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """Words for one row of a table."""
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Words for one row of a table: question with verdict, value, interval, models, bar and whether it is met."""
+        asked = self.question + (f" ({self.verdict})" if self.verdict else "")
         if math.isnan(self.value):
-            return (self.question, self.bar, "no rows", "", "", "")
+            return (asked, "no rows", "", "", self.bar)
         band = "" if math.isnan(self.low) else f"{self.low:.4g} to {self.high:.4g}"
-        judged = {True: "yes", False: "no", None: "answered"}[self.met]
-        return (self.question, self.bar, _number(self.value), band, f"{self.models:,}", judged)
+        judged = {True: f"{self.bar}: yes", False: f"{self.bar}: no", None: ""}[self.met]
+        return (asked, _number(self.value), band, f"{self.models:,}", judged)
 
 
 def found(

@@ -53,7 +53,7 @@ class Turn:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Words for one row of a table."""
+        """Words for one row of a table, in million tokens."""
         middle, low, high = self.predicted
         band = f"{self._words(self.low)} to {self._words(self.high)}" if self.low != self.high else ""
         return (
@@ -61,14 +61,14 @@ class Turn:
             f"{self.bits:.0f}",
             self._words(self.tokens),
             band,
-            f"{middle:.3g}",
-            f"{low:.3g} to {high:.3g}",
+            f"{middle / 1e6:.3g}",
+            f"{low / 1e6:.3g} to {high / 1e6:.3g}",
         )
 
     def _words(self, tokens: float) -> str:
         if math.isinf(tokens):
-            return f"> {self.most:.3g}" if tokens > 0 else f"< {self.least:.3g}"
-        return f"{tokens:.3g}"
+            return f"> {self.most / 1e6:.3g}" if tokens > 0 else f"< {self.least / 1e6:.3g}"
+        return f"{tokens / 1e6:.3g}"
 
 
 def law_of_turns(table: Any, form: laws.Law | None = None, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Fit:

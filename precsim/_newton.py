@@ -111,7 +111,7 @@ class Objective:
         with np.errstate(all="ignore"):
             out = self.jets(theta, lanes)
             t, slope, bend = self.response.derivatives(out.value)
-            r = t - self.target
+            r = t - (self.target if self.target.ndim == 1 else self.target[lanes])
             a = np.abs(r)
             inside = a <= delta
             F = (weight * np.where(inside, 0.5 * r * r, delta * (a - 0.5 * delta))).sum(-1)

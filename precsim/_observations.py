@@ -126,15 +126,17 @@ def _check(column, value, row, paired):
 
 
 def _duplicates(runs, column, value, row):
-    names = set(runs.columns if hasattr(runs, "columns") else runs)
-    keys = [column[c][row] for c in ("N", "D", *_BITS)] + [value[row]]
-    keys += [
-        np.unique(np.asarray(runs[c]).astype(str), return_inverse=True)[1][row]
-        for c in sorted(names & {"job", "seed", "scheme", "step", "post_method", "post_scaling", "post_format"})
-    ]
-    _, first, count = np.unique(np.column_stack(keys).astype(float), axis=0, return_index=True, return_counts=True)
+    """Refuse rows that are equal in every column of the table."""
+    keys = np.column_stack([column[c][row] for c in ("N", "D", *_BITS)] + [value[row]])
+    _, cell, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    alike = row[count[np.ravel(cell)] > 1]  # only these are worth comparing further
+    if alike.size == 0:
+        return
+    names = runs.columns if hasattr(runs, "columns") else runs
+    texts = [np.unique(np.asarray(runs[c])[alike].astype(str), return_inverse=True)[1] for c in names]
+    _, first, count = np.unique(np.column_stack(texts), axis=0, return_index=True, return_counts=True)
     if (count > 1).any():
-        where = row[first[count > 1][0]]
+        where = alike[first[count > 1].min()]
         raise ValueError(
             f"{int((count - 1).sum())} rows are exact copies of others (row {where} is the first of them); "
             "drop the copies, or say with weights= how often a row counts"

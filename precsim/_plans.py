@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from precsim._choices import Budget, Choice
+from precsim.laws.composition import Degradation, Law
+from precsim.laws.setting import Tensor
 
 
 class Binding(Enum):
@@ -62,6 +65,9 @@ class Plan:
     refused : dict of str to str
         Label of a choice → why it has no option.
     budget : Budget
+    unseen : tuple of str
+        Tensors (weights, activations, kv) that some option quantizes in training and whose width the law does not read:
+        to this law their low precision costs nothing.
     """
 
     best: Option
@@ -72,6 +78,7 @@ class Plan:
     tolerance: float
     refused: dict[str, str]
     budget: Budget
+    unseen: tuple[str, ...] = ()
 
     @property
     def N(self) -> float:
@@ -92,3 +99,32 @@ class Plan:
     def choice(self) -> Choice:
         """Widths."""
         return self.best.choice
+
+
+_READ = {
+    Tensor.WEIGHTS: {"weights"},
+    Tensor.ACTIVATIONS: {"activations"},
+    Tensor.KV: {"kv"},
+    Tensor.TIED: {"weights", "activations", "kv"},
+}
+
+
+def unseen(law: Law, choices: Iterable[Choice]) -> tuple[str, ...]:
+    """The tensors that these choices quantize in training and that no factor or penalty of the law reads.
+
+    Examples
+    --------
+    >>> from precsim.laws import WEIGHTS, Chinchilla, Saturating
+    >>> unseen(Chinchilla() | Saturating(WEIGHTS), [Choice.tied(4)])
+    ('activations', 'kv')
+    """
+    read: set[str] = set()
+    for part in law.parts:
+        if part is law.base or (isinstance(part, Degradation) and part.paired):
+            continue
+        tensor = getattr(getattr(part, "inner", part), "tensor", None)
+        if tensor is None:  # a scheme or a format as a whole
+            return ()
+        read |= _READ[tensor]
+    low = {name for choice in choices for name in _READ[Tensor.TIED] if choice.bits[name] < 16}
+    return tuple(name for name in ("weights", "activations", "kv") if name in low - read)

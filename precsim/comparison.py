@@ -129,7 +129,7 @@ class Score:
     folds : dict of str to float
         The same for each fold.
     note : str
-        Why something failed, or the status of the fit.
+        Why a fold or the fit failed, or the status of the fit.
     """
 
     form: Law
@@ -171,6 +171,7 @@ class Comparison:
                 f"{100 * s.held_out:8.3f} [{low:5.3f}, {high:6.3f}] {100 * s.rmse:7.3f} {s.bic:8.0f} "
                 f"{s.parameters:2d}  {s.form.label}"
             )
+        lines += [f"inf: {s.form.label}: {s.note}" for s in self.scores if np.isinf(s.held_out)]
         lines.append(
             f"verdict: {self.verdict.label}"
             if self.verdict is not None
@@ -247,13 +248,15 @@ def compare(
             raise ValueError(f"holding out {label} leaves {'no' if mask.all() else 'all'} rows to fit")
         held += mask
     cells = _cells(data)
-    errors = [_errors(law, runs, data, folds, delta) for law in laws]
+    found = [_errors(law, runs, data, folds, delta) for law in laws]
+    errors, why = [rows for rows, _ in found], [reason for _, reason in found]
     rows = np.flatnonzero(held)
     groups, where = np.unique(cells[rows], return_inverse=True)
     counts = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=n)[:, where]
     counts = counts * held[rows]  # a row held out by several folds counts as often
     scores = tuple(
-        _score(law, runs, delta, error, rows, held, counts, level) for law, error in zip(laws, errors, strict=True)
+        _score(law, runs, delta, error, rows, held, counts, level, reason)
+        for law, error, reason in zip(laws, errors, why, strict=True)
     )
     return _verdict(scores, errors, rows, counts, level)
 
@@ -264,10 +267,10 @@ def _cells(data: Observations) -> np.ndarray:
     return np.ravel(np.unique(keys, axis=0, return_inverse=True)[1])
 
 
-def _errors(law: Law, runs, data: Observations, folds, delta) -> dict[str, np.ndarray]:
-    """Fold → residual of each held-out row (NaN elsewhere), inf where the fit failed."""
+def _errors(law: Law, runs, data: Observations, folds, delta) -> tuple[dict[str, np.ndarray], str]:
+    """Fold → residual of each held-out row (NaN elsewhere), inf where the fit failed; and why the first one did."""
     response = Response(data.floor)
-    out = {}
+    out, why = {}, ""
     for label, mask in folds:
         row = np.full(len(data), np.nan)
         weight = np.zeros(len(runs["N"]))
@@ -278,10 +281,13 @@ def _errors(law: Law, runs, data: Observations, folds, delta) -> dict[str, np.nd
             with np.errstate(all="ignore"):
                 predicted = response(found.law.evaluate(rest.setting)) - response(rest.value)
             row[mask] = np.where(np.isfinite(predicted), predicted, np.inf)
-        except (FitError, ValueError):  # this form cannot be fitted without these rows: that is its score
+            if lost := int((~np.isfinite(predicted)).sum()):
+                why = why or f"no prediction for {lost} of {len(rest)} rows held out by {label}"
+        except (FitError, ValueError) as failure:  # this form cannot be fitted without these rows: that is its score
             row[mask] = np.inf
+            why = why or f"without {label}: {failure}"
         out[label] = row
-    return out
+    return out, why
 
 
 def _mean_error(error: dict[str, np.ndarray]) -> np.ndarray:
@@ -290,7 +296,7 @@ def _mean_error(error: dict[str, np.ndarray]) -> np.ndarray:
     return np.nansum(stack, 0) / np.maximum((~np.isnan(stack)).sum(0), 1)
 
 
-def _score(law, runs, delta, error, rows, held, counts, level) -> Score:
+def _score(law, runs, delta, error, rows, held, counts, level, why) -> Score:
     size = _mean_error(error)[rows]
     folds = {label: float(np.nanmean(np.abs(r))) for label, r in error.items()}
     mean = float(np.average(size, weights=held[rows]))
@@ -306,7 +312,7 @@ def _score(law, runs, delta, error, rows, held, counts, level) -> Score:
     r, p = full.residuals, len(full.stages[0].names)
     bic = len(r) * np.log(np.mean(r**2)) + p * np.log(len(r))
     rmse = float(np.sqrt(np.mean(r**2)))
-    return Score(law, full, p, rmse, float(bic), mean, (float(low), float(high)), folds, full.status.name)
+    return Score(law, full, p, rmse, float(bic), mean, (float(low), float(high)), folds, why or full.status.name)
 
 
 def _verdict(scores, errors, rows, counts, level) -> Comparison:

@@ -8,7 +8,7 @@ import numpy as np
 
 from precsim._allocation import flat_range, loss_at, minimize, size_range
 from precsim._choices import Budget, Choice, PriceByBits
-from precsim._plans import Binding, Option, Plan
+from precsim._plans import Binding, Option, Plan, unseen
 from precsim.hardware import A100, B200, H100, H200, HARDWARE, MI300X, TPU_V5P, Hardware
 from precsim.laws.composition import Law
 from precsim.uncertainty import Draws
@@ -143,7 +143,8 @@ def plan(
     low, high = next((a, b) for c, _, _, a, b in found if c is best.choice)
     sizes = flat_range(point, budget, best, low, high, tolerance)
     near = tuple(o.choice for o in options if o.regret <= tolerance)
-    return Plan(best, options, _binding(budget, best, high, parameters), near, sizes, tolerance, refused, budget)
+    blind = unseen(point, [o.choice for o in options])
+    return Plan(best, options, _binding(budget, best, high, parameters), near, sizes, tolerance, refused, budget, blind)
 
 
 def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:

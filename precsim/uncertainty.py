@@ -95,7 +95,8 @@ def bootstrap(
     Returns
     -------
     Draws
-        A two-stage fit is resampled as a whole: each δ stage uses the factors of its own draw.
+        A two-stage fit is resampled as a whole: each δ stage uses the factors of its own draw. Their spread assumes
+        the form; `precsim.misfit.bootstrap` gives draws that do not.
 
     Raises
     ------
@@ -236,8 +237,8 @@ def predict(
 
     Notes
     -----
-    Both assume that the form is right. Under a wrong form they are too narrow away from the data: put the held-out
-    error of `precsim.comparison.compare` beside them.
+    Both assume that the form is right. Under a wrong form they are too narrow: give draws of
+    `precsim.misfit.bootstrap`, and away from the data put the held-out error of `precsim.comparison.compare` beside.
 
     Examples
     --------

@@ -193,6 +193,35 @@ def test_fix_tie_only_and_suspicious(capsys, table):
     assert json.loads(out)["stages"][0]["rows"] == 20
 
 
+def test_intervals_with_misfit_say_so(capsys, table):
+    words = ["fit", table, "--law", "chinchilla", "--only", "weights=inf", "--bootstrap", "30"]
+    _, plain, _ = call(capsys, *words)
+    assert "they assume the form" in plain
+    status, out, _ = call(capsys, *words, "--misfit")
+    assert status == 0
+    assert "smooth part" in out
+    record = json.loads(call(capsys, *words, "--misfit", "--json")[1])
+    assert record["interval"]["method"] == "bootstrap percentile, of tables with a smooth misfit"
+    assert record["misfit"][0]["noise"] == pytest.approx(0.002, rel=0.4)
+
+
+def test_a_degradation_can_be_compared_and_a_failure_is_explained(capsys, table):
+    low = ["--only", "post=3,4", "--split", "data"]
+    status, out, _ = call(capsys, "compare", table, "--law", "kumar", "--law", "ouyang", *low)
+    assert status == 0
+    assert "inf" not in out
+    forms = ["--law", "chinchilla+saturating:weights", "--law", "chinchilla+saturating:kv"]
+    assert "inf: Chinchilla | Saturating(kv): " in call(capsys, "compare", table, *forms, "--split", "data")[1]
+
+
+def test_a_plan_says_which_widths_its_law_does_not_read(capsys, table, tmp_path):
+    saved = tmp_path / "fit.json"
+    call(capsys, "fit", table, "--law", "chinchilla+saturating:weights", "--save", saved)
+    out = call(capsys, "plan", "--law", saved, "--compute", "1e20")[1]
+    assert "does not read the bits of activations" in out
+    assert json.loads(call(capsys, "plan", "--compute", "1e20", "--json")[1])["unseen"] == []
+
+
 def test_a_published_law_can_be_refitted(capsys, table):
     assert call(capsys, "fit", table, "--law", "hoffmann-2022")[2].startswith("precsim fit: every parameter")
     status, out, _ = call(capsys, "fit", table, "--law", "hoffmann-2022", "--refit", "--only", "weights=inf", "--json")
@@ -675,6 +704,7 @@ def test_a_spec_of_another_version_is_refused():
         (["fit", "{table}", "--law", "chinchilla", "--only", "N=five"], "column N holds numbers"),
         (["fit", "{table}", "--law", "chinchilla", "--excess"], "no column gap"),
         (["fit", "{table}", "--law", "chinchilla", "--bootstrap", "1"], "n must be at least 2"),
+        (["fit", "{table}", "--law", "chinchilla", "--misfit"], "give it --bootstrap N"),
         (["fit", "{table}", "--law", "chinchilla", "--bootstrap", "9", "--by", "seed"], "no column 'seed'"),
         (["fit", "{table}", "--law", "chinchilla", "--level", "95"], "between 0 and 1, got 95"),
         (["fit", "{table}", "--law", "chinchilla", "--delta", "-1"], "delta must be positive"),
@@ -736,7 +766,7 @@ def test_a_fit_that_cannot_be_used_exits_with_1(capsys, tmp_path):
     pd.DataFrame({"N": N, "D": 20 * N[::-1], "loss": 400 * N**-0.3}).to_csv(tmp_path / "t.csv", index=False)
     status, out, err = call(capsys, "fit", tmp_path / "t.csv", "--law", "chinchilla")
     assert (status, out) == (1, "")
-    assert "strict" in err
+    assert "--suspicious" in err
     assert call(capsys, "fit", tmp_path / "t.csv", "--law", "chinchilla", "--suspicious")[0] == 0
 
 

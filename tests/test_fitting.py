@@ -99,7 +99,7 @@ def test_noise_free_precision_law_is_found(factor):
 )
 def test_noise_free_degradation_is_found(degradation):
     N, D, post = map(np.ravel, np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11], [3.0, 4.0, 5.0]))
-    form = degradation.blank().replace(b=0.0) if "b" in degradation.parameters else degradation.blank()
+    form = degradation.blank()
     found = fit(form, {"N": N, "D": D, "post": post, "delta": degradation(N, D, post=post)})
     for name in form.free:
         assert found.law.parameters[name] == pytest.approx(degradation.parameters[name], rel=1e-6)
@@ -112,7 +112,7 @@ def test_robustification_is_found():
     N, D, weights, post = map(np.ravel, cells)
     delta = truth(N, D, weights=weights, post=post)
     assert (delta == 0).any()
-    form = truth.blank().replace(C_a=1.0, C_kv=1.0, b=0.0)
+    form = truth.blank().replace(C_a=1.0, C_kv=1.0)
     found = fit(form, {"N": N, "D": D, "weights": weights, "post": post, "delta": delta})
     for name in form.free:
         assert found.law.parameters[name] == pytest.approx(truth.parameters[name], rel=1e-6)
@@ -120,7 +120,7 @@ def test_robustification_is_found():
 
 def test_two_stages_recover_the_whole_law():
     table = grid(PRECISE, widths=(3, 4, 6, np.inf), posts=(np.inf, 3, 4))
-    found = fit(PRECISE.blank().replace(b=0.0), table)
+    found = fit(PRECISE.blank(), table)
     assert len(found.stages) == 2
     for name, value in PRECISE.parameters.items():
         assert found.law.parameters[name] == pytest.approx(value, rel=1e-6)
@@ -129,7 +129,7 @@ def test_two_stages_recover_the_whole_law():
 def test_delta_never_bends_the_base(rng):
     table = grid(PRECISE, noise=0.003, rng=rng, widths=(3, 4, 6, np.inf), posts=(np.inf, 3, 4))
     spoiled = dict(table) | {"delta": table["delta"] * 10}
-    form = PRECISE.blank().replace(b=0.0)
+    form = PRECISE.blank()
     for name in ("E", "A", "alpha", "c_w"):
         assert fit(form, table).law.parameters[name] == fit(form, spoiled).law.parameters[name]
 
@@ -143,7 +143,7 @@ def test_negative_deltas_count():
     delta = law(N, D, post=post) + noise * rng.standard_normal(len(N))
     assert (delta < 0).any()
     found = fit(
-        law.blank().replace(b=0.0), {"N": N, "D": D, "post": post, "delta": delta, "delta_se": np.full(len(N), noise)}
+        law.blank(), {"N": N, "D": D, "post": post, "delta": delta, "delta_se": np.full(len(N), noise)}
     )
     errors = found.stages[0].standard_errors
     for name in found.form.free:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from precsim.comparison import Comparison, Split
     from precsim.fitting import Fit
+    from precsim.misfit import Misfit
     from precsim.uncertainty import Draws, Interval
 
 _LAW = "chinchilla+saturating:weights+kumar; see --laws"
@@ -45,6 +47,7 @@ def add_to(commands: Any) -> None:
     fit.add_argument("--refit", action="store_true", help="estimate every parameter, also those that the law gives")
     fit.add_argument("--bootstrap", type=int, metavar="N", help="resamples for intervals")
     fit.add_argument("--by", metavar="COLUMN", help="column whose equal values are resampled together, such as job")
+    fit.add_argument("--misfit", action="store_true", help="intervals that also hold a smooth error of the form")
     fit.add_argument("--level", type=float, default=0.95, help="of the intervals (0.95)")
     fit.add_argument("--suspicious", action="store_true", help="also accept a fit that did not converge or hit a bound")
     fit.add_argument("--json", action="store_true", help="print JSON, which plan and fit read as a law")
@@ -72,7 +75,12 @@ def add_to(commands: Any) -> None:
 
 
 def _table_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", action="append", metavar="COLUMN=A,B", help="rows with these values only")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="COLUMN=A,B",
+        help="rows with these values only, an empty one included: post_format=,INT4",
+    )
     parser.add_argument("--excess", action="store_true", help="use the gap, the loss above the language's entropy")
     parser.add_argument("--means", action="store_true", help="average over seeds first")
     parser.add_argument("--delta", type=float, metavar="KNEE", help="knee of Huber's loss; adapted by default")
@@ -104,7 +112,7 @@ def _only(table: pd.DataFrame, text: str) -> Any:
             raise ValueError(f"column {name} holds numbers; got {rest!r}") from None
         kept = column.astype(float).isin(wanted)
     else:
-        kept = column.astype(str).isin(rest.split(","))
+        kept = column.fillna("").astype(str).isin(rest.split(","))
     if not kept.to_numpy().any():
         seen = ", ".join(map(str, list(column.unique())[:12]))
         raise ValueError(f"no row has {name} = {rest}; there are {seen}")
@@ -120,8 +128,9 @@ def _rng(options: argparse.Namespace) -> Any:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    from precsim import misfit
     from precsim.cli.forms import assignments, form, ties
-    from precsim.fitting import fit
+    from precsim.fitting import FitError, fit
     from precsim.uncertainty import bootstrap
 
     _writable(options.html, options.save)
@@ -130,18 +139,27 @@ def _fit(options: argparse.Namespace) -> int:
     law, fixed, tied = form(options.law), assignments(options.fix), ties(options.tie)
     law = law.blank() if options.refit else law
     table = table_of(options)
-    found = fit(law, table, fix=fixed, tie=tied, delta=options.delta, strict=not options.suspicious)
-    draws = None
-    if options.bootstrap is not None:
+    try:
+        found = fit(law, table, fix=fixed, tie=tied, delta=options.delta, strict=not options.suspicious)
+    except FitError as failure:
+        text = str(failure).replace("Pass strict=False to look at", "Add --suspicious to see")
+        raise FitError(text, failure.fit) from None
+    draws, left = None, None
+    if options.misfit:
+        if options.bootstrap is None or options.by is not None:
+            raise ValueError("--misfit draws tables of its own: give it --bootstrap N, without --by")
+        left = misfit.misfit(found)
+        draws = misfit.bootstrap(found, n=options.bootstrap, rng=_rng(options))
+    elif options.bootstrap is not None:
         draws = bootstrap(found, n=options.bootstrap, rng=_rng(options), by=options.by)
-    text = as_json(record_of(found, draws, options.level))
+    text = as_json(record_of(found, draws, options.level, left))
     if options.save:
         Path(options.save).write_text(text + "\n", encoding="utf-8")
     if options.html:
         from precsim.cli.reports import of_fit
 
         Path(options.html).write_text(of_fit(found, draws, table, options.level), encoding="utf-8")
-    print(text if options.json else _report(found, draws, options.level))
+    print(text if options.json else _report(found, draws, options.level, left))
     return 0
 
 
@@ -154,9 +172,10 @@ def intervals(draws: Draws | None, level: float) -> dict[str, Interval]:
     return {name: interval(draws, lambda law, n=name: getattr(law, n), level) for name in draws.values}
 
 
-def record_of(found: Fit, draws: Draws | None, level: float) -> dict[str, Any]:
+def record_of(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, ...] | None = None) -> dict[str, Any]:
     """A fit as JSON values; ``law`` is what `precsim.cli.forms.read` needs."""
     spread = intervals(draws, level)
+    method = "bootstrap percentile" + (", of tables with a smooth misfit" if left else "")
     return {
         "law": json.loads(found.law.to_json()),
         "form": found.form.label,
@@ -168,7 +187,8 @@ def record_of(found: Fit, draws: Draws | None, level: float) -> dict[str, Any]:
             | ({"standard_error": _error(found, name)} if _error(found, name) is not None else {})
             for name, value in found.parameters.items()
         },
-        "interval": {"level": level, "method": "bootstrap percentile", "n": len(draws)} if draws else None,
+        "interval": {"level": level, "method": method, "n": len(draws)} if draws else None,
+        "misfit": [asdict(each) for each in left] if left else None,
         "stages": [
             {
                 "rows": len(stage.observations),
@@ -197,7 +217,7 @@ def _error(found: Fit, name: str) -> float | None:
     return None
 
 
-def _report(found: Fit, draws: Draws | None, level: float) -> str:
+def _report(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, ...] | None) -> str:
     spread = intervals(draws, level)
     if not spread or draws is None:
         return found.report()
@@ -205,7 +225,19 @@ def _report(found: Fit, draws: Draws | None, level: float) -> str:
         {"parameter": name, "value": found.parameters[name], "low": i.low, "high": i.high} for name, i in spread.items()
     ]
     failed = f", {draws.failed} resamples without a fit left out" if draws.failed else ""
-    return f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, bootstrap percentile, n = {len(draws)}{failed}"
+    text = f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, bootstrap percentile, n = {len(draws)}{failed}"
+    if left is None:
+        return (
+            text
+            + "\nthey assume the form: --misfit widens them by what it leaves behind, compare tells how it predicts"
+        )
+    return "\n".join(
+        [text, "of tables drawn with the misfit that the residuals show:"]
+        + [
+            f"  smooth part {m.size:.2g}, noise {m.noise:.2g}, log-likelihood {m.gain:.0f} above noise alone"
+            for m in left
+        ]
+    )
 
 
 def split(text: str, share: str) -> Split:
@@ -227,7 +259,7 @@ def split(text: str, share: str) -> Split:
         shares = tuple(_value(word) for word in share.split(","))
         if not all(isinstance(x, float) and 0 < x < 1 for x in shares):
             raise ValueError(f"--share must be between 0 and 1, or several such numbers with commas, got {share!r}")
-        return largest[text](shares if len(shares) > 1 else shares[0])
+        return largest[text](shares if "," in share else float(share))
     word, colon, rest = text.partition(":")
     column, equals, values = rest.partition("=")
     if word != "group" or not colon or not column:

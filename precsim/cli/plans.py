@@ -188,6 +188,7 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
             for o in found.options
         ],
         "refused": found.refused,
+        "unseen": list(found.unseen),
     }
 
 
@@ -215,6 +216,7 @@ def text_of(found: Plan, law: str, level: float) -> str:
             for o in found.options
         ),
         *(f"{label}: {why}" for label, why in found.refused.items()),
+        *(f"the law does not read the bits of {name}: what they cost is not in this plan" for name in found.unseen),
     ]
     return "\n".join(lines)
 

@@ -84,8 +84,8 @@ class Law(ABC):
         return parts[0] if isinstance(self, Part) else Composite(parts)
 
     def blank(self) -> Law:
-        """The same form with every parameter free."""
-        return self.replace(**dict.fromkeys(self.parameters))
+        """The same form as before any fit: every parameter free, except one that is given by default (b = 0)."""
+        return self.replace(**{name: self.describe(name).get("default") for name in self.parameters})
 
     def __getattr__(self, name: str):
         if not name.startswith("_"):

@@ -41,7 +41,7 @@ def parameter(low: float, high: float, *, positive: bool = True, default: float 
 
     `positive` parameters are moved on a logarithmic scale.
     """
-    return field(default=default, metadata={"low": low, "high": high, "positive": positive})
+    return field(default=default, metadata={"low": low, "high": high, "positive": positive, "default": default})
 
 
 def bits_of(x):

@@ -178,6 +178,8 @@ def plan_table(plan: Plan) -> Table:
         f"Limit: {plan.binding.value}. N from {plan.sizes[0]:.3g} to {plan.sizes[1]:.3g} stays within "
         f"{plan.tolerance:g} nats per token."
     )
+    if plan.unseen:
+        caption += f" The law does not read the bits of {' and '.join(plan.unseen)}: to it they cost nothing."
     if plan.best.regret_interval is None:
         head, rows = head[:-1], [row[:-1] for row in rows]
     return Table(head, tuple(rows), caption)

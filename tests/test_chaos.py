@@ -84,11 +84,11 @@ def chaos(folder, tokens, interval, least_kills):
         table, keys = kept.table(), list(kept.keys())
     assert at_death is not None
     assert 0 < at_death < len(jobs)  # the client died in the middle
-    assert killed >= least_kills
     assert sorted(keys) == sorted(job.key for job in jobs)
     assert len(table) == 2 * len(jobs)  # each as trained and after its treatment, once
     found, wanted = (t.drop(columns="seconds").sort_values(["job", "post"], ignore_index=True) for t in (table, quiet))
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=True)
+    assert killed >= least_kills, f"{killed} kills: the jobs are too short for this machine"
     return {
         "jobs": len(jobs),
         "workers killed": killed,
@@ -109,6 +109,6 @@ def test_200_jobs_end_once_each_and_bit_for_bit_while_workers_and_the_client_are
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_for_minutes_with_a_kill_every_20_seconds(tmp_path, capsys):
     pytest.importorskip("distributed")
-    report = chaos(tmp_path, tokens=1_000_000, interval=20.0, least_kills=5)
+    report = chaos(tmp_path, tokens=3_000_000, interval=20.0, least_kills=5)
     with capsys.disabled():
         sys.stdout.write(json.dumps(report) + "\n")

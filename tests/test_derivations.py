@@ -4,6 +4,7 @@ import itertools
 import math
 
 import mpmath
+import numpy as np
 import pytest
 import sympy as sp
 
@@ -210,3 +211,20 @@ def test_best_bits_depends_on_no_other_letter_and_on_the_price():
         worth = sp.lambdify(P, (factor / price).subs(symbol("gamma"), sp.Float(CONSTANTS["gamma"], 30)), "mpmath")
         best = stationary(lambda bits, w=worth: -w(bits), 0.5, 30.0)
         assert float(value(condition, P=best)) == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["a100", "h100", "b200"])
+def test_a_price_with_steps_is_best_at_the_end_of_a_tread(name):
+    """Brute force over a fine grid of widths: the best is an end of a tread, and the one that is named."""
+    from precsim.planning import HARDWARE
+
+    machine = HARDWARE[name]
+    law = laws.Composite(published.KUMAR_2024.parts[:4])
+    ends = sorted(machine.peak)
+    grid = np.union1d(np.arange(3.3, 16.0, 0.01), ends)
+    worth = np.array([laws.tied_factor(law, b) / machine.price(b) for b in grid])
+    best = widths.best_step(lambda b: laws.tied_factor(law, b), machine.price, ends)
+    assert grid[np.nanargmax(worth)] == best
+    assert best in ends
+    with pytest.raises(ValueError, match="positive factor"):
+        widths.best_step(lambda b: -1.0, machine.price, ends)

@@ -126,6 +126,14 @@ def test_parts_of_the_package_stand_for_powers_of_p():
     )
 
 
+def test_the_turn_in_closed_form_is_the_one_that_a_search_finds():
+    from precsim.paper.afterwards import turn
+
+    base, hurt = ours.base_fit().law, ours.damage_fit().law
+    for size, bits in ((2e4, 3.0), (1e5, 4.0), (8e5, 8.0)):
+        assert turn(base, hurt, size, bits) == pytest.approx(laws.critical_tokens(base | hurt, size, bits), rel=1e-10)
+
+
 def test_pairs_differ_in_their_bits_alone():
     rows = ours.paired(ours.beside("parts"))
     every = ours.as_trained(ours.runs()).drop_duplicates("job").set_index("job")

@@ -36,7 +36,13 @@ def turns(bits: float) -> dict[int, tuple[float, bool]]:
 def critical(size: float, bits: float) -> doubt.Number:
     """D/N at which our fitted loss after rounding turns up; the damage is drawn again, the base is kept."""
     base = ours.base_fit().law
-    return doubt.fitted(ours.damage_fit(), lambda law: float(laws.critical_tokens(base | law, size, bits)) / size)
+    return doubt.fitted(ours.damage_fit(), lambda law: turn(base, law, size, bits) / size)
+
+
+def turn(base: Any, hurt: Any, size: Any, bits: Any) -> Any:
+    """Critical data of Kumar's law in closed form, equation 12: arrays of parameters will do, unlike with a search."""
+    inside = base.beta * base.B * size**hurt.gamma_N * np.exp(bits / hurt.gamma_post) / (hurt.gamma_D * hurt.C_T)
+    return inside ** (1 / (hurt.gamma_D + base.beta))
 
 
 def upturn() -> Finding:
@@ -54,11 +60,11 @@ def upturn() -> Finding:
         f"{bits:.0f} bits in {sum(i for _, i in found.values())} of {len(found)} sizes" for bits, found in seen.items()
     )
     three, four = critical(98304, 3.0), critical(98304, 4.0)
-    text += f". By our fits, N = 98304 turns at D/N = {three:.0f} at 3 bits and {four:.0f} at 4."
+    text += f". By our fits, N = 98304 turns at D/N = {three:.0f} at 3 bits and {four:.0f} at 4 (base kept)."
     agree = "Both turn, the earlier the fewer the bits" if share == sorted(share, reverse=True) else "The order differs"
     late = float(laws.critical_tokens(KUMAR_2024, 30e6, 4)) / float(laws.critical_tokens(KUMAR_2024, 30e6, 3))
     agree += f": one bit more puts it off {four.value / three.value:.1f} times here, {late:.1f} times there. Ours are "
-    return Finding(said, text, agree + f"{30e6 / rows['N'].max():.0f} to {30e6 / rows['N'].min():.0f} times smaller.")
+    return Finding(said, text, agree + f"{30e6 / rows['N'].max():,.0f} to {30e6 / rows['N'].min():,.0f} times smaller.")
 
 
 def draw_upturn() -> Drawing:

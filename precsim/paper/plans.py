@@ -12,6 +12,7 @@ from precsim.fitting import fit
 from precsim.laws.published import KUMAR_2024
 from precsim.laws.statements import fixed_best_bits, matched_loss
 from precsim.paper import combining, doubt, ours, tensors
+from precsim.paper.afterwards import turn
 from precsim.paper.rows import NO_TABLE, Drawing, Exhibit, Finding
 from precsim.symbolic.equations import value
 from precsim.symbolic.forms import symbol, to_numpy
@@ -161,8 +162,7 @@ def serve(cost: float) -> tuple[float, float, float]:
     base, hurt = ours.base_fit().law, ours.damage_fit().law
     P = np.arange(1.5, 24, 0.005)
     n = cost / P
-    inside = base.beta * base.B * n**hurt.gamma_N * np.exp(P / hurt.gamma_post) / (hurt.gamma_D * hurt.C_T)
-    tokens = inside ** (1 / (hurt.gamma_D + base.beta))
+    tokens = turn(base, hurt, n, P)
     best = int(np.argmin((base | hurt)(n, tokens, post=P)))
     return float(n[best]), float(tokens[best]), float(P[best])
 

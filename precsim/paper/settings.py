@@ -57,9 +57,13 @@ def other_settings() -> Finding:
     if not len(controls()):
         return Finding(said, NO_TABLE, "Nothing to compare.")
     found = by_setting()
-    text = "Weights at 4 bits: " + ", ".join(f"{n} +{v:.3f}" for n, v in found.items()) + " nats. "
+    parts = [f"usual setting +{found['usual']:.3f}"]
+    for word, range_ in (("rate", "0.25 to 4 times the usual"), ("decay", "0.01 to 0.3"), ("batch", "512 and 8192")):
+        some = [v.value for name, v in found.items() if name.startswith(word)]
+        parts.append(f"{word} {range_} +{min(some):.3f} to +{max(some):.3f}")
+    text = f"Weights at 4 bits: {', '.join(parts)} nats. "
     real = {b: cost(ours.text(), b) for b in (3.0, 4.0, 6.0)}
-    text += "Real text: " + ", ".join(f"+{v:.3f} at {b:.0f} bits" for b, v in real.items()) + " nats."
+    text += "Real text, nats: " + ", ".join(f"+{v:.3f} at {b:.0f} bits" for b, v in real.items()) + "."
     positive = [n for n, v in found.items() if v.low > 0]
     falls = real[3.0].value > real[4.0].value > real[6.0].value
     order = "the same" if falls else "another"

@@ -33,8 +33,8 @@ _BOTH = _BASE | laws.Saturating(WEIGHTS) | laws.Saturating(WEIGHTS, on=Effective
 FORMS = {
     "N_eff": Form(_BASE | laws.Saturating(WEIGHTS), 0.82),
     "D_eff": Form(_BASE | laws.Saturating(WEIGHTS, on=Effective.D), 0.74),
-    "both, tied": Form(_BOTH, 0.79, tie=(("c_w", "c_w_D"), ("gamma_w", "gamma_w_D"))),
-    "both, separate": Form(_BOTH, 0.84),
+    "both (tied)": Form(_BOTH, 0.79, tie=(("c_w", "c_w_D"), ("gamma_w", "gamma_w_D"))),
+    "both (separate)": Form(_BOTH, 0.84),
     "power of P added": Form(
         _BASE | laws.ChenDegradation(TIED), 0.71, fix=(("gamma_N_qat", 0.0), ("gamma_D_qat", 0.0))
     ),

@@ -5,6 +5,7 @@ Each is a stationarity condition solved as far as it goes. The laws are the pack
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy as sp
@@ -13,6 +14,7 @@ from precsim.symbolic._numbers import serving_optimum
 from precsim.symbolic.forms import C, D, N, P, symbol
 
 __all__ = [
+    "best_step",
     "bits_with_drift",
     "elasticity",
     "fixed_size_asymptote",
@@ -34,6 +36,37 @@ def elasticity(expr: sp.Expr, x: sp.Symbol) -> Any:
     2
     """
     return sp.simplify(x * sp.diff(expr, x) / expr)
+
+
+def best_step(factor: Callable[[float], Any], price: Callable[[float], float], ends: Sequence[float]) -> float:
+    """P* for a price with steps: the right end of a tread at which factor/price is largest [bits].
+
+    On a tread d ln c/d ln P = 0 < d ln f/d ln P, so every further bit is free and no point inside can be best; at a
+    step c jumps. The condition of `precsim.symbolic.best_bits` has no solution, and comparison of the ends decides.
+
+    Parameters
+    ----------
+    factor : callable
+        P → N_eff/N, increasing.
+    price : callable
+        P → relative cost, constant up to each end.
+    ends : sequence of float
+        Widths that the machine has [bits].
+
+    Raises
+    ------
+    ValueError
+        If there is no end with a positive factor.
+
+    Examples
+    --------
+    >>> best_step(lambda P: 1 - 2 ** (1 - P), lambda P: 0.5 if P <= 8 else 1.0, [8, 16])
+    8
+    """
+    worth = {end: float(factor(end)) / float(price(end)) for end in ends}
+    if not any(value > 0 for value in worth.values()):
+        raise ValueError(f"none of the widths {', '.join(f'{e:g}' for e in ends)} has a positive factor")
+    return max((end for end in worth if worth[end] > 0), key=worth.__getitem__)
 
 
 def fixed_size_condition() -> Any:

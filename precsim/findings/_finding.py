@@ -32,6 +32,8 @@ class Finding:
         None where there is nothing to judge, or no bar but an answer.
     verdict : str
         What the number says, where it takes words; made from the table.
+    sure : bool
+        Whether both ends of the interval are judged like the value.
     """
 
     question: str
@@ -43,6 +45,7 @@ class Finding:
     models: int
     met: bool | None
     verdict: str = ""
+    sure: bool = True
 
     @property
     def of_the_paper(self) -> bool:
@@ -57,6 +60,7 @@ class Finding:
             return (asked, "no rows", "", "", self.bar)
         band = "" if math.isnan(self.low) else f"{self.low:.4g} to {self.high:.4g}"
         judged = {True: f"{self.bar}: yes", False: f"{self.bar}: no", None: ""}[self.met]
+        judged += "" if self.sure else ", not surely"
         return (asked, _number(self.value), band, f"{self.models:,}", judged)
 
 
@@ -78,7 +82,9 @@ def found(
         np.nanquantile(values[1:], [0.025, 0.975], method="inverted_cdf") if len(values) > 1 else (math.nan,) * 2
     )
     judged = None if met is None else bool(met(value))
-    return Finding(question, bar, value, float(low), float(high), len(rows), rows["job"].nunique(), judged, verdict)
+    sure = met is None or math.isnan(low) or bool(met(float(low))) == bool(met(float(high))) == judged
+    models = rows["job"].nunique()
+    return Finding(question, bar, value, float(low), float(high), len(rows), models, judged, verdict, sure)
 
 
 def nothing(question: str, bar: str) -> Finding:

@@ -57,17 +57,20 @@ def diverged(table: Any) -> Finding:
 
 def base_law(table: Any) -> Finding:
     """Share of the variance of ln(excess loss) that Chinchilla's form explains in full precision, E known."""
-    question, bar = "Chinchilla's form in full precision, R² of ln", "≥ 0.99"
-    rows: Any = slices.as_trained(table, only=())
-    rows = lawful(rows.assign(loss=rows["gap"], entropy=0.0), least=20)
+    rows = lawful(slices.as_trained(table, only=()), least=20)
+    return chinchilla("Chinchilla's form in full precision, R² of ln", "≥ 0.99", rows, lambda r2: r2 >= 0.99)
+
+
+def chinchilla(question: str, bar: str, rows: Any, met: Any = None) -> Finding:
+    """Share of the variance of ln(excess loss) of single models that Chinchilla's form explains."""
     if rows.empty:
         return nothing(question, bar)
-    drawn = redraw(rows, draws=60)
-    shares = [fit(laws.Chinchilla(E=0.0), rows, weights=line, strict=False) for line in drawn.counts]
-    values = [
-        _share(rows["gap"], one.law(rows["N"], rows["D"]), line) for one, line in zip(shares, drawn.counts, strict=True)
-    ]
-    return found(question, bar, values, rows, lambda r2: r2 >= 0.99)
+    drawn = redraw(rows.assign(loss=rows["gap"], entropy=0.0), draws=60)
+    rows, values = drawn.rows, []
+    for line in drawn.counts:
+        law = fit(laws.Chinchilla(E=0.0), rows, weights=line, strict=False).law
+        values.append(_share(rows["gap"], law(rows["N"], rows["D"]), line))
+    return found(question, bar, values, rows, met)
 
 
 def _share(seen: Any, said: Any, weight: np.ndarray) -> float:

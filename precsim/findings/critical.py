@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -76,15 +76,19 @@ def law_of_turns(table: Any, form: laws.Law | None = None, bits: tuple[float, ..
     full: Any = slices.cells(slices.as_trained(table, batch=FULL, only=()))
     low: Any = slices.cells(slices.rounded_after(table, batch=FULL, bits=bits))
     both = full.merge(low, how="outer")
-    law = laws.Chinchilla(E=0.0) | (form or laws.KumarDegradation())
-    return fit(law, both[both["N"] >= SMALLEST], strict=False)
+    return _fitted(both[both["N"] >= SMALLEST], form)
+
+
+def _fitted(cells: Any, form: laws.Law | None = None) -> Fit:
+    return fit(laws.Chinchilla(E=0.0) | (form or laws.KumarDegradation()), cells, strict=False)
 
 
 def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) -> tuple[Turn, ...]:
     """The critical data of every size that has three budgets or more, measured and predicted.
 
     The mean loss of the rounded models of each budget is interpolated by a parabola in ln D through its least value
-    and the two beside it. Runs that are held out are measured too, and in no fit.
+    and the two beside it. Gaps are freed of the effect of their language (the largest budget has one language only).
+    Runs that are held out are measured too, and in no fit.
     """
     rows: Any = slices.rounded_after(table, batch=FULL, bits=bits)
     rows = rows[rows["N"] >= SMALLEST]
@@ -96,7 +100,8 @@ def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) ->
     for (N, P), some in rows.groupby(["N", "post"]):
         if some["D"].nunique() < 3:
             continue
-        _, budgets, means = redraw(some).table("gap", ["N"], "D")
+        drawn = redraw(_balanced(some), within=("D", "language_seed"))
+        _, budgets, means = drawn.table("gap", ["N"], "D")
         measured = _minimum(np.log(budgets), means[:, 0])
         low, high = np.quantile(measured[1:], [0.025, 0.975], method="inverted_cdf")
         here: Any = partial(laws.critical_tokens, N=N, post=P)
@@ -105,6 +110,17 @@ def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) ->
         ends = int(budgets[0]), int(budgets[-1])
         out.append(Turn(int(N), P, measured[0], low, high, *ends, predicted, some["job"].nunique()))
     return tuple(out)
+
+
+def _balanced(rows: Any) -> Any:
+    """Rows whose gap is divided by the effect of its language, so that budgets with fewer languages compare.
+
+    The effect is the geometric mean, over the budgets that have every language, of a language's mean gap over that
+    of all languages.
+    """
+    logs = np.log(rows.groupby(["D", "language_seed"])["gap"].mean()).unstack().dropna()
+    effect = np.exp(logs.sub(logs.mean(axis=1), axis=0).mean())
+    return rows.assign(gap=rows["gap"].to_numpy() / effect.reindex(rows["language_seed"]).to_numpy())
 
 
 def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -122,9 +138,10 @@ def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def critical_data(table: Any) -> tuple[Finding, ...]:
     """How many sizes turn inside the budgets trained, for each width, and how far the law's turn is from them."""
-    measured = turns(table)
     rows: Any = slices.rounded_after(table, batch=FULL, bits=BITS)
     rows = rows[rows["N"] >= SMALLEST]
+    law = None if rows.empty else law_of_turns(table)
+    measured = turns(table, law=law)
     answers = []
     for bits in BITS:
         question = f"sizes whose critical data at {bits} bits lie, with the interval, between two budgets"
@@ -138,17 +155,31 @@ def critical_data(table: Any) -> tuple[Finding, ...]:
         verdict = f"{count} of {len(some)} sizes" + (f", {below} of them below the least budget" if below else "")
         models = here["job"].nunique()
         answers.append(Finding(question, "≥ 4", count, math.nan, math.nan, len(here), models, count >= 4, verdict))
-    return (*answers, _law_over_measured(measured, rows))
+    inside = [turn for turn in measured if turn.inside]
+    here = rows[rows["N"].isin([turn.N for turn in inside])]
+    overlap = sum(t.low <= t.predicted[2] and t.predicted[1] <= t.high for t in inside)
+    words = f"the two intervals overlap in {overlap} of {len(inside)}"
+    answers.append(_over("critical data, the law's over the measured: geometric mean", inside, here, words))
+    others = {} if law is None else {N: _without(law, N) for N in {turn.N for turn in inside}}
+    unseen = [
+        replace(turn, predicted=(float(laws.critical_tokens(others[turn.N], turn.N, turn.bits)), math.nan, math.nan))
+        for turn in inside
+    ]
+    worst = max((abs(math.log(t.predicted[0] / t.tokens)) for t in unseen), default=math.nan)
+    words = f"worst by a factor of {math.exp(worst):.2f}"
+    answers.append(_over("the same, by a law fitted without the size", unseen, here, words))
+    return tuple(answers)
 
 
-def _law_over_measured(measured: tuple[Turn, ...], rows: Any) -> Finding:
-    question = "critical data, the law's over the measured: geometric mean"
-    ratios = [math.log(turn.predicted[0] / turn.tokens) for turn in measured if turn.inside]
-    if not ratios:
+def _without(law: Fit, N: int) -> laws.Law:
+    """The law fitted again to all sizes but one."""
+    return _fitted(law.runs[law.runs["N"] != N]).law
+
+
+def _over(question: str, some: list[Turn], rows: Any, verdict: str) -> Finding:
+    """Predicted over measured turns, geometric mean; interval by redrawing turns."""
+    if not some:
         return nothing(question, STATED)
-    rng = np.random.default_rng(0)
-    redrawn = rng.choice(ratios, (2000, len(ratios))).mean(axis=1)
-    here = rows[rows["N"].isin([turn.N for turn in measured if turn.inside])]
-    overlap = sum(t.inside and t.low <= t.predicted[2] and t.predicted[1] <= t.high for t in measured)
-    verdict = f"the two intervals overlap in {overlap} of {len(ratios)}"
-    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), here, verdict=verdict)
+    ratios = np.log([turn.predicted[0] / turn.tokens for turn in some])
+    redrawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios))).mean(axis=1)
+    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), rows, verdict=verdict)

@@ -51,16 +51,16 @@ def damage_law(table: Any) -> Finding:
     """Share of the variance of ln δ of single models that Kumar's law explains, 3 to 6 bits, D/N ≥ 60."""
     question, bar = f"law of δ, single models of D/N ≥ {UNDERTRAINED}, R² of ln", "≥ 0.98 over ≥ 2,000"
     rows = damage(table)
-    return _law(question, bar, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000)
+    return explained(question, bar, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000)
 
 
 def damage_law_everywhere(table: Any) -> Finding:
     """The same share over every size and budget that is not held out."""
     rows: Any = slices.rounded_after(table, batch=FULL)
-    return _law("the same, every size and budget", STATED, rows[~rows["holdout"].astype(bool)], None)
+    return explained("the same, every size and budget", STATED, rows[~rows["holdout"].astype(bool)], None)
 
 
-def _law(question: str, bar: str, rows: Any, met: Any) -> Finding:
+def explained(question: str, bar: str, rows: Any, met: Any = None) -> Finding:
     """R² of least squares on ln δ, in which Kumar's law is linear."""
     rows = rows[rows["delta"] > 0]
     if rows.empty:

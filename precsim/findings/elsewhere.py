@@ -9,14 +9,21 @@ import numpy as np
 from precsim import slices
 from precsim.findings._finding import STATED, Finding, found, nothing
 from precsim.findings._resampling import Redrawn, redraw, slope
+from precsim.findings.counts import chinchilla
+from precsim.findings.damage import explained
 
 _BITS = (3, 4, 5, 6)
 
 
 def facts(table: Any) -> tuple[Finding, ...]:
-    """The laws on MLPs that learn facts: how δ moves there with data and bits."""
+    """The laws on MLPs that learn facts: how δ moves there with data and bits, and what the laws explain."""
     rows: Any = slices.rounded_after(table, batch="facts", bits=_BITS)
-    return _laws("MLPs on facts", rows)
+    full: Any = slices.as_trained(table, batch="facts", only=())
+    return (
+        *_laws("MLPs on facts", rows),
+        explained("MLPs on facts: law of δ, single models, R² of ln", STATED, rows),
+        chinchilla("MLPs on facts: Chinchilla's form, R² of ln", STATED, full),
+    )
 
 
 def text(table: Any) -> tuple[Finding, ...]:

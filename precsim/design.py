@@ -8,31 +8,27 @@ is judged by the determinant of the sum (D-optimal: all parameters) or by the va
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-from precsim._choices import Choice
 from precsim._exchange import Criterion, search
+from precsim._information import (
+    Cell,
+    candidates,
+    expected,
+    expected_draws,
+    gradients,
+    half_widths,
+    information,
+    names_of,
+    target_gradients,
+)
 from precsim.laws.composition import Law
 from precsim.uncertainty import Draws
 
 __all__ = ["Cell", "Design", "candidates", "expected", "expected_draws", "power", "propose"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One possible run: N parameters, D tokens, widths."""
-
-    N: float
-    D: float
-    choice: Choice = field(default_factory=Choice)
-
-    @property
-    def flops(self) -> float:
-        """Training cost 6·N·D; simulated precision costs what full precision costs."""
-        return 6.0 * self.N * self.D
 
 
 @dataclass(frozen=True)
@@ -68,150 +64,6 @@ class Design:
     def runs(self) -> int:
         """Number of runs."""
         return sum(self.repeats)
-
-
-def candidates(N: Iterable[float], D: Iterable[float], choices: Iterable[Choice] = (Choice(),)) -> tuple[Cell, ...]:
-    """Every combination of sizes, lengths and widths.
-
-    Examples
-    --------
-    >>> len(candidates([1e6, 1e7], [1e8, 1e9], [Choice(), Choice.tied(4)]))
-    8
-    """
-    choices = tuple(choices)
-    D = tuple(D)
-    return tuple(Cell(float(n), float(d), c) for n in N for d in D for c in choices)
-
-
-def _gradients(law: Law, names: Sequence[str], cells: Sequence[Cell]) -> np.ndarray:
-    """∂ln L/∂θ at every cell, shape (cells, p); θ is ln p for positive parameters."""
-    bits = {b: np.array([c.choice.bits[b] for c in cells]) for b in ("weights", "activations", "kv", "post")}
-    N, D = np.array([c.N for c in cells]), np.array([c.D for c in cells])
-    with np.errstate(all="ignore"):
-        value = np.broadcast_to(law(N, D, **bits), N.shape)
-        slope = law.gradient(N, D, **bits)
-        unit = {n: law.parameters[n] if law.describe(n)["positive"] else 1.0 for n in names}
-        return np.column_stack([slope[n] * unit[n] / value for n in names])
-
-
-def _target_gradients(law: Law, names: Sequence[str], targets) -> np.ndarray:
-    """∂target/∂θ by central differences, shape (targets, p)."""
-    step = 1e-4  # truncation 1e-8 relative, rounding of a searched optimum 1e-8 / 1e-4
-    out = np.empty((len(targets), len(names)))
-    for j, name in enumerate(names):
-        value = law.parameters[name]
-        moved = [value * np.exp(s) if law.describe(name)["positive"] else value + s for s in (step, -step)]
-        for i, target in enumerate(targets):
-            up, down = (float(target(law.replace(**{name: x}))) for x in moved)
-            out[i, j] = (up - down) / (2 * step)
-    return out
-
-
-def _names(law: Law, fixed: Iterable[str]) -> tuple[str, ...]:
-    """The parameters a design is about: all but the given ones, the offset b and a base without a floor."""
-    fixed = set(fixed) | {"b"}
-    return tuple(n for n, v in law.parameters.items() if n not in fixed and not (n == "E" and v == 0.0))
-
-
-def expected(
-    law: Law,
-    cells: Sequence[Cell],
-    *,
-    noise: float,
-    repeats: Sequence[int] | None = None,
-    fixed: Iterable[str] = (),
-    targets: Sequence[Callable[[Law], float]] = (),
-):
-    """(half-widths by parameter, half-widths by target) of 95 % intervals that these runs would give.
-
-    Parameters
-    ----------
-    law : Law
-        Assumed to be the truth.
-    cells : sequence of Cell
-    noise : float
-        Standard deviation of ln L between repeated runs.
-    repeats : sequence of int, optional
-    fixed : iterable of str
-        Parameters that are known.
-    targets : sequence of callables
-        Law → float.
-
-    Returns
-    -------
-    dict of str to float, tuple of float
-        Relative half-width for a positive parameter; inf where the runs do not determine it.
-    """
-    names = _names(law, fixed)
-    G = _gradients(law, names, cells) / noise
-    counts = np.ones(len(cells)) if repeats is None else np.asarray(repeats, dtype=float)
-    M = (G.T * counts) @ G
-    return _widths(M, names, _target_gradients(law, names, targets))
-
-
-def expected_draws(
-    law: Law,
-    cells: Sequence[Cell],
-    *,
-    noise: float,
-    n: int,
-    rng: np.random.Generator,
-    fixed: Iterable[str] = (),
-) -> Draws:
-    """Laws that a table of these runs could not tell from `law`: normal draws with the covariance of its information.
-
-    What a study's runs determine can be drawn without its runs, from its list of cells and its noise. The draws are
-    of ln p for positive parameters, and assume that the form is true.
-
-    Parameters
-    ----------
-    law : Law
-        Assumed to be the truth. A degradation alone speaks of ln δ.
-    cells : sequence of Cell
-    noise : float
-        Standard deviation of ln L (ln δ) between repeated runs.
-    n : int
-    rng : numpy.random.Generator
-    fixed : iterable of str
-        Parameters that are known.
-
-    Raises
-    ------
-    ValueError
-        If the cells do not determine every parameter.
-
-    Examples
-    --------
-    >>> from precsim.laws import KumarDegradation
-    >>> law = KumarDegradation(C_T=0.06, gamma_D=0.5, gamma_N=0.34, gamma_post=0.59)
-    >>> cells = candidates([1e6, 1e7], [1e8, 1e9], [Choice(post=3), Choice(post=4)])
-    >>> draws = expected_draws(law, cells, noise=0.05, n=500, rng=np.random.default_rng(1))
-    >>> bool(abs(draws.values["gamma_D"].mean() - 0.5) < 0.01)
-    True
-    """
-    names = _names(law, fixed)
-    G = _gradients(law, names, cells) / noise
-    widths, _ = _widths(G.T @ G, names, np.empty((0, len(names))))
-    if np.isinf(next(iter(widths.values()))):
-        raise ValueError(f"these {len(cells)} cells do not determine {', '.join(names)} separately: fix some")
-    values, vectors = np.linalg.eigh(G.T @ G)
-    steps = (rng.standard_normal((n, len(names))) / np.sqrt(values)) @ vectors.T
-    out = {}
-    for i, name in enumerate(names):
-        value = law.parameters[name]
-        out[name] = value * np.exp(steps[:, i]) if law.describe(name)["positive"] else value + steps[:, i]
-    return Draws(law, out)
-
-
-def _widths(M, names, T):
-    size = np.sqrt(np.maximum(np.diag(M), 1e-300))
-    scaled = M / np.outer(size, size)
-    if np.linalg.eigvalsh(scaled)[0] < 1e-13:
-        return dict.fromkeys(names, np.inf), (np.inf,) * len(T)
-    V = np.linalg.inv(scaled) / np.outer(size, size)
-    z = NormalDist().inv_cdf(0.975)
-    half = z * np.sqrt(np.diag(V))
-    return dict(zip(names, map(float, half), strict=True)), tuple(float(z * np.sqrt(t @ V @ t)) for t in T)
 
 
 def propose(
@@ -271,7 +123,7 @@ def propose(
     wrong form shows.
     """
     prior = [law] if not isinstance(law, Draws) else list(law[:draws])
-    names = _names(prior[0], fixed)
+    names = names_of(prior[0], fixed)
     for name, x in (("budget", budget), ("noise", noise)):
         if not x > 0:
             raise ValueError(f"{name} must be positive, got {x}")
@@ -288,13 +140,13 @@ def propose(
             f"{len(names)} parameters need at least {len(names)} runs; {len(kept)} candidates, a budget of {budget:g} "
             f"and at most {limit} runs do not allow them: lower N or D, or fix parameters"
         )
-    G = np.array([_gradients(p, names, kept) / noise for p in prior])
-    T = np.array([_target_gradients(p, names, targets) for p in prior]) if targets else None
-    start = np.array([_information(p, names, done, noise) for p in prior])
+    G = np.array([gradients(p, names, kept) / noise for p in prior])
+    T = np.array([target_gradients(p, names, targets) for p in prior]) if targets else None
+    start = np.array([information(p, names, done, noise) for p in prior])
     counts = search(Criterion(G, T, start), price, budget, limit, max_repeats)
     chosen = np.flatnonzero(counts)
     M = start[0] + (G[0].T * counts) @ G[0]
-    widths, aims = _widths(M, names, T[0] if T is not None else np.empty((0, len(names))))
+    widths, aims = half_widths(M, names, T[0] if T is not None else np.empty((0, len(names))))
     if np.isinf(next(iter(widths.values()))):
         raise ValueError(
             "no list of these candidates determines every parameter: vary N, D and every width, or fix some"
@@ -316,13 +168,6 @@ def _sound(law: Law, cell: Cell, guard: float) -> bool:
     return bool(f >= guard)  # False for NaN: the law has no prediction there
 
 
-def _information(law: Law, names, cells, noise) -> np.ndarray:
-    if not cells:
-        return np.zeros((len(names), len(names)))
-    G = _gradients(law, names, cells) / noise
-    return G.T @ G
-
-
 def power(
     law: Law,
     cells: Sequence[Cell],
@@ -341,6 +186,7 @@ def power(
     A degradation that does not grow with data is refuted by an interval of γ_D that excludes 0:
 
     >>> from precsim.laws import KumarDegradation
+    >>> from precsim.planning import Choice
     >>> law = KumarDegradation(C_T=0.06, gamma_D=0.5, gamma_N=0.34, gamma_post=0.59)
     >>> cells = candidates([1e6, 1e7], [1e8, 1e9], [Choice(post=3), Choice(post=4)])
     >>> power(law, cells, lambda law: law.gamma_D, noise=0.05) > 0.99

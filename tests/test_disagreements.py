@@ -4,38 +4,28 @@ import numpy as np
 import pytest
 
 import precsim as ps
-from precsim import laws, slices
-from precsim.comparison import ByData, BySize, compare
-
-UNITS = {"N0": 1e5, "D0": 1e7}
-STILL = laws.Saturating(laws.WEIGHTS)
-DRIFTS = (STILL, laws.Drifting(STILL, drift_N=0.0, **UNITS), laws.Drifting(STILL, **UNITS))
-BASES = (laws.Chinchilla(), laws.OuterExponent(), laws.BetaOfN(**UNITS))
-FORMS = [base | drift for base in BASES for drift in DRIFTS]
+from precsim import drift, slices
 
 
 @pytest.fixture(scope="module")
-def table():
-    return slices.cells(slices.as_trained(ps.load_runs("precsim-2026")))
-
-
-def test_the_damage_grows_with_data_under_every_base(table):
-    for form in FORMS:
-        if "drift_D_w" in form.free:
-            draws = ps.bootstrap(ps.fit(form, table, strict=False), n=100, rng=np.random.default_rng(1))
-            assert ps.interval(draws, lambda law: law.parameters["drift_D_w"]).low > 0, form.label
+def judged():
+    cells = slices.cells(slices.as_trained(ps.load_runs("precsim-2026")))
+    return drift.judge(cells, rng=np.random.default_rng(2), n=100)
 
 
 @pytest.mark.slow
-def test_no_drift_predicts_both_longer_and_larger_runs(table):
-    origins = (0.2, 0.3, 0.4, 0.5)
-    longer, larger = (
-        np.reshape(
-            [s.held_out for s in compare(FORMS, table, split=split(origins), rng=np.random.default_rng(2)).scores],
-            (3, 3),
-        )
-        for split in (ByData, BySize)
-    )
+def test_the_damage_grows_with_data_under_every_base(judged):
+    assert len(judged) == 9
+    for found in judged:
+        assert set(found.exponents) == {"none": set(), "in D": {"k_D"}, "in D and N": {"k_D", "k_N"}}[found.drift]
+        if found.exponents:
+            assert found.exponents["k_D"][1].low > 0, found
+
+
+@pytest.mark.slow
+def test_no_drift_predicts_both_longer_and_larger_runs(judged):
+    longer = np.reshape([found.longer for found in judged], (3, 3))
+    larger = np.reshape([found.larger for found in judged], (3, 3))
     none, data, both = range(3)
     assert (larger[:, data] < larger[:, none]).all()
     assert (larger[:, both] > larger[:, none]).all()

@@ -130,7 +130,7 @@ def draw_schedule_ours() -> Drawing:
     rows, lines = rows[rows["N"] == 24576], {}
     for name, some in rows.groupby("schedule"):
         mean = some.groupby("D")["delta"].median()
-        lines[_short(str(name))] = (mean.index, mean)
+        lines[_short(str(name)).removeprefix("constant, then ")] = (mean.index, mean)
     return Drawing(lines, lines, "D [tokens]", "median δ at 4 bits, N = 24576 [nats/token]", log_x=True, log_y=True)
 
 

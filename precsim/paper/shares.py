@@ -99,7 +99,7 @@ def draw_one_fit_ours() -> Drawing:
     for n in (24576, 221184):
         some = rows[(rows["N"] == n) & np.isfinite(rows["weights"])]
         for d in sorted(some["D"].unique())[-3:]:
-            name = f"N = {n}, {d / 1e6:.0f}M tokens"
+            name = f"N {n}, {d / 1e6:.0f}M"
             lines[name] = (b, law(n, d, weights=b))
             here = some[some["D"] == d]
             points[name] = (here["weights"], here["gap"])
@@ -149,9 +149,9 @@ def draw_read_off_ours() -> Drawing:
     rows = rows[rows["share"] > 0]
     long = rows["D"] / rows["N"]
     groups = {
-        "under 100 tokens a parameter": long < 100,
+        "D/N below 100": long < 100,
         "100 to 500": (long >= 100) & (long < 500),
-        "more": long >= 500,
+        "500 and more": long >= 500,
     }
     points = {words: (rows[kept]["weights"], rows[kept]["share"]) for words, kept in groups.items()}
     lines: dict[str, tuple[Any, Any]] = {"fit, 3 bits and more": (b, law.n_eff(1.0, weights=b))}

@@ -89,9 +89,9 @@ def draw_granularity_ours() -> Drawing:
     """Median penalty in training against bits, by tensor and scale."""
     curves = {}
     for words, name, scale in (
-        ("activations, scale per tensor", "activations", "tensor"),
-        ("activations, scale per token", "activations", "token"),
-        ("weights, scale per channel", "weights", ""),
+        ("activations by tensor", "activations", "tensor"),
+        ("activations by token", "activations", "token"),
+        ("weights by channel", "weights", ""),
     ):
         curves[words] = _medians(alone(name, scale or "tensor"), name, "penalty")
     return Drawing(curves, curves, "P [bits]", "median loss above full precision [nats/token]", log_y=True)

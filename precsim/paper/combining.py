@@ -135,7 +135,7 @@ def together(bits: tuple[float, ...] = (6.0, 4.0, 3.0)) -> tuple[tuple[str, ...]
                 count = "two" if used == 2 else "all three"
                 words = f"{count}, {least:.0f} bits at least, activations by {scaling}"
                 rows.append((words, *(f"{x:.2f}" for x in found), str(some["job"].nunique())))
-    return tuple(sorted(rows))
+    return tuple(sorted(rows, key=lambda row: (row[0].startswith("all"), row[0])))
 
 
 EXHIBITS = (

@@ -78,7 +78,8 @@ def trials(
     scale = alt.Scale(type="log" if log_y else "linear", domain=[low, high], nice=False)
     axis = alt.Axis(format="~g", labelOverlap="greedy") if log_y else alt.Axis(labelOverlap="greedy")
     place = _x(x, titles[x], [row[x] for row in rows], ordinal=ordinal, log=log_x)
-    hue = alt.Color("series:N", title=titles[color] or None, sort=None, legend=alt.Legend(columns=4))
+    legend = alt.Legend(columns=4 if max(len(str(name)) for name in names) <= 8 else 2)  # a phone is 390 pixels wide
+    hue = alt.Color("series:N", title=titles[color] or None, sort=None, legend=legend)
     hue = hue.scale(domain=[str(name) for name in names], range=list(HUES[: len(names)]))
     base = alt.Chart(values({**row, "series": str(row[color])} for row in drawn))
     if choose:

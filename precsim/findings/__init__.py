@@ -43,6 +43,7 @@ from precsim.findings.effective import (
     remaining,
     said,
     trial,
+    trial_of_facts,
 )
 from precsim.findings.elsewhere import facts, methods, text, training_elsewhere
 from precsim.findings.joint import product_law, sensitivity, shares
@@ -103,6 +104,7 @@ __all__ = [
     "training_elsewhere",
     "transformers",
     "trial",
+    "trial_of_facts",
     "turns",
     "unified_law",
     "weight_decay",

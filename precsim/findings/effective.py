@@ -81,10 +81,10 @@ class Flagged:
 
 
 _NAMES = {
-    laws.Plain: "1 − exp(−P/γ), as printed",
-    laws.Offset: "1 − exp(n − P/γ), with the offset",
-    laws.Saturating: "exp(−c exp(−P/γ)), saturating",
-    laws.Drifting: "saturating, drifting with D and N",
+    laws.Plain: "plain",  # 1 − exp(−P/γ), as printed
+    laws.Offset: "offset",  # 1 − exp(n − P/γ), as fitted by the paper
+    laws.Saturating: "saturating",  # exp(−c exp(−P/γ))
+    laws.Drifting: "drifting",  # saturating, its damage a power of D and N
 }
 
 
@@ -162,11 +162,21 @@ def extrapolation(table: Any) -> Comparison:
     return compare(forms(below, part), rows, split=Flagged(), rng=np.random.default_rng(0))
 
 
+def trial_of_facts(table: Any) -> Comparison:
+    """The same forms for weights, on the MLPs that learn facts and the base law of those."""
+    rows: Any = slices.as_trained(table, batch="facts")
+    full = rows[np.isinf(rows["weights"])]
+    cells: Any = slices.cells(full)
+    below = fit(laws.Chinchilla(E=0.0), cells, strict=False).law
+    low = _cells(against_full(rows[np.isfinite(rows["weights"])], full), below)
+    return compare(forms(below, Part.WEIGHTS), low, split=Ahead(Part.WEIGHTS), rng=np.random.default_rng(0))
+
+
 def said(judged: Comparison) -> str:
     """The verdict of a comparison of `forms` in words."""
     if judged.verdict is not None:
         return f"{_name(judged.verdict)} predicts best"
-    return "cannot tell between " + "; ".join(map(_name, judged.candidates))
+    return "cannot tell between " + ", ".join(map(_name, judged.candidates))
 
 
 def _name(law: laws.Law) -> str:
@@ -211,20 +221,24 @@ def penalty_with_data(table: Any, part: Part) -> Finding:
 
 def held_out(table: Any) -> tuple[Finding, ...]:
     """Mean held-out error of the form that predicts best, for every part and for the declared extrapolation set."""
-    asked = {f"{part.value}: mean error held out": part for part in Part}
+    trials: dict[str, tuple[Part, Any]] = {
+        f"{part.value}: mean error held out": (part, partial(trial, part=part)) for part in Part
+    }
+    trials["weights, declared extrapolation set: mean error"] = (Part.WEIGHTS, extrapolation)
     answers = []
-    for question, part in [*asked.items(), ("weights, declared extrapolation set: mean error", None)]:
-        rows = _paired(table, part or Part.WEIGHTS)
-        if rows.empty:
-            answers.append(nothing(question, STATED))
-            continue
-        judged = extrapolation(table) if part is None else trial(table, part)
-        best = min(judged.scores, key=lambda score: score.held_out)
-        paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
-        words = f"{said(judged)}; the paper's form errs by {paper.held_out:.1%}"
-        models = rows["job"].nunique()
-        answers.append(Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words))
+    for question, (part, judge) in trials.items():
+        rows = _paired(table, part)
+        answers.append(best_of(question, judge(table), rows) if len(rows) else nothing(question, STATED))
     return tuple(answers)
+
+
+def best_of(question: str, judged: Comparison, rows: Any) -> Finding:
+    """The held-out error of the form that predicts best, with the verdict and the error of the paper's form."""
+    best = min(judged.scores, key=lambda score: score.held_out)
+    paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
+    words = f"{said(judged)}; offset, the paper's, errs by {paper.held_out:.1%}"
+    models = rows["job"].nunique()
+    return Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words)
 
 
 def effective_parameters(table: Any) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from precsim.findings._finding import STATED, Finding, found, nothing
 from precsim.findings._resampling import Redrawn, redraw, slope
 from precsim.findings.counts import chinchilla
 from precsim.findings.damage import explained
+from precsim.findings.effective import best_of, trial_of_facts
 
 _BITS = (3, 4, 5, 6)
 
@@ -86,6 +87,10 @@ def training_elsewhere(table: Any) -> tuple[Finding, ...]:
         low, high = np.quantile(values[1:], [0.025, 0.975])
         met = bool(low <= 0 <= high)
         answers.append(found(question, "0 (the paper)", values, rows, lambda _, met=met: met))
+    question = "MLPs on facts: mean error held out of the best form of effective parameters"
+    rows = slices.as_trained(table, batch="facts")
+    rows = rows[np.isfinite(rows["weights"])]
+    answers.append(nothing(question, STATED) if rows.empty else best_of(question, trial_of_facts(table), rows))
     return tuple(answers)
 
 

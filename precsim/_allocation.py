@@ -23,7 +23,10 @@ def size_range(
     high = min(free, most)
     if high < smallest:
         one = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
-        raise ValueError(f"{budget.flops:g} FLOP are less than the smallest model of {one} needs")
+        served = " and serving" if budget.served_tokens else ""
+        raise ValueError(
+            f"{budget.flops:g} FLOP are less than the smallest model of {one} needs for a token of training{served}"
+        )
     return smallest, high
 
 

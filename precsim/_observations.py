@@ -64,7 +64,8 @@ def read(runs, *, paired: bool, weights=None, floor: float | None = None) -> Obs
     missing = [c for c in needed if c not in names]
     if missing:
         have = ", ".join(sorted(map(str, names)))
-        raise ValueError(f"the table has no column {', '.join(missing)}; it has {have}")
+        hint = "; delta and post are of trained models evaluated once more, quantized: without them fit a base law"
+        raise ValueError(f"the table has no column {', '.join(missing)}; it has {have}" + (hint if paired else ""))
     n = len(runs["N"])
     column = {c: _numbers(runs[c], c, n) for c in ("N", "D", "loss", "delta", "delta_se", *_BITS) if c in names}
     for b in _BITS:
@@ -117,12 +118,26 @@ def _check(column, value, row, paired):
         bad = row[value[row] <= 0][0]
         raise ValueError(f"loss must be positive; row {bad} has {value[bad]}")
     N, D = column["N"][row], column["D"][row]
+    _check_units(N, D)
+
+
+def _check_units(N, D):
+    """Refuse counts that are plainly in thousands, millions or billions, in whole or in part."""
+    plain = "give both as plain counts (parameters, tokens)"
+    for x, name in ((N, "N"), (D, "D")):
+        if x.max() > 1e8 * x.min():
+            span = f"{x.min():g} to {x.max():g}"
+            raise ValueError(f"{name} goes from {span}: are some rows in thousands, millions or billions? {plain}")
     for small, large, a, b in ((D, N, "D", "N"), (N, D, "N", "D")):
         if small.max() < 1e3 and large.min() > 1e5:
             raise ValueError(
                 f"{a} is at most {small.max():g} while {b} is at least {large.min():g}: is {a} in millions or "
-                f"billions? give both as plain counts (parameters, tokens)"
+                f"billions? {plain}"
             )
+    least, most = (D / N).min(), (D / N).max()
+    if most < 0.1 or least > 1e5:
+        said = f"at most {most:.2g}: is D" if most < 0.1 else f"at least {least:.2g}: is N"
+        raise ValueError(f"tokens per parameter are {said} in thousands, millions or billions? {plain}")
 
 
 def _duplicates(runs, column, value, row):

@@ -81,6 +81,15 @@ class Plan:
     unseen: tuple[str, ...] = ()
 
     @property
+    def lacking(self) -> dict[float, float]:
+        """Operand widths among the options that the device does not multiply → the width whose price they pay."""
+        peak = getattr(self.budget.machine, "peak", None)
+        if peak is None:
+            return {}
+        widths = sorted({o.choice.width for o in self.options} - set(peak))
+        return {w: min(p for p in peak if p > w) for w in widths}
+
+    @property
     def N(self) -> float:
         """Parameters."""
         return self.best.N

@@ -137,7 +137,10 @@ def plan(
         else:
             refused[choice.label] = "the law has no prediction there: a factor is not positive at these widths"
     if not found:
-        raise ValueError("no choice can be planned: " + "; ".join(f"{k}: {v}" for k, v in refused.items()))
+        reasons: dict[str, list[str]] = {}
+        for label, why in refused.items():
+            reasons.setdefault(why, []).append(label)
+        raise ValueError("no choice can be planned: " + "; ".join(f"{', '.join(v)}: {k}" for k, v in reasons.items()))
     options = _options(law, budget, found, level)
     best = min(options, key=lambda o: o.loss)
     low, high = next((a, b) for c, _, _, a, b in found if c is best.choice)

@@ -222,6 +222,13 @@ def test_a_plan_says_which_widths_its_law_does_not_read(capsys, table, tmp_path)
     assert json.loads(call(capsys, "plan", "--compute", "1e20", "--json")[1])["unseen"] == []
 
 
+def test_a_plan_says_which_widths_its_device_does_not_multiply(capsys):
+    out = call(capsys, "plan", "--compute", "1e23", "--hardware", "h100", "--bits", "4,8,16")[1]
+    assert "H100 SXM has no products of 4 bits: they pay for 8" in out
+    record = json.loads(call(capsys, "plan", "--compute", "1e23", "--hardware", "b200", "--bits", "4,8", "--json")[1])
+    assert record["lacking"] == {}
+
+
 def test_a_published_law_can_be_refitted(capsys, table):
     assert call(capsys, "fit", table, "--law", "hoffmann-2022")[2].startswith("precsim fit: every parameter")
     status, out, _ = call(capsys, "fit", table, "--law", "hoffmann-2022", "--refit", "--only", "weights=inf", "--json")

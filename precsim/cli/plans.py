@@ -189,6 +189,7 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
         ],
         "refused": found.refused,
         "unseen": list(found.unseen),
+        "lacking": {f"{width:g}": paid for width, paid in found.lacking.items()},
     }
 
 
@@ -216,6 +217,10 @@ def text_of(found: Plan, law: str, level: float) -> str:
             for o in found.options
         ),
         *(f"{label}: {why}" for label, why in found.refused.items()),
+        *(
+            f"{found.budget.machine.name} has no products of {width:g} bits: they pay for {paid:g}"
+            for width, paid in found.lacking.items()
+        ),
         *(f"the law does not read the bits of {name}: what they cost is not in this plan" for name in found.unseen),
     ]
     return "\n".join(lines)

@@ -178,6 +178,9 @@ def plan_table(plan: Plan) -> Table:
         f"Limit: {plan.binding.value}. N from {plan.sizes[0]:.3g} to {plan.sizes[1]:.3g} stays within "
         f"{plan.tolerance:g} nats per token."
     )
+    if plan.lacking:
+        paid = ", ".join(f"{width:g} as {other:g}" for width, other in plan.lacking.items())
+        caption += f" Bits that the device does not multiply pay for more: {paid}."
     if plan.unseen:
         caption += f" The law does not read the bits of {' and '.join(plan.unseen)}: to it they cost nothing."
     if plan.best.regret_interval is None:

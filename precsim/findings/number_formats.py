@@ -58,9 +58,9 @@ class Worth:
         """Words for one row of a table."""
         worth = f"{self.worth:.2f}" if np.isfinite(self.worth) else "off the scale"
         band = f"{self.low:.2f} to {self.high:.2f}" if np.isfinite([self.low, self.high]).all() else ""
-        cost = f"{self.cost:.2g}" if np.isfinite(self.cost) else "below noise"
+        cost = f"{self.cost:.3g}" if np.isfinite(self.cost) else "below noise"
         between = (
-            f"{self.cost_low:.2g} to {self.cost_high:.2g}" if np.isfinite([self.cost_low, self.cost_high]).all() else ""
+            f"{self.cost_low:.3g} to {self.cost_high:.3g}" if np.isfinite([self.cost_low, self.cost_high]).all() else ""
         )
         return (self.name, f"{self.bits:g}", cost, between, worth, band)
 

@@ -126,6 +126,25 @@ def test_parts_of_the_package_stand_for_powers_of_p():
     )
 
 
+def test_every_fit_that_a_row_rests_on_converged():
+    from precsim.fitting import Status
+    from precsim.paper import floats, robust
+
+    fits = [ours.base_fit(), *(ours.damage_fit(m) for m in ("rtn", "gptq", "awq")), robust.effective_fit()]
+    fits += [ours.training_fit(form) for form in (ours.OFFSET, ours.SATURATING, ours.PLAIN)]
+    fits += [robust.unified_fit(True)[0], robust.unified_fit(False)[0]]
+    fits += [tensors.from_scratch(name) for name in ("activations", "kv")]
+    for scaling in tensors.SCALES:
+        joint, single, _ = combining.joint_fit(scaling)
+        fits += [joint, *single.values()]
+    fits += [floats.fitted(tuple(s)) for s in ((), floats.PAPERS_SPLIT.values(), floats.best_splits().values())]
+    fits += [tables.fitted(name) for name in tables.FORMS if name != "both (separate)"]
+    assert {found.status for found in fits} == {Status.CONVERGED}
+    # the row says why this one is weak: without an effect on the data its second factor is 1
+    assert tables.fitted("both (separate)").status is Status.WEAK
+    assert tables.fitted("both (separate)").law.effective(tables._setting(3.0))[1] == pytest.approx(1, abs=0.005)
+
+
 def test_the_turn_in_closed_form_is_the_one_that_a_search_finds():
     from precsim.paper.afterwards import turn
 

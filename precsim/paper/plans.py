@@ -105,6 +105,20 @@ def _seen() -> str:
     return f"the larger network at 3 to 5 bits wins in {fewer} of {pairs} pairs against 8 bits"
 
 
+def double_size() -> Any:
+    """Networks in full precision beside those about twice as large with weights in 8 bits, equal data, language, seed.
+
+    Columns of the former, N_large, and ratio: gap of the larger over gap of the smaller.
+    """
+    rows = ours.as_trained(ours.main())
+    same = ["D", "language", "language_seed", "seed"]
+    small = rows[np.isinf(rows["weights"])][[*same, "N", "gap", "job"]]
+    large = rows[rows["weights"] == 8][[*same, "N", "gap"]]
+    both = small.merge(large, on=same, suffixes=("", "_large"))
+    both = both[(both["N_large"] / both["N"]).between(1.6, 2.6)]
+    return both.assign(ratio=both["gap_large"] / both["gap"])
+
+
 def draw_matched() -> Drawing:
     """Bars of the paper and the law, against bits at equal N·P."""
     b = np.geomspace(3.6, 32, 60)

@@ -145,13 +145,20 @@ class Minimum:
 
 
 def minimize(
-    curvature: Callable, theta, *, iterations: int = 200, tolerance: float = 1e-14, absolute: float = 1e-25
+    curvature: Callable,
+    theta,
+    *,
+    iterations: int = 200,
+    tolerance: float = 1e-14,
+    absolute: float = 1e-25,
+    patience: int | None = None,
 ) -> Minimum:
     """Damped Newton on every lane until the expected gain is below `tolerance` of the objective.
 
     ``curvature(theta, lanes)`` returns (F, gradient, Hessian, majorizer) of the given lanes. Where the Hessian is
     not positive definite the majorizer (iteratively reweighted least squares) takes its place. `absolute` is the
-    objective of rounding errors alone: residuals of 1e-13 in a few dozen rows.
+    objective of rounding errors alone: residuals of 1e-13 in a few dozen rows. With `patience` the slower lanes get so
+    many iterations after the first one has converged.
     """
     theta = np.array(theta, dtype=float)
     lanes = np.arange(len(theta))
@@ -161,8 +168,10 @@ def minimize(
     active = np.isfinite(F)
     for _ in range(iterations):
         lanes = np.flatnonzero(active)
-        if lanes.size == 0:
+        if lanes.size == 0 or patience == 0:
             break
+        if patience is not None and converged.any():
+            patience -= 1
         step, gain = _step(g[lanes], H[lanes], G[lanes], damping[lanes])
         trial = theta[lanes] + step
         new = curvature(trial, lanes)

@@ -19,6 +19,7 @@ from precsim.laws.composition import Base, Composite, Law
 __all__ = ["Fit", "FitError", "Stage", "Status", "fit"]
 
 _STARTS = 6
+_PATIENCE = 8  # iterations for slower starts once one has converged
 _HUBER = 1.345  # Huber's constant: 95 % efficiency at the normal distribution
 
 
@@ -291,31 +292,33 @@ def solve(problem: Objective, weight, delta) -> tuple[np.ndarray, float, Minimum
     if len(theta) == 0:
         raise FitError("no start gives a finite prediction for every row: is a quantized width too low for this form?")
 
-    def polish(theta, knee, tolerance=1e-14, iterations=150):
-        return minimize(
-            lambda t, _: problem.curvature(t, weight, knee), theta, tolerance=tolerance, iterations=iterations
-        )
+    def polish(theta, knee, tolerance=1e-14, iterations=150, patience=None):
+        def curvature(t, _):
+            return problem.curvature(t, weight, knee)
+
+        return minimize(curvature, theta, tolerance=tolerance, iterations=iterations, patience=patience)
 
     def near(found):  # lanes still worth polishing: stragglers would cost most of the time
         return found.theta[found.value <= 2.0 * found.value.min() + 1e-20]
 
     if delta is not None:
         for wider in (100.0, 10.0):
-            theta = near(polish(theta, wider * delta, 1e-6, 40))
+            theta = near(polish(theta, wider * delta, 1e-6, 40, _PATIENCE))
         found = polish(theta, delta)
         return found.theta[np.argmin(found.value)], delta, found
-    found = polish(theta, 1e6, 1e-8, 50)  # plain least squares; then the knee follows the residuals of the best lane
-    found = polish(near(found), 1e6)
-    knee = 1e6
-    for _ in range(12):
-        best = found.theta[np.argmin(found.value)]
-        new = _HUBER * spread(problem.residuals(best))
+    found = polish(theta, 1e6, 1e-8, 50, _PATIENCE)  # plain least squares
+    best, knee = found.theta[[np.argmin(found.value)]], 1e6
+    for _ in range(12):  # the knee follows the residuals of the best lane
+        new = _HUBER * spread(problem.residuals(best[0]))
         if not new > 1e-9:  # an exact fit has no residuals to follow
             break
         if abs(new / knee - 1) < 1e-4:
             break
         knee = new
-        found = polish(near(found), knee)
+        best = polish(best, knee, 1e-9).theta
+    starts = near(found)
+    starts[np.argmin(problem.value(starts, weight, 1e6))] = best[0]
+    found = polish(starts, knee)
     return found.theta[np.argmin(found.value)], knee, found
 
 

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 from precsim import laws
@@ -48,7 +49,7 @@ def usual(runs):
     return objective
 
 
-def test_one_fit_against_4500_starts(rng):
+def test_one_fit_against_4500_starts(benchmark, rng):
     runs = table(rng)
     found = fit(laws.Chinchilla(), runs, delta=KNEE)
     ours = cpu(lambda: fit(laws.Chinchilla(), runs, delta=KNEE), 5)
@@ -57,11 +58,19 @@ def test_one_fit_against_4500_starts(rng):
     some = starts[rng.choice(len(starts), 45, replace=False)]
     objective = usual(runs)
     values = []
-    theirs = cpu(lambda: values.extend(minimize(objective, s, jac=True, method="L-BFGS-B").fun for s in some)) / 45
-    assert found.objective <= min(values) * (1 + 1e-9)
-    ratio = len(starts) * theirs / ours
+    tight = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 15_000, "maxfun": 30_000}  # at its defaults no start gets there
+
+    def search(start):
+        return minimize(objective, start, jac=True, method="L-BFGS-B", options=tight).fun
+
+    theirs = cpu(lambda: values.extend(map(search, some))) / 45
+    assert found.objective == pytest.approx(min(values), rel=1e-9)
+    benchmark.extra_info |= {"ours_ms": 1e3 * ours, "one_start_ms": 1e3 * theirs, "ratio": len(starts) * theirs / ours}
+    benchmark.pedantic(lambda: fit(laws.Chinchilla(), runs), rounds=5)
     assert ours <= 0.05  # the bar is 25 ms on an idle core
-    assert ratio >= 1000 / 2  # the bar is 1,000; another job on the core may halve either figure
+    assert (
+        benchmark.extra_info["ratio"] >= 1000 / 2
+    )  # the bar is 1,000; another job on the core may halve either figure
 
 
 def test_bootstraps_and_plans(rng):

@@ -101,6 +101,16 @@ def power_of_data(column: str, decay: float, factor: float = 1.0) -> doubt.Numbe
     return doubt.resampled(rows, lambda t: _within(t, column, "D"))
 
 
+def sum_of_exponents() -> doubt.Number:
+    """β + γ_D of our fits, which is 1 in the linear teacher whatever its spectrum; both fits see the same networks."""
+    base, hurt = ours.base_fit(), ours.damage_fit()
+    beta, growth = doubt.draws(base).values["beta"], doubt.draws(hurt).values["gamma_D"]
+    some = min(len(beta), len(growth))
+    tail = 50 * (1 - doubt.LEVEL)
+    low, high = np.percentile(beta[:some] + growth[:some], [tail, 100 - tail])
+    return doubt.Number(base.law.beta + hurt.law.gamma_D, float(low), float(high))
+
+
 def _within(rows: Any, column: str, cause: str) -> float:
     """Slope of ln column by ln cause, each cell with a level of its own."""
     cells = rows["group"].to_numpy(int)

@@ -198,6 +198,22 @@ def repeats() -> tuple[Job, ...]:
     )
 
 
+def brief() -> tuple[Job, ...]:
+    """Budgets below those of the main batch, in full precision: the loss of 2 bits is least in runs so short."""
+    return tuple(
+        job
+        for width, first in ((32, 0), (48, 1), (64, 1), (96, 2), (128, 3))
+        for job in Job.grid(
+            model=Transformer(width),
+            language=list(LANGUAGES),
+            tokens=[budget(k) for k in range(-3, first)],
+            seed=range(2),
+            post=treatments(),
+            compute=Compute.TF32,
+        )
+    )
+
+
 def text() -> tuple[Job, ...]:
     """Real text, read up to five times: what holds for chains whose law is known need not hold for English."""
     models = [Transformer(32), Transformer(64), MLP(16), MLP(32)]
@@ -246,7 +262,7 @@ def batches() -> dict[str, tuple[Job, ...]]:
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()
-    for batch in (facts, schedules, controls, formats, parts, main, text, repeats):
+    for batch in (facts, schedules, controls, formats, parts, main, text, repeats, brief):
         fresh = tuple(job for job in batch() if job.key not in declared)
         declared |= {job.key for job in fresh}
         found[batch.__name__] = fresh

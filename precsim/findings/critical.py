@@ -17,6 +17,7 @@ from precsim.fitting import Fit, fit
 from precsim.uncertainty import bootstrap, interval
 
 BITS = (2, 3, 4)
+MEASURED = (*FULL, "brief")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) ->
 
     The mean loss of the rounded models of each budget is interpolated by a parabola in ln D through its least value
     and the two beside it. Gaps are freed of the effect of their language (the largest budget has one language only).
-    Runs that are held out are measured too, and in no fit.
+    Runs that are held out and the shortest runs are measured too, and in no fit.
     """
-    rows: Any = slices.rounded_after(table, batch=FULL, bits=bits)
+    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=bits)
     rows = rows[rows["N"] >= SMALLEST]
     if rows.empty:
         return ()
@@ -138,7 +139,7 @@ def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def critical_data(table: Any) -> tuple[Finding, ...]:
     """How many sizes turn inside the budgets trained, for each width, and how far the law's turn is from them."""
-    rows: Any = slices.rounded_after(table, batch=FULL, bits=BITS)
+    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=BITS)
     rows = rows[rows["N"] >= SMALLEST]
     law = None if rows.empty else law_of_turns(table)
     measured = turns(table, law=law)
@@ -156,18 +157,16 @@ def critical_data(table: Any) -> tuple[Finding, ...]:
         models = here["job"].nunique()
         answers.append(Finding(question, "≥ 4", count, math.nan, math.nan, len(here), models, count >= 4, verdict))
     inside = [turn for turn in measured if turn.inside]
-    here = rows[rows["N"].isin([turn.N for turn in inside])]
-    overlap = sum(t.low <= t.predicted[2] and t.predicted[1] <= t.high for t in inside)
-    words = f"the two intervals overlap in {overlap} of {len(inside)}"
-    answers.append(_over("critical data, the law's over the measured: geometric mean", inside, here, words))
-    others = {} if law is None else {N: _without(law, N) for N in {turn.N for turn in inside}}
+    seen = [turn for turn in inside if turn.bits > 2]
+    answers.append(_over("critical data at 3 and 4 bits, the law's over the measured: geometric mean", seen, rows))
+    others = {} if law is None else {N: _without(law, N) for N in {turn.N for turn in seen}}
     unseen = [
         replace(turn, predicted=(float(laws.critical_tokens(others[turn.N], turn.N, turn.bits)), math.nan, math.nan))
-        for turn in inside
+        for turn in seen
     ]
-    worst = max((abs(math.log(t.predicted[0] / t.tokens)) for t in unseen), default=math.nan)
-    words = f"worst by a factor of {math.exp(worst):.2f}"
-    answers.append(_over("the same, by a law fitted without the size", unseen, here, words))
+    answers.append(_over("the same, by a law fitted without the size", unseen, rows))
+    least = [turn for turn in inside if turn.bits == 2]
+    answers.append(_over("the same at 2 bits, which no fit saw", least, rows))
     return tuple(answers)
 
 
@@ -176,10 +175,12 @@ def _without(law: Fit, N: int) -> laws.Law:
     return _fitted(law.runs[law.runs["N"] != N]).law
 
 
-def _over(question: str, some: list[Turn], rows: Any, verdict: str) -> Finding:
+def _over(question: str, some: list[Turn], rows: Any) -> Finding:
     """Predicted over measured turns, geometric mean; interval by redrawing turns."""
     if not some:
         return nothing(question, STATED)
+    here = rows[rows["N"].isin([turn.N for turn in some]) & rows["post"].isin([turn.bits for turn in some])]
     ratios = np.log([turn.predicted[0] / turn.tokens for turn in some])
     redrawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios))).mean(axis=1)
-    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), rows, verdict=verdict)
+    words = f"worst by a factor of {math.exp(np.max(np.abs(ratios))):.2f}"
+    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), here, verdict=words)

@@ -106,7 +106,7 @@ def bootstrap(fit: Fit, *, n: int = 1000, rng: np.random.Generator) -> Draws:
     failed = int((~good).sum())
     if failed > 0.1 * n:
         raise FitError(f"{failed} of {n} simulated tables could not be fitted: too few rows for this law", fit)
-    return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed)
+    return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed, "bootstrap percentile with misfit")
 
 
 def _refit(stage: Stage, n: int, rng: np.random.Generator, given: dict[str, np.ndarray]):

@@ -47,11 +47,14 @@ class Draws(Sequence):
         The estimated parameters.
     failed : int
         Resamples whose refit did not converge; they are not among the draws.
+    method : str
+        What an interval of these draws is called.
     """
 
     form: Law
     values: dict[str, np.ndarray]
     failed: int = 0
+    method: str = "bootstrap percentile"
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -63,7 +66,7 @@ class Draws(Sequence):
     def __getitem__(self, index):
         """The law of one draw; a slice gives fewer draws."""
         if isinstance(index, slice):
-            return Draws(self.form, {k: v[index] for k, v in self.values.items()})
+            return Draws(self.form, {k: v[index] for k, v in self.values.items()}, method=self.method)
         return self.form.replace(**{k: float(v[index]) for k, v in self.values.items()})
 
     def __iter__(self) -> Iterator[Law]:
@@ -213,7 +216,7 @@ def interval(draws: Draws, fn: Callable[[Law], float], level: float = 0.95) -> I
         raise ValueError(f"the quantity is NaN in {int(np.isnan(values).sum())} of {len(values)} draws")
     tail = 50 * (1 - level)
     low, high = np.percentile(values, [tail, 100 - tail], method="linear" if np.isfinite(values).all() else "lower")
-    return Interval(float(low), float(high), level, "bootstrap percentile", len(values))
+    return Interval(float(low), float(high), level, draws.method, len(values))
 
 
 def _evaluate(draws: Draws, fn) -> np.ndarray:

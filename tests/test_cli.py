@@ -201,7 +201,7 @@ def test_intervals_with_misfit_say_so(capsys, table):
     assert status == 0
     assert "smooth part" in out
     record = json.loads(call(capsys, *words, "--misfit", "--json")[1])
-    assert record["interval"]["method"] == "bootstrap percentile, of tables with a smooth misfit"
+    assert record["interval"]["method"] == "bootstrap percentile with misfit"
     assert record["misfit"][0]["noise"] == pytest.approx(0.002, rel=0.4)
 
 

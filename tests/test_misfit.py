@@ -73,6 +73,7 @@ def test_the_draws_of_a_law_in_two_stages(rng):
     rows |= {"delta": delta * np.exp(0.05 * rng.standard_normal(len(delta)))}
     draws = misfit.bootstrap(fit(law.blank(), rows), n=40, rng=rng)
     assert set(draws.values) == set(law.parameters) - {"b"}
+    assert uncertainty.interval(draws[:9], lambda law: law.gamma_D).method == "bootstrap percentile with misfit"
     assert 0.4 < np.median(draws.values["gamma_D"]) < 0.6
     again = misfit.bootstrap(fit(law.blank(), rows), n=40, rng=np.random.default_rng(5))
     same = misfit.bootstrap(fit(law.blank(), rows), n=40, rng=np.random.default_rng(5))

@@ -55,7 +55,9 @@ def _design(options: argparse.Namespace) -> int:
         raise ValueError(
             f"{options.law} predicts an added loss only; a design of training runs needs a law with a base"
         )
-    believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed) if draws else law
+    believed: Any = law
+    if draws:
+        believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
     cells = candidates(
         _numbers(options.sizes, "--sizes"),
         _numbers(options.tokens, "--tokens"),

@@ -175,7 +175,6 @@ def intervals(draws: Draws | None, level: float) -> dict[str, Interval]:
 def record_of(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, ...] | None = None) -> dict[str, Any]:
     """A fit as JSON values; ``law`` is what `precsim.cli.forms.read` needs."""
     spread = intervals(draws, level)
-    method = "bootstrap percentile" + (", of tables with a smooth misfit" if left else "")
     return {
         "law": json.loads(found.law.to_json()),
         "form": found.form.label,
@@ -187,7 +186,7 @@ def record_of(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit,
             | ({"standard_error": _error(found, name)} if _error(found, name) is not None else {})
             for name, value in found.parameters.items()
         },
-        "interval": {"level": level, "method": method, "n": len(draws)} if draws else None,
+        "interval": {"level": level, "method": draws.method, "n": len(draws)} if draws else None,
         "misfit": [asdict(each) for each in left] if left else None,
         "stages": [
             {
@@ -225,7 +224,7 @@ def _report(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, .
         {"parameter": name, "value": found.parameters[name], "low": i.low, "high": i.high} for name, i in spread.items()
     ]
     failed = f", {draws.failed} resamples without a fit left out" if draws.failed else ""
-    text = f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, bootstrap percentile, n = {len(draws)}{failed}"
+    text = f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, {draws.method}, n = {len(draws)}{failed}"
     if left is None:
         return (
             text

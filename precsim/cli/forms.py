@@ -142,7 +142,7 @@ def read(path: str | Path) -> tuple[Law, Draws | None]:
             raise ValueError("it has no parts")
         law = Law.from_json(json.dumps(parts))
         values = record.get("draws") if isinstance(record, dict) else None
-        return law, draws(law, values) if values else None
+        return law, draws(law, values, record["interval"]["method"]) if values else None
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as failure:
@@ -151,15 +151,15 @@ def read(path: str | Path) -> tuple[Law, Draws | None]:
         ) from None
 
 
-def draws(law: Law, values: dict[str, list[float]]) -> Draws:
-    """Draws from a file: lists of equal length, one for each estimated parameter."""
+def draws(law: Law, values: dict[str, list[float]], method: str) -> Draws:
+    """Draws from a file: lists of equal length, one for each estimated parameter; `method` made them."""
     import numpy as np
 
     arrays = {name: np.asarray(v, dtype=float) for name, v in values.items()}
     unknown = set(arrays) - set(law.parameters)
     if unknown or len({a.shape for a in arrays.values()}) != 1:
         raise ValueError(f"draws must be lists of one length for {', '.join(law.parameters)}")
-    return Draws(law, arrays)
+    return Draws(law, arrays, method=method)
 
 
 def assignments(texts: Iterable[str] | None) -> dict[str, float]:

@@ -118,7 +118,9 @@ def _plan(options: argparse.Namespace) -> int:
         raise ValueError(f"{', '.join(law.free)} have no value: fit the law first (precsim fit --save), or --fix them")
     if law.base is None:
         raise ValueError(f"{options.law} predicts an added loss only; a plan needs a law with a base")
-    believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed) if draws else law
+    believed: Any = law
+    if draws:
+        believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
     if isinstance(believed, Draws) and not believed.values:
         believed = law
     wanted = choices(options.bits, options.choice)
@@ -153,7 +155,11 @@ def _plan(options: argparse.Namespace) -> int:
         from precsim.cli.reports import of_plan
 
         Path(options.html).write_text(of_plan(found, options.law, law), encoding="utf-8")
-    print(as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, options.level))
+    method = believed.method if isinstance(believed, Draws) else ""
+    text = (
+        as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, options.level, method)
+    )
+    print(text)
     return 0
 
 
@@ -193,14 +199,14 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
     }
 
 
-def text_of(found: Plan, law: str, level: float) -> str:
-    """A plan for a person."""
+def text_of(found: Plan, law: str, level: float, method: str) -> str:
+    """A plan for a person; `method` made its intervals."""
     best = found.best
     lines = [
         f"law      {law}",
         f"budget   {found.budget.flops:.4g} FLOP at 16 bits, priced by {found.budget.machine.name}",
         f"train    {best.choice.label}: N = {best.N:.4g}, D = {best.D:.4g} tokens (D/N {best.D / best.N:.3g})",
-        f"loss     {best.loss:.5f} nats/token predicted" + _within(best.loss_interval, level),
+        f"loss     {best.loss:.5f} nats/token predicted" + _within(best.loss_interval, level, method),
         f"limit    {found.binding.value}",
         f"flat     N from {count(found.sizes[0])} to {count(found.sizes[1])} stays within {found.tolerance:g} nats;"
         f" so do {', '.join(choice.label for choice in found.near)}",
@@ -226,5 +232,5 @@ def text_of(found: Plan, law: str, level: float) -> str:
     return "\n".join(lines)
 
 
-def _within(bounds: tuple[float, float] | None, level: float) -> str:
-    return "" if bounds is None else f" ({level:.0%} interval {bounds[0]:.5f} to {bounds[1]:.5f}, bootstrap percentile)"
+def _within(bounds: tuple[float, float] | None, level: float, method: str) -> str:
+    return "" if bounds is None else f" ({level:.0%} interval {bounds[0]:.5f} to {bounds[1]:.5f}, {method})"

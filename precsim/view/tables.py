@@ -111,11 +111,10 @@ def parameter_table(fit: Any, draws: Draws | None = None, *, level: float = 0.95
     estimated = {row[0] for row in rows}
     rows += [(name, _number(value), "given", "") for name, value in fit.law.parameters.items() if name not in estimated]
     method = (
-        f"bootstrap percentile, {len(draws)} resamples"
-        if draws is not None
-        else "standard errors of the sandwich covariance"
+        f"{draws.method}, {len(draws)} resamples" if draws is not None else "standard errors of the sandwich covariance"
     )
-    caption = f"{fit.law.label}: {level:.0%} intervals ({method}). Status {fit.status.name}: {fit.message}."
+    trust = "" if draws is not None and "misfit" in draws.method else ", which assume the form"
+    caption = f"{fit.law.label}: {level:.0%} intervals ({method}{trust}). Status {fit.status.name}: {fit.message}."
     return Table(("parameter", "value", f"{level:.0%} interval", "from"), tuple(rows), caption)
 
 

@@ -37,8 +37,8 @@ _HOME = {
     for name in names.split()
 }
 _MODULES = tuple(
-    "arithmetic course data design envelope findings formats grids languages laws models paper ptq recipes runs "
-    "schedules serving slices symbolic view".split()
+    "arithmetic course data design drift envelope findings formats grids hardware languages laws misfit models paper "
+    "planning ptq recipes runs schedules serving slices symbolic unified view".split()
 )
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])

@@ -201,12 +201,12 @@ def test_an_interruption_stops_the_workers_and_leaves_a_usable_store(tmp_path, c
     process = subprocess.Popen(
         [sys.executable, "-c", script(store, cache, "Cores(2, members=3)")], stderr=subprocess.PIPE, text=True
     )
-    while not children(process.pid):
-        time.sleep(0.05)
-    time.sleep(2)
+    while process.poll() is None and not (store.exists() and count(store)):
+        time.sleep(0.02)  # the first run is in the store: the workers are at work, and most of it is left
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
     assert process.returncode != 0
+    assert 0 < count(store) < len(JOBS)
     sweep(JOBS, store, where=Cores(2, members=3), cache=cache, progress=False)
     check_store(store, quiet_workers)
 

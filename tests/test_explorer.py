@@ -188,7 +188,7 @@ HTML = ROOT / "_build" / "html"
 
 @pytest.mark.book
 @pytest.mark.browser
-@pytest.mark.skipif(not (HTML / "explorer.html").exists(), reason="issue 6: the book is not built: make book")
+@pytest.mark.skipif(not (HTML / "explorer.html").exists(), reason="the book is not built: make book")
 def test_the_page_of_the_book_answers_as_the_package_without_a_network(chromium):
     with browsing.serve(HTML) as address:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})

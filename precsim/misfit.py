@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from precsim._newton import Objective, minimize
-from precsim.fitting import Fit, FitError, Stage
-from precsim.uncertainty import Draws
+from precsim.fitting import Fit, Stage
+from precsim.uncertainty import Draws, stage_by_stage
 
 __all__ = ["Misfit", "bootstrap", "misfit"]
 
@@ -94,19 +94,7 @@ def bootstrap(fit: Fit, *, n: int = 1000, rng: np.random.Generator) -> Draws:
     """
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
-    values: dict[str, np.ndarray] = {}
-    good = np.ones(n, dtype=bool)
-    for stage in fit.stages:
-        given = {k: v for k, v in values.items() if k in stage.law.parameters}
-        theta, converged = _refit(stage, n, rng, given)
-        good &= converged
-        for i, name in enumerate(stage.names):
-            values[name] = np.exp(theta[:, i]) if stage.problem.positive[i] else theta[:, i]
-        values |= {a: values[b] for a, b in stage.tied.items()}
-    failed = int((~good).sum())
-    if failed > 0.1 * n:
-        raise FitError(f"{failed} of {n} simulated tables could not be fitted: too few rows for this law", fit)
-    return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed, "bootstrap percentile with misfit")
+    return stage_by_stage(fit, n, lambda stage, given: _refit(stage, n, rng, given), "bootstrap percentile with misfit")
 
 
 def _refit(stage: Stage, n: int, rng: np.random.Generator, given: dict[str, np.ndarray]):

@@ -128,13 +128,23 @@ def bootstrap(
     if len(groups) < 3:
         raise ValueError(f"{len(groups)} group(s) in column {by!r}: nothing to resample; use by=None or more jobs")
     counts = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=n)
+
+    def again(stage: Stage, given: dict[str, np.ndarray]):
+        place = np.searchsorted(groups, labels[stage.observations.row])
+        return _refit(stage, counts[:, place] * stage.observations.weight, given, rescan)
+
+    return stage_by_stage(fit, n, again)
+
+
+def stage_by_stage(fit: Fit, n: int, again: Callable, method: str = "bootstrap percentile") -> Draws:
+    """Draws from refits of each stage in turn: ``again(stage, given)``, given what earlier stages found.
+
+    It returns the stage's parameters on their scale of search, (n, parameters), and which refits converged, (n,).
+    """
     values: dict[str, np.ndarray] = {}
     good = np.ones(n, dtype=bool)
     for stage in fit.stages:
-        place = np.searchsorted(groups, labels[stage.observations.row])
-        weight = counts[:, place] * stage.observations.weight
-        given = {k: v for k, v in values.items() if k in stage.law.parameters}
-        theta, converged = _refit(stage, weight, given, rescan)
+        theta, converged = again(stage, {k: v for k, v in values.items() if k in stage.law.parameters})
         good &= converged
         for i, name in enumerate(stage.names):
             values[name] = np.exp(theta[:, i]) if stage.problem.positive[i] else theta[:, i]
@@ -142,7 +152,7 @@ def bootstrap(
     failed = int((~good).sum())
     if failed > 0.1 * n:
         raise FitError(f"{failed} of {n} resamples could not be fitted: too few rows for this law", fit)
-    return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed)
+    return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed, method)
 
 
 def _labels(fit: Fit, by: str | None) -> np.ndarray:

@@ -62,10 +62,10 @@ type: $(STAMP)  ## types
 	$(BIN)/basedpyright
 
 runs: $(STAMP)  ## the sweeps behind precsim/data that are still missing: an hour of a GPU
-	$(BIN)/python -m precsim.data.make
+	$(BIN)/python -m precsim.evidence.experiments.make
 
 records: $(STAMP)  ## what we computed from public tables; TABLES=folder has them
-	$(BIN)/python -m precsim.data.records $(TABLES)
+	$(BIN)/python -m precsim.evidence.records $(TABLES)
 
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)

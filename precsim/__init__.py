@@ -2,57 +2,69 @@
 
 ``import precsim as ps`` is light: every name below loads its module on first use, so that a
 session that only fits a table never imports JAX, and one that only rounds never imports pandas.
+
+The rooms, from the ground up (an import goes down only):
+
+- values that everybody may use: `laws`, `numerics`, `runs`, `data`
+- formulas, tables to laws, networks and recipes: `symbolic`, `fitting`, `models`
+- decisions, and making runs: `planning`, `training`
+- exercises, charts, what the runs say: `course`, `view`, `evidence`
+- the command: `cli`
 """
 
 from __future__ import annotations
 
-import importlib
+from precsim.lazy import names
 
 __version__ = "0.1.0"
 
-#: Public name -> module that defines it. One place; the tests walk it.
-_HOME = {
-    name: module
-    for module, names in {
-        "formats": (
-            "Format Specials FP32 TF32 BF16 FP16 FP8_E4M3 FP8_E5M2 FP6_E2M3 FP6_E3M2 FP4_E2M1 E8M0 "
-            "INT2 INT3 INT4 INT5 INT6 INT7 INT8 INT9 INT10 INT11 INT12 INT13 INT14 INT15 INT16 Domain integer p3109"
-        ),
-        "rounding": (
-            "Rounding Saturation NanRule Subnormals GivenBits CounterBits round_to encode decode ulp next_up next_down"
-        ),
-        "quantize": (
-            "Quantizer PerTensor PerChannel PerToken PerBlock TwoLevel ScaleRule sqnr clipped "
-            "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4"
-        ),
-        "training": "Recipe Job train",
-        "sweeps": "sweep Local Cores Accelerator",
-        "runs": "Run RunStore load_runs",
-        "laws": "Law Chinchilla",
-        "fitting": "fit Fit FitError Status",
-        "uncertainty": "bootstrap interval predict profile",
-        "comparison": "compare",
-        "planning": "Hardware Budget Choice plan",
-    }.items()
-    for name in names.split()
+#: Where each public name lives: module → names; "." is the module itself. One place; the tests walk it.
+_HOMES = {
+    "numerics.formats": (
+        ". Format Specials Domain integer p3109 FP32 TF32 BF16 FP16 FP8_E4M3 FP8_E5M2 FP6_E2M3 FP6_E3M2 FP4_E2M1 E8M0 "
+        "INT2 INT3 INT4 INT5 INT6 INT7 INT8 INT9 INT10 INT11 INT12 INT13 INT14 INT15 INT16"
+    ),
+    "numerics.rounding": (
+        "Rounding Saturation NanRule Subnormals GivenBits CounterBits round_to encode decode ulp next_up next_down"
+    ),
+    "numerics.quantize": (
+        "Quantizer PerTensor PerChannel PerToken PerBlock TwoLevel ScaleRule sqnr clipped "
+        "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4"
+    ),
+    "numerics.arithmetic": ".",
+    "runs": ". Run RunStore load_runs",
+    "runs.slices": ".",
+    "runs.envelope": ".",
+    "data": ".",
+    "laws": ". Law Chinchilla",
+    "symbolic": ".",
+    "fitting": "fit Fit FitError Status bootstrap interval predict profile compare",
+    "fitting.misfit": ".",
+    "planning": ". Hardware Budget Choice plan",
+    "planning.design": ".",
+    "planning.hardware": ".",
+    "planning.serving": ".",
+    "models": ". Recipe",
+    "models.recipes": ".",
+    "training.job": "Job",
+    "training.engine": "train",
+    "training.sweeps": "sweep Local Cores Accelerator",
+    "training.optimizers": ".schedules",
+    "training.languages": ".",
+    "training.ptq": ".",
+    "evidence.findings": ".",
+    "evidence.paper": ".",
+    "evidence.drift": ".",
+    "evidence.unified": ".",
+    "evidence.experiments.chapters": ".grids",
+    "view": ".",
+    "course": ".",
 }
-_MODULES = tuple(
-    "arithmetic course data design drift envelope findings formats grids hardware languages laws misfit models paper "
-    "planning ptq recipes runs schedules serving slices symbolic unified view".split()
-)
-
-__all__ = sorted([*_HOME, *_MODULES, "__version__"])
+_load, __dir__, _names = names(__name__, _HOMES)
+__all__ = sorted([*_names, "__version__"])
 
 
 def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"precsim.{name}")
-    if name in _HOME:
-        value = getattr(importlib.import_module(f"precsim.{_HOME[name]}"), name)
-        globals()[name] = value  # later look-ups skip this function
-        return value
-    raise AttributeError(f"module 'precsim' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
+    value = _load(name)
+    globals()[name] = value  # later look-ups skip this function
+    return value

@@ -24,12 +24,12 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; each group adds its own."""
     from precsim import __version__
-    from precsim.cli import designs, fits, plans, stores, sweeping, tables
+    from precsim.cli import data, design, fit, plan, runs, sweep
 
     top = _Parser(prog="precsim", description="How many bits, for what, and when: sweeps, fits and plans.")
     top.add_argument("--version", action="version", version=f"precsim {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for group in (sweeping, stores, fits, designs, plans, tables):
+    for group in (sweep, runs, fit, design, plan, data):
         group.add_to(commands)
     return top
 

@@ -11,11 +11,11 @@ from precsim import view
 if TYPE_CHECKING:
     import pandas as pd
 
-    from precsim.comparison import Comparison
-    from precsim.fitting import Fit
+    from precsim.fitting.comparison import Comparison
+    from precsim.fitting.fits import Fit
+    from precsim.fitting.uncertainty import Draws
     from precsim.laws import Law
-    from precsim.planning import Plan
-    from precsim.uncertainty import Draws
+    from precsim.planning.plans import Plan
 
 
 def of_fit(found: Fit, draws: Draws | None, table: pd.DataFrame, level: float) -> str:

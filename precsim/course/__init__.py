@@ -6,6 +6,6 @@ mistakes. `check` is what the student's notebook calls. ``python -m precsim.cour
 
 from __future__ import annotations
 
-from precsim.course._checking import Exercise, Mistake, WrongAnswer, check
+from precsim.course.checking import Exercise, Mistake, WrongAnswer, check
 
 __all__ = ["Exercise", "Mistake", "WrongAnswer", "check"]

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from precsim.course._checking import Exercise, Mistake
-from precsim.formats import FP8_E4M3
+from precsim.course.checking import Exercise, Mistake
+from precsim.numerics.formats import FP8_E4M3
 
 __all__ = ["DECODE", "EXERCISES", "ROUND", "TURNING_POINT", "Row", "damage_table"]
 
@@ -74,7 +74,7 @@ def _round_with(pick: Callable[[float], float], x: float, *, emin: int = -6, sat
 def _rounded(x: float) -> float:
     import numpy as np
 
-    from precsim.rounding import round_to
+    from precsim.numerics.rounding import round_to
 
     return float(round_to(np.array([x]), _FMT, saturate=True)[0])
 

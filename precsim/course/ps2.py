@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from precsim.course._checking import Exercise, Mistake
-from precsim.formats import E8M0, FP4_E2M1, FP6_E3M2
-from precsim.quantize import PerBlock, Quantizer
-from precsim.rounding import GivenBits, Rounding, encode, next_up, round_to, ulp
+from precsim.course.checking import Exercise, Mistake
+from precsim.numerics.formats import E8M0, FP4_E2M1, FP6_E3M2
+from precsim.numerics.quantize import PerBlock, Quantizer
+from precsim.numerics.rounding import GivenBits, Rounding, encode, next_up, round_to, ulp
 
 __all__ = ["DIRECTED", "ENCODE", "EXERCISES", "MX_ELEMENT", "MX_SCALE", "NEXT_UP", "SPACING", "STOCHASTIC"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from precsim.arithmetic import Accumulator, Order, dot, gamma, total
-from precsim.course._checking import Exercise, Mistake
-from precsim.formats import BF16, FP16, FP32
-from precsim.rounding import round_to
+from precsim.course.checking import Exercise, Mistake
+from precsim.numerics.arithmetic import Accumulator, Order, dot, gamma, total
+from precsim.numerics.formats import BF16, FP16, FP32
+from precsim.numerics.rounding import round_to
 
 __all__ = ["CHUNKED_DOT", "EXERCISES", "KAHAN", "LOSS_SCALE", "PAIRWISE", "PRECISION", "bf16", "fp32", "terms"]
 

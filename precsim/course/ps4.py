@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from precsim.course._checking import Exercise, Mistake
-from precsim.course.stored import PartRun, Run, part_runs, runs
+from precsim.course.checking import Exercise, Mistake
+from precsim.course.stored_runs import PartRun, Run, part_runs, runs
 
 __all__ = [
     "BEST_TOKENS",

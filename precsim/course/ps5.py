@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from precsim.course._checking import Exercise, Mistake
-from precsim.fitting import fit
+from precsim.course.checking import Exercise, Mistake
+from precsim.fitting.fits import fit
+from precsim.fitting.uncertainty import Draws, interval
 from precsim.laws import Chinchilla, KumarDegradation, Law, OuterExponent, critical_tokens
-from precsim.laws.implied import implied_factor
-from precsim.uncertainty import Draws, interval
+from precsim.laws.optima import implied_factor
 
 __all__ = ["CRITICAL", "EXERCISES", "EXPONENT", "HELD_OUT", "INTERVAL", "OBJECTIVE", "SHARE", "runs"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from precsim.course._checking import Exercise, Mistake
-from precsim.design import Cell, expected
+from precsim.course.checking import Exercise, Mistake
 from precsim.laws import Chinchilla, Offset, Tensor
-from precsim.planning import Choice, Hardware, plan
+from precsim.planning.design import Cell, expected
+from precsim.planning.plans import Choice, Hardware, plan
 
 __all__ = [
     "EXERCISES",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from precsim.course._checking import Exercise, Mistake
+from precsim.course.checking import Exercise, Mistake
 
 __all__ = ["BEST_BITS", "CRITICAL", "DATA_RATIO", "EXERCISES", "GRID_RATE", "TERMS", "paper"]
 

@@ -6,13 +6,6 @@ The package contains none of them. `fetch` downloads a table from its source at 
 
 from __future__ import annotations
 
-from precsim.data.public import (
-    TABLES,
-    DigestError,
-    PublicTable,
-    digest,
-    fetch,
-    load_folder,
-)
+from precsim.data.public import TABLES, DigestError, PublicTable, digest, fetch, load_folder
 
 __all__ = ["TABLES", "DigestError", "PublicTable", "digest", "fetch", "load_folder"]

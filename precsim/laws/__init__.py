@@ -8,7 +8,6 @@
 
 from precsim.laws import published
 from precsim.laws.base import BetaOfN, Chinchilla, Kaplan, OuterExponent, PowerBase, Tied
-from precsim.laws.composition import Base, Composite, Degradation, Factor, Law, Part
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
@@ -17,6 +16,7 @@ from precsim.laws.degradation import (
     SecondOrderDegradation,
     SunPenalty,
 )
+from precsim.laws.law import Base, Composite, Degradation, Factor, Law, Part
 from precsim.laws.optima import best_bits, critical_tokens, tied_factor
 from precsim.laws.precision import (
     BitFactor,

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from precsim.laws.composition import Base
+from precsim.laws.law import Base
 from precsim.laws.setting import parameter
 
 

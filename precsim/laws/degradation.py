@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from precsim.laws.composition import Degradation
 from precsim.laws.jets import exp, numeric
+from precsim.laws.law import Degradation
 from precsim.laws.setting import Setting, Tensor, parameter
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from precsim.laws.composition import Factor, Part
 from precsim.laws.jets import exp
+from precsim.laws.law import Factor, Part
 from precsim.laws.setting import Effective, Setting, Tensor, parameter
 
 _LETTER = {Tensor.WEIGHTS: "w", Tensor.ACTIVATIONS: "a", Tensor.KV: "kv", Tensor.TIED: "tied"}

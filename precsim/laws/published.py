@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precsim.laws.base import Chinchilla, Kaplan, OuterExponent
-from precsim.laws.composition import Law
 from precsim.laws.degradation import ChenDegradation, KumarDegradation, OuyangDegradation, SunPenalty
+from precsim.laws.law import Law
 from precsim.laws.precision import Offset, PerScheme, Plain
 from precsim.laws.setting import Effective, Tensor
 

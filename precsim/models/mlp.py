@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.models.points import EXACT, Kind, Points, linear, rms_norm
-from precsim.models.starting import Normal, draw
+from precsim.models.points import EXACT, Kind, Normal, Points, draw, linear, rms_norm
 
 
 @dataclass(frozen=True, slots=True)

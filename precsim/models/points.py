@@ -8,6 +8,7 @@ matrix product it feeds and the tensor itself.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -108,3 +109,19 @@ def chain(first: Points, then: Points) -> Points:
 def rms_norm(x: Array) -> Array:
     """X over its root mean square along the last axis; no gain, which would fold into the next matrix."""
     return x / jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)
+
+
+class Normal(NamedTuple):
+    """A matrix of independent normal numbers to be: its shape and their standard deviation."""
+
+    shape: tuple[int, ...]
+    deviation: float
+
+
+def draw(key: Array, plan: Any) -> Any:
+    """The pytree of arrays that a pytree of `Normal` describes; float32."""
+    wanted, structure = jax.tree.flatten(plan, is_leaf=lambda leaf: isinstance(leaf, Normal))
+    sizes = [math.prod(one.shape) for one in wanted]
+    numbers = jnp.split(jax.random.normal(key, (sum(sizes),)), [sum(sizes[:n]) for n in range(1, len(sizes))])
+    arrays = [part.reshape(one.shape) * one.deviation for part, one in zip(numbers, wanted, strict=True)]
+    return jax.tree.unflatten(structure, arrays)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from precsim.quantize import Quantizer
+from precsim.numerics.quantize import Quantizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.models.points import EXACT, Kind, Points, contract, linear, product, rms_norm
-from precsim.models.starting import Normal, draw
+from precsim.models.points import EXACT, Kind, Normal, Points, contract, draw, linear, product, rms_norm
 
 _FREQUENCY_BASE = 10_000.0  # RoPE's usual base
 _SHARED = {"query": "attention", "key": "attention", "value": "attention", "gate": "up"}  # one input, one product

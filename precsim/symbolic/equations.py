@@ -12,9 +12,9 @@ from typing import Any
 
 import sympy as sp
 
-from precsim.symbolic import _numbers as num
-from precsim.symbolic._numbers import CONSTANTS, value
+from precsim.symbolic import numbers as num
 from precsim.symbolic.forms import C, D, N, P, P_post, symbol
+from precsim.symbolic.numbers import CONSTANTS, value
 
 __all__ = ["CONSTANTS", "EQUATIONS", "Equation", "Standing", "by_number", "value"]
 

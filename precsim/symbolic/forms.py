@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from precsim._vega import to_vega
 from precsim.laws.base import PowerBase
-from precsim.laws.composition import Law
+from precsim.laws.law import Law
 from precsim.laws.setting import Effective
+from precsim.symbolic.vega import to_vega
 
 __all__ = [
     "C",

@@ -10,8 +10,8 @@ from typing import Any
 
 import sympy as sp
 
-from precsim.symbolic._numbers import serving_optimum
 from precsim.symbolic.forms import C, D, N, P, symbol
+from precsim.symbolic.numbers import serving_optimum
 
 __all__ = [
     "best_step",

@@ -7,31 +7,35 @@ computed comes from the packages below them.
 
 from __future__ import annotations
 
-from precsim.view._theme import enable, finish
-from precsim.view.blocks import block_scale
-from precsim.view.budgets import added_loss, fixed_model, iso_flop, serving_cost
-from precsim.view.contours import iso_loss
-from precsim.view.decisions import design_map, held_out_error, profile_likelihood, regret_curve
-from precsim.view.explorer import how_many_bits
-from precsim.view.exploring import Explored, Explorer, explore
-from precsim.view.factors import effective_parameters
-from precsim.view.formulas import formula_and_numbers
-from precsim.view.grids import number_line, relative_error, rounding_slider
-from precsim.view.losses import delta_against_tokens, loss_against_bits, loss_against_tokens, predicted_against_observed
-from precsim.view.modes import mode_slider, stochastic_bias
-from precsim.view.pairs import two_weights
-from precsim.view.places import recipe_map
-from precsim.view.ranges import format_builder, loss_scaling
-from precsim.view.repeats import joint_penalties, paired_runs
+from precsim.view.laws.by_hand import factor_forms, knee_sweep, straighten
+from precsim.view.laws.contours import iso_loss
+from precsim.view.laws.effective_parameters import effective_parameters
+from precsim.view.laws.explorer import Explored, Explorer, explore
+from precsim.view.laws.formula_and_numbers import formula_and_numbers
+from precsim.view.laws.how_many_bits import how_many_bits
+from precsim.view.laws.runs_and_laws import (
+    delta_against_tokens,
+    loss_against_bits,
+    loss_against_tokens,
+    predicted_against_observed,
+)
+from precsim.view.laws.tables import Table, Words, comparison_table, parameter_table, plan_table
+from precsim.view.numbers.block_scale import block_scale
+from precsim.view.numbers.gptq_pair import two_weights
+from precsim.view.numbers.number_line import number_line, relative_error, rounding_slider
+from precsim.view.numbers.ranges import format_builder, loss_scaling
+from precsim.view.numbers.rounding_modes import mode_slider, stochastic_bias
+from precsim.view.numbers.scale_groups import scale_groups
+from precsim.view.numbers.sums import error_curves, running_sum
+from precsim.view.numbers.widgets import Bits, FormatTable, bit_flipper, format_table
+from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, serving_cost
+from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.report import page
-from precsim.view.scales import scale_groups
-from precsim.view.searching import factor_forms, knee_sweep, straighten
-from precsim.view.straight import descent, straight_through
-from precsim.view.sums import error_curves, running_sum
-from precsim.view.tables import Table, comparison_table, parameter_table, plan_table
-from precsim.view.trials import bit_map, trials
-from precsim.view.widgets import Bits, FormatTable, bit_flipper, format_table
-from precsim.view.words import Words
+from precsim.view.theme import enable, finish
+from precsim.view.training.paired_runs import joint_penalties, paired_runs
+from precsim.view.training.recipe_map import recipe_map
+from precsim.view.training.straight_through import descent, straight_through
+from precsim.view.training.trials import bit_map, trials
 
 __all__ = [
     "Bits",

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-from precsim.view._sphinx import _script
+from precsim.view.book import _script
 
 _STYLE = """
 :root { color-scheme: light; }

@@ -8,13 +8,12 @@ import time
 
 import jax
 
-from precsim import _population, _sampling
-from precsim._populating import _member, shape_of, stack_states
-from precsim.formats import INT3, INT4, INT6, INT8
-from precsim.languages import Zipfgram
-from precsim.models import Transformer
-from precsim.recipes import Recipe, kumar
-from precsim.training import Compute, Job
+from precsim.models import Recipe, Transformer
+from precsim.models.recipes import kumar
+from precsim.numerics import INT3, INT4, INT6, INT8
+from precsim.training import Compute, Job, program
+from precsim.training.engine import _member, shape_of, stack_states
+from precsim.training.languages import Zipfgram, sampling
 
 SMALL, LARGE = Transformer(64), Transformer(256, layers=4)
 BITS = (INT3, INT4, INT6, INT8)
@@ -35,9 +34,9 @@ def tokens_per_second(model: Transformer, recipes: list[Recipe], members: int, c
     shared = {"model": model, "language": Zipfgram(), "tokens": 10**8, "compute": compute, "batch_tokens": batch}
     jobs = [Job(recipe=recipe, seed=n, **shared) for n, recipe in enumerate(recipes[:members])]
     shape = shape_of(jobs, members)
-    compiled, source = _population.program(shape), _sampling.shelf((jobs[0].language,))
+    compiled, source = program.program(shape), sampling.shelf((jobs[0].language,))
     each = [_member(job, jobs[0], shape.wiring, (job.language,)) for job in jobs]
-    who, state = _population.stack(each), stack_states([compiled.start(one) for one in each])
+    who, state = program.stack(each), stack_states([compiled.start(one) for one in each])
     seconds = []
     for _ in range(5):
         began = time.perf_counter()

@@ -13,15 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from precsim import _population, _sampling
-from precsim._populating import shape_of
-from precsim._workers import Worker
-from precsim.formats import INT4
-from precsim.languages import Zipfgram
 from precsim.models import Transformer
-from precsim.recipes import kumar
-from precsim.sweeps import Accelerator, sweep
-from precsim.training import Job
+from precsim.models.recipes import kumar
+from precsim.numerics import INT4
+from precsim.training import Accelerator, Job, program, sweep
+from precsim.training.engine import shape_of
+from precsim.training.languages import Zipfgram, sampling
+from precsim.training.workers import Worker
 from tests.bench.test_bench_training import as_torch_names
 
 pytestmark = pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="needs an NVIDIA GPU")
@@ -54,11 +52,11 @@ def test_model_tokens_per_second_and_pytorch_one_by_one(benchmark, tmp_path):
     with jax.default_device(jax.devices("cpu")[0]):
         model, language = Transformer(64), Zipfgram()
         job = Job(model=model, language=language, tokens=steps * 2048, recipe=kumar(weights=INT4))
-        shape, source = shape_of([job], 1), _sampling.tables(language)
+        shape, source = shape_of([job], 1), sampling.tables(language)
         params = jax.jit(model.init, static_argnums=(1, 2))(
             jax.random.key(0), language.vocabulary, language.context_length
         )
-        drawn = [_population.draw(shape, source, jax.random.key(1), jnp.int32(n)) for n in range(8)]
+        drawn = [program.draw(shape, source, jax.random.key(1), jnp.int32(n)) for n in range(8)]
         batches = np.stack([np.concatenate([np.asarray(x), np.asarray(y)[:, -1:]], axis=1) for x, y in drawn])
         weights = as_torch_names(params)
     batches, rates = np.resize(batches, (1, steps, *batches.shape[1:])), np.full(steps, job.rate)

@@ -7,9 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 from precsim import laws
-from precsim.fitting import fit
+from precsim.fitting import Draws, bootstrap, fit
 from precsim.planning import plan
-from precsim.uncertainty import Draws, bootstrap
 
 LAW = laws.Chinchilla(E=1.8172, A=477.8, B=2143.4, alpha=0.3473, beta=0.3672)
 KNEE = 1e-3

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import precsim as ps
-from precsim.rounding import CounterBits, Rounding, decode, encode, round_to
+from precsim.numerics import CounterBits, Rounding, decode, encode, round_to
 
 SIZES = (10**7, 10**5, 10**3)
 R = Rounding

@@ -14,15 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from precsim import _population, _sampling
-from precsim._populating import _member, shape_of, stack_states
-from precsim.formats import INT2, INT3, INT4, INT5, INT6, INT8
-from precsim.grids import one_sitting
-from precsim.languages import Zipfgram
+from precsim.evidence.experiments.chapters import one_sitting
 from precsim.models import MLP, Transformer
-from precsim.quantize import PerChannel, Quantizer
-from precsim.sweeps import Cores, Local, sweep
-from precsim.training import Job, Recipe, train_population
+from precsim.numerics import INT2, INT3, INT4, INT5, INT6, INT8, PerChannel, Quantizer
+from precsim.training import Cores, Job, Local, Recipe, program, sweep, train_population
+from precsim.training.engine import _member, shape_of, stack_states
+from precsim.training.languages import Zipfgram, sampling
 
 RECIPES = [Recipe(), *(Recipe(weights=Quantizer(f, PerChannel())) for f in (INT2, INT3, INT4, INT5, INT6, INT8))]
 
@@ -101,8 +98,8 @@ def test_against_pytorch_eager_one_by_one(benchmark, tmp_path):
     shape = shape_of(jobs, len(jobs))
     keys = [jax.random.fold_in(jax.random.key(0), part) for part in (0, 1)]  # of weights and of data, for seed 0
     params = jax.jit(model.init, static_argnums=(1, 2))(keys[0], language.vocabulary, language.context_length)
-    source = _sampling.tables(language)
-    drawn = [_population.draw(shape, source, keys[1], jnp.int32(n)) for n in range(steps)]
+    source = sampling.tables(language)
+    drawn = [program.draw(shape, source, keys[1], jnp.int32(n)) for n in range(steps)]
     batches = np.stack([np.concatenate([np.asarray(x), np.asarray(y)[:, -1:]], axis=1) for x, y in drawn])
     schedule = jobs[0].schedule
     rates = [jobs[0].rate * float(schedule.factor(jnp.float32(n), jnp.float32(steps))) for n in range(steps)]
@@ -138,9 +135,9 @@ def in_torch(python, problem):
 def started(jobs):
     """The compiled program of a population, its source of data, its members and their first state."""
     shape = shape_of(jobs, len(jobs))
-    compiled, source = _population.program(shape), _sampling.shelf((jobs[0].language,))
+    compiled, source = program.program(shape), sampling.shelf((jobs[0].language,))
     members = [_member(job, jobs[0], shape.wiring, (job.language,)) for job in jobs]
-    return compiled, source, _population.stack(members), stack_states([compiled.start(one) for one in members])
+    return compiled, source, program.stack(members), stack_states([compiled.start(one) for one in members])
 
 
 def losses_of_first_steps(jobs, count):

@@ -1,0 +1,236 @@
+"""``precsim plan``: what to train with a budget."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precsim.cli.printing import as_json, columns, count
+
+if TYPE_CHECKING:
+    from precsim.planning.plans import Choice, Hardware, Plan
+    from precsim.planning.serving import ServedModel
+
+
+def add_to(commands: Any) -> None:
+    """Add the command of this group."""
+    from precsim.cli.fit import laws_option
+
+    plan = commands.add_parser(
+        "plan",
+        help="parameters, tokens and widths for a budget",
+        description="The parameters, tokens and widths of least predicted loss within a budget, and how much the "
+        "choice matters. Give one of --compute, --hours and --dollars.",
+    )
+    plan.add_argument("--law", default="kumar-2024", metavar="LAW", help="a published name (kumar-2024), or FIT.json")
+    plan.add_argument("--fix", action="append", metavar="NAME=VALUE", help="change a parameter of the law")
+    plan.add_argument("--compute", type=float, metavar="FLOP", help="budget in FLOP at 16 bits")
+    plan.add_argument("--hours", type=float, help="budget in hours of one device of --hardware")
+    plan.add_argument("--dollars", type=float, help="budget in dollars, with --dollars-per-hour")
+    plan.add_argument("--dollars-per-hour", type=float, metavar="PRICE")
+    plan.add_argument("--hardware", metavar="NAME", help="a device; without one the paper's price holds, P/16 a FLOP")
+    plan.add_argument("--memory", type=float, metavar="BYTES", help="that the served weights may take")
+    plan.add_argument("--kv-bytes", type=float, default=0.0, metavar="BYTES", help="of the KV cache at 16 bits")
+    plan.add_argument("--smallest", type=float, default=1.0, metavar="N", help="fewest parameters to consider")
+    plan.add_argument("--model", metavar="NAME", help="a fixed model by name: llama3-8b, llama3-70b, llama3-405b")
+    plan.add_argument("--served-tokens", type=float, default=0.0, metavar="TOKENS", help="paid from the same budget")
+    plan.add_argument("--max-tokens", type=float, metavar="TOKENS", help="size of the data set")
+    plan.add_argument("--parameters", type=float, metavar="N", help="a fixed model")
+    plan.add_argument("--bits", metavar="P,P,…", help="common widths to choose from, such as 4,8,16")
+    plan.add_argument(
+        "--choice", action="append", metavar="W,A,KV[,POST]", help="widths of one choice; full = not quantized"
+    )
+    plan.add_argument("--tolerance", type=float, default=1e-3, help="loss that does not matter (1e-3 nats/token)")
+    plan.add_argument("--level", type=float, default=0.95, help="of the intervals, for a law with draws (0.95)")
+    plan.add_argument("--json", action="store_true", help="print JSON")
+    plan.add_argument("--html", metavar="REPORT.html", help="write a report with the regret curve")
+    laws_option(plan)
+    plan.set_defaults(run=_plan)
+
+
+def hardware(name: str | None) -> Hardware | None:
+    """A device by its name on the command line."""
+    from precsim.planning.plans import HARDWARE
+
+    if name is None:
+        return None
+    if name.lower() not in HARDWARE:
+        raise ValueError(f"no hardware {name!r}; there are {', '.join(HARDWARE)}")
+    return HARDWARE[name.lower()]
+
+
+def _model(name: str) -> ServedModel:
+    """A model by its name on the command line."""
+    from precsim.planning.serving import MODELS
+
+    if name.lower() not in MODELS:
+        raise ValueError(f"no model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name.lower()]
+
+
+def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | None:
+    """Widths to choose from; None leaves them to `plan`.
+
+    Examples
+    --------
+    >>> [choice.label for choice in choices("4,16", ["full,full,full,4"])]
+    ['W4A4KV4', 'W16A16KV16', 'W16A16KV16>4']
+    """
+    from precsim.planning.plans import Choice
+
+    found = [Choice.tied(_bits(word, bits or "")) for word in bits.split(",")] if bits else []
+    for text in given or ():
+        words = text.split(",")
+        if not 3 <= len(words) <= 4:
+            raise ValueError(
+                f"--choice has widths of weights, activations, KV and perhaps after training; got {text!r}"
+            )
+        found.append(Choice(*(_bits(word, text) for word in words)))
+    return tuple(found) or None
+
+
+def _bits(word: str, text: str) -> float:
+    if word.strip() in ("full", "inf"):
+        return float("inf")
+    try:
+        bits = float(word)
+    except ValueError:
+        bits = float("nan")
+    if not bits > 0:
+        raise ValueError(f"widths are positive numbers of bits or full; got {word!r} in {text!r}")
+    return bits
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from precsim.cli.fit import _writable
+    from precsim.cli.law_words import assignments, form, read
+    from precsim.fitting.uncertainty import Draws
+    from precsim.planning.plans import Choice, plan
+
+    _writable(options.html)
+    if not 0 < options.level < 1:
+        raise ValueError(f"--level must be between 0 and 1, got {options.level}")
+    law, draws = read(options.law) if options.law.endswith(".json") else (form(options.law), None)
+    fixed = assignments(options.fix)
+    law = law.replace(**fixed)
+    if law.free:
+        raise ValueError(f"{', '.join(law.free)} have no value: fit the law first (precsim fit --save), or --fix them")
+    if law.base is None:
+        raise ValueError(f"{options.law} predicts an added loss only; a plan needs a law with a base")
+    believed: Any = law
+    if draws:
+        believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
+    if isinstance(believed, Draws) and not believed.values:
+        believed = law
+    wanted = choices(options.bits, options.choice)
+    if not law.factors:  # such a law sees no harm in low precision: the narrowest width would always win
+        if any(choice.width < 16 for choice in wanted or ()):
+            raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits and --choice out")
+        wanted = wanted or (Choice(),)
+    tokens = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    parameters = options.parameters
+    if options.model is not None:
+        if parameters is not None:
+            raise ValueError("--model and --parameters both fix the size: give one of them")
+        parameters = _model(options.model).N
+    found = plan(
+        believed,
+        compute=options.compute,
+        hours=options.hours,
+        dollars=options.dollars,
+        dollars_per_hour=options.dollars_per_hour,
+        hardware=hardware(options.hardware),
+        memory=options.memory,
+        served_tokens=options.served_tokens,
+        parameters=parameters,
+        kv_bytes=options.kv_bytes,
+        smallest=options.smallest,
+        choices=wanted,
+        level=options.level,
+        tolerance=options.tolerance,
+        **tokens,
+    )
+    if options.html:
+        from precsim.cli.reports import of_plan
+
+        Path(options.html).write_text(of_plan(found, options.law, law), encoding="utf-8")
+    method = believed.method if isinstance(believed, Draws) else ""
+    text = (
+        as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, options.level, method)
+    )
+    print(text)
+    return 0
+
+
+def record_of(found: Plan, law: str) -> dict[str, Any]:
+    """A plan as JSON values."""
+    return {
+        "law": law,
+        "budget": {
+            "flop": found.budget.flops,
+            "price": found.budget.machine.name,
+            "served_tokens": found.budget.served_tokens,
+        },
+        "choice": found.choice.label,
+        "N": found.N,
+        "D": found.D,
+        "loss": found.loss,
+        "binding": found.binding.name,
+        "sizes": list(found.sizes),
+        "tolerance": found.tolerance,
+        "near": [choice.label for choice in found.near],
+        "options": [
+            {
+                "choice": o.choice.label,
+                "bits": o.choice.bits,
+                "N": o.N,
+                "D": o.D,
+                "loss": o.loss,
+                "regret": o.regret,
+                "loss_interval": o.loss_interval,
+                "regret_interval": o.regret_interval,
+            }
+            for o in found.options
+        ],
+        "refused": found.refused,
+        "unseen": list(found.unseen),
+        "lacking": {f"{width:g}": paid for width, paid in found.lacking.items()},
+    }
+
+
+def text_of(found: Plan, law: str, level: float, method: str) -> str:
+    """A plan for a person; `method` made its intervals."""
+    best = found.best
+    lines = [
+        f"law      {law}",
+        f"budget   {found.budget.flops:.4g} FLOP at 16 bits, priced by {found.budget.machine.name}",
+        f"train    {best.choice.label}: N = {best.N:.4g}, D = {best.D:.4g} tokens (D/N {best.D / best.N:.3g})",
+        f"loss     {best.loss:.5f} nats/token predicted" + _within(best.loss_interval, level, method),
+        f"limit    {found.binding.value}",
+        f"flat     N from {count(found.sizes[0])} to {count(found.sizes[1])} stays within {found.tolerance:g} nats;"
+        f" so do {', '.join(choice.label for choice in found.near)}",
+        "",
+        columns(
+            {
+                "choice": o.choice.label,
+                "N": f"{o.N:.3g}",
+                "D": f"{o.D:.3g}",
+                "loss": f"{o.loss:.5f}",
+                "regret": f"{o.regret:.5f}",
+            }
+            | ({} if o.regret_interval is None else {f"{level:.0%}": "{:.5f} to {:.5f}".format(*o.regret_interval)})
+            for o in found.options
+        ),
+        *(f"{label}: {why}" for label, why in found.refused.items()),
+        *(
+            f"{found.budget.machine.name} has no products of {width:g} bits: they pay for {paid:g}"
+            for width, paid in found.lacking.items()
+        ),
+        *(f"the law does not read the bits of {name}: what they cost is not in this plan" for name in found.unseen),
+    ]
+    return "\n".join(lines)
+
+
+def _within(bounds: tuple[float, float] | None, level: float, method: str) -> str:
+    return "" if bounds is None else f" ({level:.0%} interval {bounds[0]:.5f} to {bounds[1]:.5f}, {method})"

@@ -1,0 +1,157 @@
+"""``precsim runs``: what a store of runs holds, one run in full, files made of it, stores joined."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precsim.cli.printing import as_json, columns, count, duration
+
+if TYPE_CHECKING:
+    from precsim.runs.tables import Run, RunStore
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands of this group."""
+    group = commands.add_parser("runs", help="look into a store of runs, export it, merge stores")
+    verbs = group.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    ls = verbs.add_parser("ls", help="one line for each run")
+    ls.add_argument("store", metavar="RUNS.db")
+    ls.add_argument("--json", action="store_true", help="print JSON")
+    ls.set_defaults(run=_ls)
+
+    show = verbs.add_parser("show", help="everything about one run")
+    show.add_argument("store", metavar="RUNS.db")
+    show.add_argument("job", metavar="KEY", help="key of the run, or its beginning")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    show.set_defaults(run=_show)
+
+    export = verbs.add_parser("export", help="write the table of runs to a .parquet or .csv file")
+    export.add_argument("store", metavar="RUNS.db")
+    export.add_argument("out", metavar="TABLE")
+    export.add_argument("--force", action="store_true", help="replace a file that is there")
+    export.set_defaults(run=_export)
+
+    merge = verbs.add_parser("merge", help="copy the runs of other stores into one")
+    merge.add_argument("store", metavar="RUNS.db", help="store that receives; made if absent")
+    merge.add_argument("others", metavar="OTHER.db", nargs="+")
+    merge.set_defaults(run=_merge)
+
+
+@contextlib.contextmanager
+def existing(path: str | Path) -> Iterator[RunStore]:
+    """Open a store that is there already; looking at one must not make it."""
+    from precsim.runs.tables import RunStore
+
+    if not Path(path).exists():
+        raise ValueError(f"there is no store of runs at {path}")
+    with RunStore(path) as store:
+        yield store
+
+
+def pick(store: RunStore, beginnings: Iterable[str] | None) -> list[Run]:
+    """The runs whose keys begin as given, each beginning naming one run; all runs without any.
+
+    Raises
+    ------
+    ValueError
+        If a beginning fits no run or several, or the store is empty.
+    """
+    runs = list(store.runs())
+    if not runs:
+        raise ValueError(f"{store.path} holds no runs yet")
+    if not beginnings:
+        return runs
+    found = []
+    for text in beginnings:
+        fitting = [run for run in runs if run.job.startswith(text)]
+        if len(fitting) != 1:
+            which = f"{len(fitting)} runs: {', '.join(run.job for run in fitting[:4])}" if fitting else "no run"
+            raise ValueError(f"the key {text!r} names {which}; see precsim runs ls {store.path}")
+        found += fitting
+    return found
+
+
+def _ls(options: argparse.Namespace) -> int:
+    with existing(options.store) as store:
+        runs = list(store.runs())
+    rows = [
+        {
+            "job": run.job,
+            "model": run.model,
+            "N": run.N,
+            "D": run.D,
+            "weights": run.weights,
+            "activations": run.activations,
+            "kv": run.kv,
+            "seed": run.seed,
+            "loss": run.loss,
+            "gap": run.gap,
+            "evaluations": len(run.evaluations),
+            "diverged": run.diverged,
+            "seconds": run.seconds,
+        }
+        for run in runs
+    ]
+    if options.json:
+        print(as_json(rows))
+    elif not rows:
+        print(f"{options.store} holds no runs yet")
+    else:
+        print(columns([{**row, "N": count(row["N"]), "D": count(row["D"])} for row in rows]))
+        looks = sum(row["evaluations"] for row in rows)
+        total = duration(sum(row["seconds"] for row in rows if row["seconds"] > 0))
+        print(
+            f"{len(rows)} runs, {looks} evaluations, {sum(r['diverged'] for r in rows)} diverged, {total} of training"
+        )
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    with existing(options.store) as store:
+        (run,) = pick(store, [options.job])
+    record = {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
+    looks = [dataclasses.asdict(look) for look in run.evaluations]
+    record["evaluations"] = looks
+    if options.json:
+        record["spec"] = json.loads(run.spec) if run.spec else None
+        print(as_json(record))
+        return 0
+    width = max(map(len, record))
+    for name, value in record.items():
+        if name != "evaluations":
+            print(f"{name:<{width}}  {value}")
+    names = ("step", "post", "post_activations", "post_kv", "post_format", "post_method", "loss", "gap", "delta")
+    print("\n" + columns(looks, [*names, "delta_se"]))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ValueError(f"{out} is there already; choose another name, or --force to replace it")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {out.parent}")
+    with existing(options.store) as store:
+        written = store.export(out)
+        print(f"{written}: {len(store)} runs")
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from precsim.runs.tables import RunStore
+
+    for other in options.others:
+        with existing(other):  # all of them, before anything is changed
+            pass
+    with RunStore(options.store) as store:
+        for other in options.others:
+            print(f"{other}: {store.merge(other)} runs copied")
+        print(f"{options.store}: {len(store)} runs")
+    return 0

@@ -1,0 +1,99 @@
+"""Does the damage of training in few bits change with data and size? Nine forms of the factor, asked to predict.
+
+Three base laws, each with a factor that stays, one that drifts with D, and one that drifts with D and N; each fitted to
+all cells for its exponents, and without the longest or the largest runs for its error on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from precsim.fitting.comparison import ByData, BySize, compare
+from precsim.fitting.fits import fit
+from precsim.fitting.uncertainty import Interval, bootstrap, interval
+from precsim.laws import WEIGHTS, BetaOfN, Chinchilla, Drifting, Law, OuterExponent, Saturating
+
+__all__ = ["Drifted", "forms", "judge"]
+
+_ORIGINS = (0.2, 0.3, 0.4, 0.5)  # shares of the rows, held out in turn
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """One form: its exponents and its errors.
+
+    Attributes
+    ----------
+    base, drift : str
+        In words; `drift` is "none", "in D" or "in D and N".
+    form : Law
+    exponents : dict of str to (float, Interval)
+        ``k_D`` and ``k_N`` where they are estimated: ln(1/f) changes as D^k_D N^(−k_N).
+    longer, larger : float
+        Mean absolute held-out error on the rows of most tokens and of most parameters.
+    """
+
+    base: str
+    drift: str
+    form: Law
+    exponents: dict[str, tuple[float, Interval]]
+    longer: float
+    larger: float
+
+
+def forms(N0: float, D0: float) -> list[tuple[str, str, Law]]:
+    """Words for base and drift, and the form, of all nine; N0 and D0 are the units of the drift.
+
+    Examples
+    --------
+    >>> [drift for base, drift, _ in forms(1e5, 1e7) if base == "Chinchilla"]
+    ['none', 'in D', 'in D and N']
+    """
+    still = Saturating(WEIGHTS)
+    drifts = {
+        "none": still,
+        "in D": Drifting(still, drift_N=0.0, N0=N0, D0=D0),
+        "in D and N": Drifting(still, N0=N0, D0=D0),
+    }
+    bases = (Chinchilla(), OuterExponent(), BetaOfN(N0=N0, D0=D0))
+    return [(base.title, word, base | factor) for base in bases for word, factor in drifts.items()]
+
+
+def judge(
+    cells: Any, *, rng: np.random.Generator, N0: float = 1e5, D0: float = 1e7, n: int = 300, level: float = 0.95
+) -> list[Drifted]:
+    """Fit the nine forms to a table of cells and let each predict longer and larger runs from four origins.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        From `precsim.runs.slices.cells`: losses as trained against N, D and bits of the weights.
+    rng : numpy.random.Generator
+    N0, D0 : float
+        Units of size and data, about the middle of the table.
+    n : int
+        Bootstrap draws behind the intervals.
+    level : float
+    """
+    known = forms(N0, D0)
+    laws = [form for _, _, form in known]
+    longer, larger = (compare(laws, cells, split=split(_ORIGINS), rng=rng).scores for split in (ByData, BySize))
+    return [
+        Drifted(*entry, _exponents(entry[2], cells, rng, n, level), a.held_out, b.held_out)
+        for entry, a, b in zip(known, longer, larger, strict=True)
+    ]
+
+
+def _exponents(form: Law, cells: Any, rng, n: int, level: float) -> dict[str, tuple[float, Interval]]:
+    names = {word: name for word, name in (("k_D", "drift_D_w"), ("k_N", "drift_N_w")) if name in form.free}
+    if not names:
+        return {}
+    found = fit(form, cells, strict=False)
+    draws = bootstrap(found, n=n, rng=rng)
+    return {
+        word: (found.law.parameters[name], interval(draws, lambda law, name=name: law.parameters[name], level))
+        for word, name in names.items()
+    }

@@ -1,0 +1,125 @@
+"""Make the open table of runs: train what its batches define and is missing, and write the files that ship."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precsim.evidence.experiments.open_table import batches
+from precsim.runs.tables import OPEN_TABLE, Evaluation, Run, RunStore, check
+from precsim.training.sweeps import Accelerator, finished, populations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precsim.training.job import Job
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train the missing runs of the chosen batches into one store, and write the table of all that is there.
+
+    Interrupted work is taken up again. Without a GPU, or with --write alone, nothing is trained.
+    """
+    known = batches()
+    parser = argparse.ArgumentParser(prog="python -m precsim.evidence.experiments.make", description=main.__doc__)
+    parser.add_argument("batches", nargs="*", metavar="BATCH", help=f"{', '.join(known)}; all by default")
+    parser.add_argument("--store", type=Path, default=Path("open_table.db"), help="where runs are kept (%(default)s)")
+    parser.add_argument("--cache", type=Path, help="folder of compiled programs")
+    parser.add_argument("--devices", type=int, default=1, help="GPUs (%(default)s)")
+    parser.add_argument("--workers", type=int, default=4, help="processes for each GPU (%(default)s)")
+    parser.add_argument("--write", action="store_true", help="train nothing, only write the table")
+    options = parser.parse_args(arguments)
+    for name in options.batches:
+        if name not in known:
+            parser.error(f"there is no batch {name!r}; the batches are {', '.join(known)}")
+    with RunStore(options.store) as store:
+        take_up(store, known)
+        if not options.write:
+            where = Accelerator(devices=options.devices, workers=options.workers)
+            done = store.keys()
+            todo = [p for name in options.batches or known for p in populations(known[name], where.members, done)]
+            for run in finished(todo, where, cache=options.cache, progress=sys.stderr.isatty()):
+                store.add(run)
+        write(store, known, Path(__file__).parent)
+
+
+def take_up(store: RunStore, known: dict[str, tuple[Job, ...]]) -> int:
+    """Put the runs of the table that ships into a store, so that they are not trained again; how many were new."""
+    import pandas as pd
+
+    path = Path(__file__).parent / f"{OPEN_TABLE}.parquet"
+    if not path.exists():
+        return 0
+    specs = {job.key: job.spec for jobs in known.values() for job in jobs}
+    looks, fields = Evaluation.__slots__, [n for n in Run.__slots__ if n not in ("spec", "evaluations")]
+    runs = []
+    for job, rows in pd.read_parquet(path).groupby("job", sort=False):
+        if job not in specs:
+            continue  # of a batch that was changed since
+        records = rows.to_dict("records")
+        evaluations = tuple(Evaluation(**{name: row[name] for name in looks}) for row in records)
+        kept = Run(**{name: records[0][name] for name in fields}, spec=specs[str(job)], evaluations=evaluations)
+        runs.append(kept)
+    return store.add_all(runs)
+
+
+def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path) -> dict:
+    """Write the table as Parquet and CSV, and a record of what is in it; each file appears whole or not at all.
+
+    Returns
+    -------
+    dict
+        The record: hashes of the files, and for each batch the number of jobs declared and made.
+    """
+    import pandas as pd
+
+    runs = {job: rows for job, rows in store.table().groupby("job", sort=False)}
+    parts = [runs[job.key].assign(batch=name) for name, jobs in known.items() for job in jobs if job.key in runs]
+    if not parts:
+        raise ValueError(f"{store} has no run of these batches; train some first")
+    table: Any = check(pd.concat(parts, ignore_index=True))
+    files = {f"{OPEN_TABLE}.parquet": _parquet, f"{OPEN_TABLE}.csv.gz": _csv}
+    trained = table.drop_duplicates("job")
+    record = {
+        "sha256": {name: _replace(folder / name, table, writer) for name, writer in files.items()},
+        "models": len(trained),
+        "evaluations": len(table),
+        "diverged": int(trained["diverged"].sum()),
+        "tokens": int(trained["D"].sum()),
+        "seconds": round(float(trained["seconds"].sum())),
+        "batches": {
+            name: {"declared": len(jobs), "made": sum(job.key in runs for job in jobs)} for name, jobs in known.items()
+        },
+        "devices": sorted(set(table["device"])),
+        "versions": sorted(set(table["versions"])),
+    }
+    text = json.dumps(record, indent=1) + "\n"
+    _replace(folder / f"{OPEN_TABLE}.json", text, lambda words, path: path.write_text(words))
+    return record
+
+
+def _parquet(table: pd.DataFrame, path: Path) -> None:
+    table.to_parquet(path, index=False, compression="zstd")
+
+
+def _csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False, compression={"method": "gzip", "mtime": 0})  # equal tables make equal files
+
+
+def _replace(path: Path, content, writer) -> str:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".precsim-") as draft:
+        new = Path(draft) / path.name
+        writer(content, new)
+        digest = hashlib.sha256(new.read_bytes()).hexdigest()
+        os.replace(new, path)
+    return digest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Critical data: the tokens after which a longer training makes the model that is served worse."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from precsim import laws
+from precsim.evidence.findings._finding import STATED, Finding, found, nothing
+from precsim.evidence.resampling import redraw
+from precsim.evidence.rows import FULL, SMALLEST
+from precsim.fitting.fits import Fit, fit
+from precsim.fitting.uncertainty import bootstrap, interval
+from precsim.runs import slices
+
+BITS = (2, 3, 4)
+MEASURED = (*FULL, "brief")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where the loss of a model of one size, rounded to some bits, is least over the budgets of its data.
+
+    Attributes
+    ----------
+    N : int
+    bits : float
+    tokens, low, high : float
+        Critical D and its 95 % interval, by redrawing models; −inf: below the least budget, inf: above the largest.
+    least, most : int
+        The budgets that were trained.
+    predicted : tuple of float
+        The law's critical D with its 95 % interval.
+    models : int
+    """
+
+    N: int
+    bits: float
+    tokens: float
+    low: float
+    high: float
+    least: int
+    most: int
+    predicted: tuple[float, float, float]
+    models: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether the minimum lies between two budgets, by the whole interval."""
+        return bool(np.all(np.isfinite([self.tokens, self.low, self.high])))
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Words for one row of a table, in million tokens."""
+        middle, low, high = self.predicted
+        band = f"{self._words(self.low)} to {self._words(self.high)}" if self.low != self.high else ""
+        return (
+            f"{self.N:,}",
+            f"{self.bits:.0f}",
+            self._words(self.tokens),
+            band,
+            f"{middle / 1e6:.3g}",
+            f"{low / 1e6:.3g} to {high / 1e6:.3g}",
+        )
+
+    def _words(self, tokens: float) -> str:
+        if math.isinf(tokens):
+            return f"> {self.most / 1e6:.3g}" if tokens > 0 else f"< {self.least / 1e6:.3g}"
+        return f"{tokens / 1e6:.3g}"
+
+
+def law_of_turns(table: Any, form: laws.Law | None = None, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Fit:
+    """Chinchilla's law of the gap with a law of δ (by default Kumar's), fitted to the means of cells not held out."""
+    full: Any = slices.cells(slices.as_trained(table, batch=FULL, only=()))
+    low: Any = slices.cells(slices.rounded_after(table, batch=FULL, bits=bits))
+    both = full.merge(low, how="outer")
+    return _fitted(both[both["N"] >= SMALLEST], form)
+
+
+def _fitted(cells: Any, form: laws.Law | None = None) -> Fit:
+    return fit(laws.Chinchilla(E=0.0) | (form or laws.KumarDegradation()), cells, strict=False)
+
+
+def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) -> tuple[Turn, ...]:
+    """The critical data of every size that has three budgets or more, measured and predicted.
+
+    The mean loss of the rounded models of each budget is interpolated by a parabola in ln D through its least value
+    and the two beside it. Gaps are freed of the effect of their language (the largest budget has one language only).
+    Runs that are held out and the shortest runs are measured too, and in no fit.
+    """
+    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=bits)
+    rows = rows[rows["N"] >= SMALLEST]
+    if rows.empty:
+        return ()
+    found = law or law_of_turns(table)
+    draws = bootstrap(found, n=300, rng=np.random.default_rng(0))
+    out = []
+    for (N, P), some in rows.groupby(["N", "post"]):
+        if some["D"].nunique() < 3:
+            continue
+        drawn = redraw(_balanced(some), within=("D", "language_seed"))
+        _, budgets, means = drawn.table("gap", ["N"], "D")
+        measured = _minimum(np.log(budgets), means[:, 0])
+        low, high = np.quantile(measured[1:], [0.025, 0.975], method="inverted_cdf")
+        here: Any = partial(laws.critical_tokens, N=N, post=P)
+        band = interval(draws, here)
+        predicted = (float(here(found.law)), band.low, band.high)
+        ends = int(budgets[0]), int(budgets[-1])
+        out.append(Turn(int(N), P, measured[0], low, high, *ends, predicted, some["job"].nunique()))
+    return tuple(out)
+
+
+def _balanced(rows: Any) -> Any:
+    """Rows whose gap is divided by the effect of its language, so that budgets with fewer languages compare.
+
+    The effect is the geometric mean, over the budgets that have every language, of a language's mean gap over that
+    of all languages.
+    """
+    logs = np.log(rows.groupby(["D", "language_seed"])["gap"].mean()).unstack().dropna()
+    effect = np.exp(logs.sub(logs.mean(axis=1), axis=0).mean())
+    return rows.assign(gap=rows["gap"].to_numpy() / effect.reindex(rows["language_seed"]).to_numpy())
+
+
+def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where each line of y is least, as e^x, by the parabola through its least value and the two beside it."""
+    at = np.argmin(y, axis=1)
+    middle = np.clip(at, 1, len(x) - 2)
+    line = np.arange(len(y))
+    x0, x1, x2 = x[middle - 1], x[middle], x[middle + 1]
+    left = (y[line, middle] - y[line, middle - 1]) / (x1 - x0)
+    right = (y[line, middle + 1] - y[line, middle]) / (x2 - x1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        top = 0.5 * (x0 + x1) - left * 0.5 * (x2 - x0) / (right - left)
+    return np.where(at == 0, -np.inf, np.where(at == len(x) - 1, np.inf, np.exp(top)))
+
+
+def critical_data(table: Any) -> tuple[Finding, ...]:
+    """How many sizes turn inside the budgets trained, for each width, and how far the law's turn is from them."""
+    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=BITS)
+    rows = rows[rows["N"] >= SMALLEST]
+    law = None if rows.empty else law_of_turns(table)
+    measured = turns(table, law=law)
+    answers = []
+    for bits in BITS:
+        question = f"sizes whose critical data at {bits} bits lie, with the interval, between two budgets"
+        some = [turn for turn in measured if turn.bits == bits]
+        if not some:
+            answers.append(nothing(question, "≥ 4"))
+            continue
+        count = sum(turn.inside for turn in some)
+        here = rows[(rows["post"] == bits) & rows["N"].isin([turn.N for turn in some])]
+        below = sum(turn.high == -np.inf for turn in some)
+        verdict = f"{count} of {len(some)} sizes" + (f", {below} of them below the least budget" if below else "")
+        models = here["job"].nunique()
+        answers.append(Finding(question, "≥ 4", count, math.nan, math.nan, len(here), models, count >= 4, verdict))
+    inside = [turn for turn in measured if turn.inside]
+    seen = [turn for turn in inside if turn.bits > 2]
+    answers.append(_over("critical data at 3 and 4 bits, the law's over the measured: geometric mean", seen, rows))
+    others = {} if law is None else {N: _without(law, N) for N in {turn.N for turn in seen}}
+    unseen = [
+        replace(turn, predicted=(float(laws.critical_tokens(others[turn.N], turn.N, turn.bits)), math.nan, math.nan))
+        for turn in seen
+    ]
+    answers.append(_over("the same, by a law fitted without the size", unseen, rows))
+    least = [turn for turn in inside if turn.bits == 2]
+    answers.append(_over("the same at 2 bits, which no fit saw", least, rows))
+    return tuple(answers)
+
+
+def _without(law: Fit, N: int) -> laws.Law:
+    """The law fitted again to all sizes but one."""
+    return _fitted(law.runs[law.runs["N"] != N]).law
+
+
+def _over(question: str, some: list[Turn], rows: Any) -> Finding:
+    """Predicted over measured turns, geometric mean; interval by redrawing turns."""
+    if not some:
+        return nothing(question, STATED)
+    here = rows[rows["N"].isin([turn.N for turn in some]) & rows["post"].isin([turn.bits for turn in some])]
+    ratios = np.log([turn.predicted[0] / turn.tokens for turn in some])
+    redrawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios))).mean(axis=1)
+    words = f"worst by a factor of {math.exp(np.max(np.abs(ratios))):.2f}"
+    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), here, verdict=words)

@@ -1,0 +1,238 @@
+"""The paper's thirteen checkable claims, each judged by our runs: the verdict follows from numbers by a stated rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from precsim import laws
+from precsim.evidence.paper import (
+    after_training,
+    doubt,
+    effective_parameters,
+    float_formats,
+    multiplicativity,
+    other_settings,
+    our_fits,
+    robustness,
+    what_to_buy,
+    which_tensor,
+)
+from precsim.evidence.paper.exhibits import NO_TABLE, Claim, Judged, Verdict
+from precsim.evidence.paper.statements import fixed_best_bits
+from precsim.laws.published import KUMAR_2024
+
+YES, PARTLY, NO, UNTESTED = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED, Verdict.UNTESTED
+_ABSENT = Judged(UNTESTED, NO_TABLE)
+
+
+def damage() -> Judged:
+    """Rises with D, falls with N, exponential in bits: confirmed if all three, in part if two."""
+    rows = our_fits.rounded(our_fits.in_full())
+    if not len(rows):
+        return _ABSENT
+    found, (up, steps), (grows, sizes) = our_fits.damage_fit(), our_fits.rising(rows), our_fits.rising(rows, along="N")
+    score = doubt.shares_of_variance(rows["delta"], after_training.guess(found.law, rows), rows["job"])
+    tests = (up >= 0.95 * steps, grows <= 0.2 * sizes, score.value >= 0.95)
+    d, n = (doubt.parameter(found, f"gamma_{x}") for x in "DN")
+    fall = doubt.fitted(found, lambda law: np.exp(1 / law.gamma_post))
+    text = f"δ rises in {up} of {steps} steps of D, falls in {sizes - grows} of {sizes} steps of N; R² {score:.3f}, "
+    text += f"exponents {d:.2f} and {n:.2f}, {fall:.2f} times per bit, {rows['job'].nunique()} networks."
+    return Judged(YES if all(tests) else PARTLY if sum(tests) == 2 else NO, text)
+
+
+def methods() -> Judged:
+    """GPTQ, AWQ, nearest and other schedules: confirmed if the interval of the exponent of D is positive in all."""
+    if not len(our_fits.main()):
+        return _ABSENT
+    found = {}
+    for name in ("rtn", "gptq", "awq"):
+        if len(our_fits.rounded(our_fits.in_full(), method=name)):
+            found[name.upper()] = doubt.parameter(our_fits.damage_fit(name), "gamma_D")
+    found |= other_settings.growth_by_schedule()
+    text = "Exponent of D: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items()) + "."
+    return Judged(YES if min(v.low for v in found.values()) > 0 and len(found) >= 5 else PARTLY, text)
+
+
+def critical() -> Judged:
+    """A critical amount of data exists: confirmed if most curves at 3 bits turn up, and later for more bits."""
+    if not len(our_fits.main()):
+        return _ABSENT
+    share, where = {}, []
+    for bits in (3.0, 4.0, 8.0):
+        found = after_training.turns(bits)
+        turned = sum(inside for _, inside in found.values())
+        share[bits] = turned / max(1, len(found))
+        where.append(f"{turned} of {len(found)} sizes at {bits:.0f} bits")
+    holds = share[3.0] >= 0.75 and share[3.0] >= share[4.0] >= share[8.0] and share[8.0] < 0.25
+    text = (
+        "Loss after rounding turns up within our data: " + ", ".join(where) + "; by our fits N = 98304 turns at D/N = "
+    )
+    text += ", ".join(f"{after_training.critical(98304, b):.0f} at {b:.0f} bits" for b in (3.0, 8.0)) + "."
+    return Judged(YES if holds else PARTLY, text)
+
+
+def effective_size() -> Judged:
+    """Weights in training obey N_eff and saturate at 6 to 7 bits: in part if f depends on D too."""
+    if not len(our_fits.main()):
+        return _ABSENT
+    rows = our_fits.training_rows()
+    law = our_fits.training_fit(our_fits.SATURATING).law
+    score = doubt.shares_of_variance(rows["gap"], law(rows["N"], rows["D"], weights=rows["weights"]), rows["job"])
+    f, drift = {b: effective_parameters.factor(b) for b in (4.0, 6.0, 8.0)}, effective_parameters.drift(3.0)[0]
+    text = f"R² {score:.3f}; f = " + ", ".join(f"{v:.2f} at {b:.0f}" for b, v in f.items()) + " bits; read off by "
+    text += f"equation 30 at 3 bits f goes like D^{drift:.2f}, where the law has D^0."
+    saturates = f[6.0].value > 0.9
+    return Judged(YES if saturates and abs(drift.value) < 0.05 else PARTLY if saturates else NO, text)
+
+
+def composition() -> Judged:
+    """Factors multiply: confirmed if the product of marginal fits loses less than 0.03 of R² and holds within a tenth.
+
+    The second number is N_eff with all three tensors at 4 bits over the product of the single factors. In part if one
+    of the two holds, or if the product holds within a tenth at 6 bits.
+    """
+    if not len(our_fits.batch("parts")):
+        return _ABSENT
+    joint, product, count = multiplicativity.joint_scores("tensor")
+    lost = joint.value - product.value
+    ratio = {b: multiplicativity.all_three("tensor", b)[0] for b in (6.0, 4.0, 3.0)}
+    text = f"R² of the joint fit {joint:.3f}, {count} networks; the product of marginal fits has {lost:.3f} less. "
+    text += (
+        "N_eff of all three over the product: " + ", ".join(f"{v:.2f} at {b:.0f} bits" for b, v in ratio.items()) + "."
+    )
+    tenth = {b: abs(v.value - 1) < 0.1 for b, v in ratio.items()}
+    partly = lost < 0.03 or tenth[4.0] or tenth[6.0]
+    return Judged(YES if lost < 0.03 and tenth[4.0] else PARTLY if partly else NO, text)
+
+
+def independent_of_compute() -> Judged:
+    """P* is independent of compute: contradicted if f at 3 bits goes like D to a power beyond 0.1, in part if beyond 0.
+
+    And 7 to 8 bits: what our fits give is in the evidence.
+    """
+    if not len(our_fits.main()):
+        return _ABSENT
+    drift = effective_parameters.drift(3.0)[0]
+    more = 1 / laws.tied_factor(KUMAR_2024, 4.0)
+    text = f"The constants give {KUMAR_2024.best_bits():.2f} bits and 1/f(4) = {more:.1f}. "
+    text += (
+        "Ours: "
+        + ", ".join(f"{n} {v:.1f}" for n, v in what_to_buy.best_bits().items())
+        + f". f at 3 bits goes like D^{drift:.2f}: "
+    )
+    grows = what_to_buy.growing_bits()
+    text += (
+        "with that drift P* of the weights is " + ", ".join(f"{v:.1f} at {C:.0e}" for C, v in grows.items()) + " FLOP."
+    )
+    return Judged(NO if drift.high < -0.1 else PARTLY if drift.against(0.0) != "inside" else YES, text)
+
+
+def ratio() -> Judged:
+    """At fixed P, fewer bits mean more parameters for each token: algebra, confirmed if f increases with P."""
+    bits = np.array([4.0, 6.0, 8.0, 12.0])
+    f = laws.tied_factor(KUMAR_2024, bits)
+    text = "With α = β, D*/N* goes like f(P): " + ", ".join(f"{v:.2f} at {b:.0f}" for b, v in zip(bits, f, strict=True))
+    return Judged(YES if np.all(np.diff(f) > 0) else NO, text + " bits. Derived in part 6; no run is needed.")
+
+
+def logarithm() -> Judged:
+    """At fixed N, P* ~ log C: algebra, confirmed if its growth per decade is nearly constant at the end."""
+    best = [fixed_best_bits(KUMAR_2024, 8e9, d) for d in (1e13, 1e14, 1e15)]
+    steps = np.diff(best)
+    text = (
+        f"8B at 1e13, 1e14, 1e15 tokens: {best[0]:.1f}, {best[1]:.1f}, {best[2]:.1f} bits. A consequence of the form."
+    )
+    return Judged(YES if abs(steps[1] / steps[0] - 1) < 0.25 else PARTLY, text)
+
+
+def made_robust() -> Judged:
+    """Low-precision training lessens the damage: in part if it does, confirmed if N_eff also fits δ better than N."""
+    if not len(our_fits.again()):
+        return _ABSENT
+    less = {b: robustness.lessened(b) for b in (4.0, 5.0, 6.0)}
+    fitted, _ = robustness.unified_fit(True)
+    with_n_eff, with_n, count = robustness.effective_scores()
+    text = "δ at 3 bits over that of the partner trained in full precision: "
+    text += ", ".join(f"{v:.2f} after {b:.0f} bits" for b, v in less.items()) + f"; unified R² {fitted.r2:.3f}. "
+    text += f"With N_eff {with_n_eff:.3f}, with N {with_n:.3f}, {count} points."
+    ordered = max(v.high for v in less.values()) < 1 and less[4.0].value < less[5.0].value < less[6.0].value
+    return Judged(YES if ordered and with_n_eff.low > with_n.high else PARTLY if ordered else NO, text)
+
+
+def order_of_tensors() -> Judged:
+    """Activations most sensitive at equal granularity too, KV least: confirmed if all penalties at 4 bits say so.
+
+    In part if some do. Intervals of the ratios to the weights must exclude 1.
+    """
+    if not len(our_fits.batch("parts")):
+        return _ABSENT
+    times = {s: which_tensor.over_weights("activations", 4.0, s) for s in which_tensor.SCALES}
+    cache, five = which_tensor.over_weights("kv", 4.0), which_tensor.share("kv", 5.0)
+    text = "Penalty at 4 bits over that of weights per channel: " + ", ".join(
+        f"activations per {s} {v:.2f}" for s, v in times.items()
+    )
+    text += f", KV cache {cache:.2f}, medians over pairs. N_eff/N of the KV cache at 5 bits {five:.2f}."
+    tests = [v.low > 1 for v in times.values()] + [cache.high < 1, five.value > 0.9]
+    return Judged(YES if all(tests) else PARTLY if any(tests) else NO, text)
+
+
+def float_weights() -> Judged:
+    """Float weights follow the same form: confirmed if it fits (R² 0.95) and E2M1 costs what INT4 costs within 2."""
+    if not len(float_formats.pairs()):
+        return _ABSENT
+    found, ratio = float_formats.fitted(tuple(float_formats.best_splits().values())), float_formats.ratio_to_integers()
+    text = f"R² of the form over the best splits {found.r2:.3f}, γ {doubt.parameter(found, 'gamma_w'):.2f}; integers "
+    text += f"{doubt.parameter(float_formats.fitted(()), 'gamma_w'):.2f}. E2M1 costs {ratio:.2f} times what INT4 costs."
+    same = ratio.low > 0.5 and ratio.high < 2
+    return Judged(YES if found.r2 > 0.95 and same else PARTLY if found.r2 > 0.95 or same else NO, text)
+
+
+def double_size() -> Judged:
+    """2N at 8 bits beats N at 16: confirmed if the gap is smaller in every pair of sizes about 2 apart, equal D."""
+    if not len(our_fits.main()):
+        return _ABSENT
+    both = what_to_buy.double_size()
+    wins = (both.groupby(["D", "N"])["ratio"].median() < 1).to_numpy()
+    apart = (both["N_large"] / both["N"]).to_numpy()
+    text = (
+        f"In {wins.sum()} of {len(wins)} pairs of sizes and data (sizes {apart.min():.1f} to {apart.max():.1f} apart, "
+    )
+    text += "equal D) the larger at 8 bits has the smaller gap, at the median "
+    text += f"{doubt.median(both, 'ratio'):.2f} times that of the smaller in full precision."
+    return Judged(YES if wins.all() else PARTLY if wins.mean() > 0.5 else NO, text)
+
+
+def press() -> Judged:
+    """What was reported: 7 to 8 bits as a limit. The numbers are theirs; the reading is judged.
+
+    Confirmed if the best bits of every quantizer at hand lie within one bit of 7; in part if some do.
+    """
+    if not len(our_fits.main()):
+        return _ABSENT
+    here = what_to_buy.best_bits()
+    quest = laws.published.QUEST_2025.parameters
+    best = max((quest[f"f_W{b}A{b}"] / b, b) for b in (2, 3, 4, 8))[1]
+    text = (
+        f"P* belongs to a quantizer: {KUMAR_2024.best_bits():.1f} bits by their constants, {best} by QuEST's factors, "
+    )
+    text += "ours " + ", ".join(f"{n} {v:.1f}" for n, v in here.items()) + "."
+    near = [abs(p - 7) < 1 for p in (best, *(v.value for v in here.values()))]
+    text += "" if all(near) else " So it is no limit of quantization as such."
+    return Judged(YES if all(near) else PARTLY if any(near) else NO, text)
+
+
+CLAIMS = (
+    Claim(number=1, says="δ grows with D, falls with N, and is exponential in the bits after training.", judge=damage),
+    Claim(number=2, says="This holds for GPTQ, AWQ, round-to-nearest, and for linear decay.", judge=methods),
+    Claim(number=3, says="There is a critical amount of data; at 8 bits it is out of reach.", judge=critical),
+    Claim(number=4, says="Weights in training obey N_eff and saturate at 6 to 7 bits.", judge=effective_size),
+    Claim(number=5, says="Weights, activations and KV cache compose by multiplication.", judge=composition),
+    Claim(number=6, says="With N, D, P free P* is independent of compute, 7 to 8 bits.", judge=independent_of_compute),
+    Claim(number=7, says="At fixed P, fewer bits want more parameters for each token.", judge=ratio),
+    Claim(number=8, says="At fixed N, P* grows like the logarithm of compute.", judge=logarithm),
+    Claim(number=9, says="Training in fewer bits lessens the damage after training.", judge=made_robust),
+    Claim(number=10, says="Activations are the most sensitive, the KV cache the least.", judge=order_of_tensors),
+    Claim(number=11, says="Float weights follow the same form.", judge=float_weights),
+    Claim(number=12, says="2N parameters at 8 bits beat N at 16.", judge=double_size),
+    Claim(number=13, says="As reported: 7 to 8 bits as a limit of quantization.", judge=press),
+)

@@ -1,0 +1,305 @@
+"""The makers of the records: each takes public tables and returns plain JSON values, the same on every run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from precsim import laws
+from precsim.data.public import TABLES
+from precsim.fitting.comparison import ByCompute, Groups, Split, compare
+from precsim.fitting.fits import Fit, FitError, fit
+from precsim.fitting.uncertainty import Draws, bootstrap, interval
+from precsim.laws import ACTIVATIONS, WEIGHTS, Law
+from precsim.laws.published import EPOCH_2024, HOFFMANN_2022
+from precsim.runs.envelope import undominated
+
+_KNEE = 1e-3  # of the literature
+_LEVEL = 0.95
+_SEED = 0
+_BASES: tuple[Law, ...] = (laws.Tied(), laws.Chinchilla(), laws.Kaplan(), laws.OuterExponent(), laws.BetaOfN())
+_CHINCHILLA_FLOP = 5.76e23  # of the model Chinchilla, hoffmann2022, section 4
+_ORIGINS = (0.2, 0.3, 0.4, 0.5)  # shares held out in turn where a form is chosen
+
+
+def _source(name: str, rows: int) -> dict[str, Any]:
+    table = TABLES[name]
+    return {
+        "table": name,
+        "repository": table.repository,
+        "commit": table.commit,
+        "licence": table.licence,
+        "content_sha256": table.sha256,
+        "rows": table.rows,
+        "rows_used": rows,
+    }
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(_SEED)
+
+
+def _fit(found: Fit, draws: Draws | None = None) -> dict[str, Any]:
+    """A fit and, with draws, the interval of each parameter."""
+    stage = found.stages[0]
+    out = {
+        "law": json.loads(found.law.to_json()),
+        "form": found.form.label,
+        "rows": len(stage.observations),
+        "knee": stage.delta,
+        "objective": stage.objective,
+        "rmse": float(np.sqrt(np.mean(found.residuals**2))),
+        "residual_scale": stage.scale,
+        "status": found.status.name,
+    }
+    if draws is None:
+        return out
+    spread = {name: interval(draws, lambda law, n=name: getattr(law, n), _LEVEL) for name in draws.values}
+    return out | {
+        "intervals": {name: [i.low, i.high] for name, i in spread.items()},
+        "standard_errors": {name: float(np.std(v, ddof=1)) for name, v in draws.values.items()},
+        "level": _LEVEL,
+        "method": "bootstrap percentile",
+        "draws": len(draws),
+    }
+
+
+def _bootstrapped(found: Fit) -> dict[str, Any]:
+    """A fit with intervals, or with the reason why the rows do not give them."""
+    try:
+        return _fit(found, bootstrap(found, n=1000, rng=_rng()))
+    except FitError as failure:
+        return _fit(found) | {"no_intervals": str(failure)}
+
+
+def _scores(forms: Sequence[Law], table: Any, split: Split, what: str) -> dict[str, Any]:
+    """A comparison: what was held out, each form's error with its interval, and the verdict."""
+    found = compare(forms, table, split=split, rng=_rng(), level=_LEVEL)
+    return {
+        "held_out": what,
+        "rows": len(table),
+        "level": _LEVEL,
+        "scores": [
+            {
+                "form": s.form.label,
+                "parameters": s.parameters,
+                "held_out_error": s.held_out,
+                "interval": list(s.interval),
+                "rmse": s.rmse,
+                "bic": s.bic,
+                "folds": s.folds,
+            }
+            for s in found.scores
+        ],
+        "verdict": None if found.verdict is None else found.verdict.label,
+        "preferred": found.preferred.label,
+    }
+
+
+def _roll_out(table: Any) -> dict[str, Any]:
+    """Errors on the largest 30 % of compute, for all rows and for the undominated ones, and what the rest would choose.
+
+    The choice is that of least error in roll-outs from four origins within the other 70 %. `in_sample` is the mean
+    error of the held-out rows in a fit that has seen them: no law of this form does better.
+    """
+    best = table[undominated(table)]
+    every = _judged(table)
+    return {"all rows": every, "undominated rows": every if len(best) == len(table) else _judged(best)}
+
+
+def _judged(rows: Any) -> dict[str, Any]:
+    compute = (rows["N"] * rows["D"]).to_numpy(dtype=float)
+    top = compute >= np.quantile(compute, 0.7, method="higher")
+    inner = compare(_BASES, rows[~top], split=ByCompute(_ORIGINS), rng=_rng())
+    chosen = min(inner.scores, key=lambda s: s.held_out).form
+    seen = {form.label: fit(form, rows, strict=False).residuals[top] for form in _BASES}
+    record = _scores(_BASES, rows, ByCompute(), "the largest 30 % of compute")
+    for score in record["scores"]:
+        score["in_sample"] = float(np.mean(np.abs(seen[score["form"]])))
+    return record | {
+        "chosen_without_held_out_rows": chosen.label,
+        "origins": list(_ORIGINS),
+        "errors_in_the_choice": {s.form.label: s.held_out for s in inner.scores},
+        "expected_if_true": _expected_error(chosen, rows, top),
+    }
+
+
+def _expected_error(form: Law, rows: Any, top: np.ndarray, tables: int = 60) -> dict[str, Any]:
+    """Mean error on the held-out rows if the form were true and its residuals were independent noise: simulated."""
+    found, rng = fit(form, rows, strict=False), _rng()
+    N, D = (rows[c].to_numpy(dtype=float) for c in ("N", "D"))
+    freedom = len(rows) - len(found.form.free)
+    noise = found.residuals * np.sqrt(len(rows) / freedom)  # a fit takes up some of it
+    errors = []
+    for _ in range(tables):
+        loss = found.law(N, D) * np.exp(rng.choice(noise, len(rows)))
+        law = fit(form, {"N": N[~top], "D": D[~top], "loss": loss[~top]}, strict=False).law
+        errors.append(np.mean(np.abs(np.log(law(N[top], D[top]) / loss[top]))))
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return {"mean": float(np.mean(errors)), "range": [float(low), float(high)], "level": _LEVEL, "tables": tables}
+
+
+def _clean(residuals: np.ndarray, knee: float) -> float:
+    size = np.abs(residuals)
+    return float(np.where(size <= knee, size**2 / 2, knee * (size - knee / 2)).sum())
+
+
+def _tokens_per_parameter(law: Any) -> Any:
+    N, D = law.base.optimum(_CHINCHILLA_FLOP)
+    return D / N
+
+
+def chinchilla(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Epoch's points: the usual fit, its bootstrap, the objective at printed constants, and what the knee decides."""
+    table = tables["chinchilla-epoch"]
+    rows = table[~table["holdout"]]
+    N, D, loss = (rows[c].to_numpy(dtype=float) for c in ("N", "D", "loss"))
+    usual, adaptive = fit(laws.Chinchilla(), rows, delta=_KNEE), fit(laws.Chinchilla(), rows)
+    draws = {"usual": bootstrap(usual, n=4000, rng=_rng()), "adaptive": bootstrap(adaptive, n=4000, rng=_rng())}
+    ratio = {name: interval(d, _tokens_per_parameter) for name, d in draws.items()}
+    knees = np.geomspace(1e-5, 1e-1, 25)
+    swept = [fit(laws.Chinchilla(), rows, delta=float(knee), strict=False) for knee in knees]
+    printed = {"Epoch 2024": EPOCH_2024, "Hoffmann 2022": HOFFMANN_2022}
+    return {
+        "source": _source("chinchilla-epoch", len(rows)),
+        "fits": {"usual": _fit(usual, draws["usual"]), "adaptive": _fit(adaptive, draws["adaptive"])},
+        "tokens_per_parameter": {
+            "flop": _CHINCHILLA_FLOP,
+            **{name: [i.low, i.high] for name, i in ratio.items()},
+        },
+        "printed": {
+            name: {
+                "law": json.loads(law.to_json()),
+                "objective": _clean(np.log(loss) - np.log(law(N, D)), _KNEE),
+                "mean_residual": float(np.mean(np.log(loss) - np.log(law(N, D)))),
+            }
+            for name, law in printed.items()
+        },
+        "knees": [
+            {"knee": float(k), **f.parameters, "excess": _clean(f.residuals, _KNEE) / usual.objective - 1}
+            for k, f in zip(knees, swept, strict=True)
+        ],
+        "roll_out": _roll_out(rows),
+    }
+
+
+def kyo(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The cleaned points of the package chinchilla: the usual fit, and the roll-out."""
+    table = tables["kyo-llm"]
+    usual = fit(laws.Chinchilla(), table, delta=_KNEE)
+    draws = bootstrap(usual, n=2000, rng=_rng())
+    return {
+        "source": _source("kyo-llm", len(table)),
+        "fits": {"usual": _fit(usual, draws)},
+        "roll_out": _roll_out(table),
+    }
+
+
+def gemstones(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Cooled-down ends of the Gemstones: the roll-out, of all shapes and of those that no smaller model beats."""
+    table = tables["gemstones"]
+    rows = table[table["subsets"].str.split().apply(lambda names: "cool_end" in names)]
+    return {"source": _source("gemstones", len(rows)), "roll_out": _roll_out(rows)}
+
+
+def step_law(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Least loss over learning rate and batch size of each (N, D): the roll-out."""
+    table = tables["step-law"].drop(columns="holdout")
+    rows = table.loc[table.groupby(["N", "D"])["loss"].idxmin()]
+    return {"source": _source("step-law", len(rows)), "roll_out": _roll_out(rows)}
+
+
+def quartet(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """MXFP4 in the forward pass: the roll-out of the BF16 rows, and whether the factor drifts with data and size."""
+    table = tables["quartet-mxfp4"]
+    plain = table[table["backward"] == "BF16"]
+    full = plain[plain["scheme"] == "BF16"]
+    both = plain[plain["scheme"].isin(["BF16", "QuEST"])]
+    forms = {}
+    for base in (laws.Chinchilla(), laws.OuterExponent()):
+        for factor in (laws.PerScheme(("QuEST",)), laws.Drifting(laws.PerScheme(("QuEST",)))):
+            found = fit(base | factor, both, strict=False)
+            forms[found.form.label] = _bootstrapped(found)
+    return {
+        "source": _source("quartet-mxfp4", len(both)),
+        "roll_out": _roll_out(full),
+        "factor": {"scheme": "QuEST, MXFP4 in the forward pass", "fits": forms},
+    }
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "f(W4A4)": lambda law: law.n_eff(1.0, weights=4, activations=4),
+    "f(W4)": lambda law: law.n_eff(1.0, weights=4),
+    "f(W2A2)": lambda law: law.n_eff(1.0, weights=2, activations=2),
+    "best_bits": lambda law: law.best_bits(),
+}
+
+
+def quest(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights and activations of 2 to 8 bits in training: forms of f(P) by held-out widths, f(4), P*, and draws.
+
+    QuEST's rotated runs at 2 bits and more, joined with the BF16 runs of Quartet, which come from the same code.
+    """
+    table, other = tables["quest-qat"], tables["quartet-mxfp4"]
+    ours = ["HadamardTrustQuantizer", "HalfHadamardTrustQuantizer"]
+    low = table[table["weights_method"].isin(ours) & table["activations_method"].isin([*ours, "NoQuantizer"])]
+    full = other[(other["scheme"] == "BF16") & (other["backward"] == "BF16")]
+    columns = ["N", "D", "loss", "weights", "activations"]
+    rows = low[columns].merge(full[columns], how="outer")
+    factors = (laws.Plain, laws.Offset, laws.Powered, laws.Saturating)
+    bases = (laws.Chinchilla(), laws.OuterExponent(), laws.BetaOfN())
+    forms = [base | f(WEIGHTS) | f(ACTIVATIONS) for base in bases for f in factors]
+    fits = {}
+    for base in bases:
+        found = fit(base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS), rows, strict=False)
+        fits[base.label] = _bootstrapped(found)
+        try:
+            draws = bootstrap(found, n=1000, rng=_rng())
+        except FitError:
+            fits[base.label]["derived"] = {name: [float(fn(found.law))] for name, fn in _READ.items()}
+            continue
+        bands = {name: interval(draws, fn, _LEVEL) for name, fn in _READ.items()}
+        fits[base.label]["derived"] = {n: [float(_READ[n](found.law)), i.low, i.high] for n, i in bands.items()}
+        if base.label == "OuterExponent":
+            fits[base.label]["stored_draws"] = {k: v[:200].tolist() for k, v in draws.values.items()}
+    return {
+        "source": _source("quest-qat", len(rows)),
+        "joined_with": _source("quartet-mxfp4", len(full)),
+        "N": [float(rows["N"].min()), float(rows["N"].max())],
+        "D": [float(rows["D"].min()), float(rows["D"].max())],
+        "fits": fits,
+        "widths": _scores(forms, rows, Groups("weights", only=(2.0, 3.0, 4.0)), "weights of 2, 3 and 4 bits in turn"),
+        "sizes": _scores(forms, rows, Groups("N"), "each size in turn"),
+        "free": _free_factors(rows),
+    }
+
+
+def _free_factors(rows: Any) -> list[dict[str, Any]]:
+    """One factor for each pair of widths, without any form of f(P), on the outer-exponent base."""
+    pair = [f"W{w:g}A{a:g}" for w, a in zip(rows["weights"], rows["activations"], strict=True)]
+    table = rows.assign(scheme=pair)
+    names = tuple(sorted({p for p in pair if p != "WinfAinf"}))
+    found = fit(laws.OuterExponent() | laws.PerScheme(names), table, strict=False)
+    draws = bootstrap(found, n=1000, rng=_rng())
+    out = []
+    for name in names:
+        band = interval(draws, lambda law, n=name: law.parameters[f"f_{n}"], _LEVEL)
+        first = table[table["scheme"] == name].iloc[0]
+        bits = [None if np.isinf(first[c]) else float(first[c]) for c in ("weights", "activations")]
+        out.append(
+            {"scheme": name, "bits": bits, "f": found.parameters[f"f_{name}"], "low": band.low, "high": band.high}
+        )
+    return out
+
+
+MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+    "chinchilla-epoch": (("chinchilla-epoch",), chinchilla),
+    "kyo-llm": (("kyo-llm",), kyo),
+    "gemstones": (("gemstones",), gemstones),
+    "step-law": (("step-law",), step_law),
+    "quartet-mxfp4": (("quartet-mxfp4",), quartet),
+    "quest-qat": (("quest-qat", "quartet-mxfp4"), quest),
+}

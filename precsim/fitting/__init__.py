@@ -1,0 +1,33 @@
+"""From a table of runs to a law, how well it is known, and how well it predicts.
+
+`fit` turns a form and a table into a `Fit` with a `Status`: ``observations`` (what the table says) →
+``starting_points`` (a scan without guesses) → ``objective`` and ``newton`` (the minimum) → ``stage`` (losses first, then δ) → ``fits``.
+`bootstrap`, `interval`, `predict` and `profile` say how well it is known, `compare` how well it predicts what it has
+not seen, and ``misfit`` what a wrong form costs.
+"""
+
+from precsim.fitting.comparison import ByCompute, ByData, BySize, Comparison, Groups, Score, Split, compare
+from precsim.fitting.fits import Fit, FitError, Stage, Status, fit
+from precsim.fitting.uncertainty import Draws, Interval, bootstrap, interval, predict, profile
+
+__all__ = [
+    "ByCompute",
+    "ByData",
+    "BySize",
+    "Comparison",
+    "Draws",
+    "Fit",
+    "FitError",
+    "Groups",
+    "Interval",
+    "Score",
+    "Split",
+    "Stage",
+    "Status",
+    "bootstrap",
+    "compare",
+    "fit",
+    "interval",
+    "predict",
+    "profile",
+]

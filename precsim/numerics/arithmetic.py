@@ -1,0 +1,272 @@
+"""Sums, dot products and matrix products that round after every operation, and bounds on their error.
+
+An `Accumulator` says in which format products and partial sums are kept, and in which order they are added. Every
+operation is rounded once: its float64 result is first rounded to odd (from the exact error of the addition), so that
+rounding it again to the narrow format gives what one rounding would (Boldo and Melquiond 2008).
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from precsim.numerics.binary_format import Format
+from precsim.numerics.kernels.integer import BINARY64
+from precsim.numerics.kernels.parameters import magic_fits, parameters
+from precsim.numerics.modes import CounterBits, Rounding, Subnormals
+from precsim.numerics.rules import as_numbers, grid_for
+
+__all__ = ["Accumulator", "Order", "dot", "error_bound", "gamma", "gamma_probabilistic", "matmul", "total"]
+
+
+class Order(enum.IntEnum):
+    """In which order terms are added."""
+
+    SEQUENTIAL = 0  #: one after the other
+    PAIRWISE = 1  #: neighbours, then neighbours of the results, ...: a balanced tree
+    KAHAN = 2  #: one after the other, the rounding error of each addition carried along
+    BLOCKED = 3  #: blocks one after the other, each summed by itself first
+
+
+_KINDS = {
+    Rounding.NEAREST_EVEN: 0,
+    Rounding.TOWARD_ZERO: 1,
+    Rounding.STOCHASTIC_A: 2,
+    Rounding.STOCHASTIC_B: 2,
+    Rounding.STOCHASTIC_C: 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """How a sum is carried out.
+
+    Parameters
+    ----------
+    format : Format
+        Of every partial sum; precision at most 25.
+    order : Order
+    block : int
+        `Order.BLOCKED` only: terms in a block (a tensor core's chunk).
+    inner : Format, optional
+        `Order.BLOCKED` only: format of the sums within a block; None: `format`.
+    products : Format, optional
+        Format that each product is rounded to before it is added; None: exact products (fused multiply-add).
+    rounding : Rounding
+        Nearest-even, toward zero, or stochastic, for products and sums.
+
+    Raises
+    ------
+    ValueError
+        If a field is of the wrong kind or means nothing for the order.
+    """
+
+    format: Format
+    order: Order = Order.SEQUENTIAL
+    block: int | None = None
+    inner: Format | None = None
+    products: Format | None = None
+    rounding: Rounding = Rounding.NEAREST_EVEN
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.order, Order):
+            raise ValueError(f"order must be a member of Order; received {self.order!r}")
+        for field in ("format", "inner", "products"):
+            fmt = getattr(self, field)
+            if fmt is None and field != "format":
+                continue
+            if not isinstance(fmt, Format):
+                raise ValueError(f"Accumulator.{field} must be a Format; received {fmt!r}")
+            if fmt.precision > 25 or not fmt.has_zero or (fmt.precision == 1 and not fmt.is_integer):
+                raise ValueError(f"arithmetic is simulated in formats with zero and 2 to 25 bits; received {fmt}")
+            if not magic_fits(fmt.grid(), BINARY64):
+                raise ValueError(f"the exponents of {fmt} leave no room in float64")
+        blocked = self.order is Order.BLOCKED
+        if blocked != (self.block is not None) or (not blocked and self.inner is not None):
+            raise ValueError(f"block (and inner) belong to Order.BLOCKED; received {self.order!r}, block={self.block}")
+        if blocked and (not isinstance(self.block, int) or isinstance(self.block, bool) or self.block < 1):
+            raise ValueError(f"block must be an integer of at least 1; received {self.block!r}")
+        if self.rounding not in _KINDS:
+            raise ValueError(f"sums round to nearest-even, toward zero or stochastically; received {self.rounding!r}")
+
+
+def total(x, accumulator: Accumulator, *, noise: CounterBits | None = None) -> np.float64:
+    """Return the sum of x with every partial sum rounded.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+        Terms; each must be a value of the accumulator's format (round them first).
+    accumulator : Accumulator
+    noise : CounterBits, optional
+        For stochastic rounding.
+
+    Raises
+    ------
+    ValueError
+        If x is empty, has more than one axis, or holds numbers that are not values of the format.
+
+    Examples
+    --------
+    >>> from precsim.numerics import BF16
+    >>> ones = np.ones(1000)
+    >>> total(ones, Accumulator(BF16)), total(ones, Accumulator(BF16, Order.PAIRWISE))
+    (np.float64(256.0), np.float64(1000.0))
+    """
+    terms = _vector(x, "x")
+    _require_values(terms, accumulator.inner or accumulator.format)
+    return np.float64(_kernels().add_up(terms.copy(), *_arguments(accumulator, noise)))
+
+
+def dot(x, y, accumulator: Accumulator, *, noise: CounterBits | None = None) -> np.float64:
+    """Return the inner product of x and y: products (rounded or exact), then their sum with every step rounded.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        Of at most 26 significant bits each (float32 has 24), so that products are exact before they are rounded.
+    accumulator : Accumulator
+    noise : CounterBits, optional
+        For stochastic rounding.
+
+    Examples
+    --------
+    >>> from precsim.numerics import FP16, FP32
+    >>> x = np.float32([1.0, 2.0**-11, 2.0**-11])
+    >>> dot(x, np.ones(3), Accumulator(FP16)), dot(x, np.ones(3), Accumulator(FP32))
+    (np.float64(1.0), np.float64(1.0009765625))
+    """
+    a, b = _vector(x, "x"), _vector(y, "y")
+    if a.shape != b.shape:
+        raise ValueError(f"x and y must have one length; received {a.size} and {b.size}")
+    return matmul(a[None, :], b[:, None], accumulator, noise=noise)[0, 0]
+
+
+def matmul(a, b, accumulator: Accumulator, *, noise: CounterBits | None = None) -> np.ndarray:
+    """Return the matrix product with every operation rounded.
+
+    Parameters
+    ----------
+    a : array_like, shape (m, n)
+    b : array_like, shape (n, k)
+        Of at most 26 significant bits each.
+    accumulator : Accumulator
+    noise : CounterBits, optional
+        For stochastic rounding; each operation has its own number.
+
+    Returns
+    -------
+    numpy.ndarray, float64, shape (m, k)
+    """
+    left, right = (np.ascontiguousarray(as_numbers(v), np.float64) for v in (a, b))
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0] or 0 in left.shape + right.shape:
+        raise ValueError(f"matmul takes shapes (m, n) and (n, k), none empty; received {left.shape} and {right.shape}")
+    for v in (left, right):
+        finite = v[np.isfinite(v)]
+        if np.any((finite.view(np.int64) & ((1 << 27) - 1)) != 0):
+            raise ValueError("factors must have at most 26 significant bits, so that products are exact")
+    arguments = _arguments(accumulator, noise)
+    products = accumulator.products
+    p = arguments[0] if products is None else _parameters(products, accumulator.rounding, noise)
+    return _kernels().multiply(left, np.ascontiguousarray(right.T), p, products is None, *arguments)
+
+
+def gamma(n: int, u: float) -> float:
+    """Return ``n u / (1 - n u)``, the bound on n rounding errors (Higham 2002, Lemma 3.1); inf if n u >= 1."""
+    if n < 0 or not 0 < u < 1:
+        raise ValueError(f"gamma needs n >= 0 and 0 < u < 1; received n={n}, u={u}")
+    return math.inf if n * u >= 1 else n * u / (1 - n * u)
+
+
+def gamma_probabilistic(n: int, u: float, confidence: float = 1.0) -> float:
+    """Return ``exp(c sqrt(n) u + n u**2 / (1 - u)) - 1``: what n errors of mean zero stay below, mostly.
+
+    Holds with probability at least ``1 - 2 exp(-c**2 (1 - u)**2 / 2)`` if the errors are independent with mean zero
+    (Higham and Mary 2019, Theorem 2.4); for stochastic rounding the errors are mean independent, which is enough.
+    """
+    if n < 0 or not 0 < u < 1 or confidence <= 0:
+        raise ValueError(f"needs n >= 0, 0 < u < 1, c > 0; received n={n}, u={u}, c={confidence}")
+    return math.expm1(confidence * math.sqrt(n) * u + n * u * u / (1 - u))
+
+
+def error_bound(accumulator: Accumulator, n: int, *, confidence: float | None = None) -> float:
+    """Return c in ``|computed - exact| <= c sum |terms|`` for n terms, without overflow or underflow.
+
+    Parameters
+    ----------
+    accumulator : Accumulator
+    n : int
+        Number of terms.
+    confidence : float, optional
+        None: the deterministic bound. A number: the probabilistic one (`gamma_probabilistic`).
+
+    Notes
+    -----
+    The number of roundings a term passes through is n - 1 (sequential), ceil(log2 n) (pairwise), b - 1 within a
+    block and ceil(n / b) outside it (blocked: each block's sum is rounded when it is added); one more if products
+    are rounded. Kahan: ``2 u + 4 n u**2``, a bound with an explicit second-order term (Higham 2002, (4.8), leaves
+    it as O(n u**2)). u is 2**-p for nearest and 2**(1-p) for the other roundings.
+    """
+    if n < 1:
+        raise ValueError(f"a sum has at least one term; received n={n}")
+
+    def one(fmt: Format, steps: int) -> float:
+        u = float(fmt.unit_roundoff) * (1 if accumulator.rounding is Rounding.NEAREST_EVEN else 2)
+        return gamma(steps, u) if confidence is None else gamma_probabilistic(steps, u, confidence)
+
+    fmt, parts = accumulator.format, []
+    if accumulator.order is Order.KAHAN:
+        u = float(fmt.unit_roundoff) * (1 if accumulator.rounding is Rounding.NEAREST_EVEN else 2)
+        parts.append(2 * u + 4 * n * u * u)
+    elif accumulator.order is Order.BLOCKED:
+        block = accumulator.block or n
+        parts += [one(accumulator.inner or fmt, min(block, n) - 1), one(fmt, math.ceil(n / block))]
+    else:
+        parts.append(one(fmt, n - 1 if accumulator.order is Order.SEQUENTIAL else math.ceil(math.log2(n))))
+    if accumulator.products is not None:
+        parts.append(one(accumulator.products, 1))
+    return math.prod(1 + part for part in parts) - 1
+
+
+def _vector(x, name: str) -> np.ndarray:
+    vector = as_numbers(x).astype(np.float64)
+    if vector.ndim != 1 or vector.size == 0:
+        raise ValueError(f"{name} must have shape (n,) with n >= 1; received {vector.shape}")
+    return vector
+
+
+def _require_values(terms: np.ndarray, fmt: Format) -> None:
+    from precsim.numerics.rounding import NanRule, round_to
+
+    same = round_to(terms, fmt, nan=None if fmt.has_nan else NanRule.KEEP)
+    wrong = (same != terms) & ~(np.isnan(same) & np.isnan(terms))
+    if wrong.any():
+        raise ValueError(f"terms must be values of {fmt}; {terms[wrong][0]} is not: use round_to first")
+
+
+def _arguments(accumulator: Accumulator, noise: CounterBits | None) -> tuple:
+    if accumulator.rounding.is_stochastic != isinstance(noise, CounterBits):
+        wanted = "needs noise=CounterBits(seed)" if noise is None else "takes CounterBits for stochastic rounding only"
+        raise ValueError(f"{accumulator.rounding} {wanted}; received noise={noise!r}")
+    p = _parameters(accumulator.format, accumulator.rounding, noise)
+    inner = _parameters(accumulator.inner or accumulator.format, accumulator.rounding, noise)
+    start = 0 if noise is None else noise.start
+    return p, inner, int(accumulator.order), accumulator.block or 1, _KINDS[accumulator.rounding], start
+
+
+def _parameters(fmt: Format, rounding: Rounding, noise: CounterBits | None) -> np.ndarray:
+    width = 0 if noise is None else (noise.width or 32)
+    seed = 0 if noise is None else noise.seed
+    grid = grid_for(fmt, rounding, None, None, Subnormals.KEEP)
+    return parameters(grid, np.dtype(np.float64), rounding, width, 32 - width, seed)
+
+
+@functools.cache
+def _kernels():
+    from precsim.numerics.kernels import sums
+
+    return sums

@@ -1,0 +1,282 @@
+"""Which elements share a scale, and how it is found from them. Written once for NumPy and JAX arrays."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from precsim.numerics.binary_format import Format, Specials
+
+__all__ = ["PerBlock", "PerChannel", "PerTensor", "PerToken", "ScaleRule", "absmax_scale", "largest_of", "power_scale"]
+
+#: Smallest normal float32. No scale is smaller, so that no scale is zero or flushed to zero by XLA.
+_LEAST_SCALE = 2.0**-126
+
+
+def absmax_scale(xp: Any, largest, maximum):
+    """Scale that maps the largest magnitude of a group to the largest value of the format.
+
+    Parameters
+    ----------
+    largest : float array, shape (...)
+        max |x| over each group.
+    maximum : float
+        Largest value of the format; may be traced.
+
+    Returns
+    -------
+    float array, shape (...)
+        ``max(largest * (1 / maximum), 2**-126)``; a group of zeros therefore stays a group of zeros.
+
+    Notes
+    -----
+    Reciprocals are taken explicitly here and by the callers: XLA replaces a division by a broadcast value with
+    a multiplication by its reciprocal or not, depending on what it fuses, and the last bit would depend on that.
+    """
+    one = xp.asarray(1, dtype=largest.dtype)
+    reciprocal = one / xp.asarray(maximum, dtype=largest.dtype)
+    return xp.maximum(largest * reciprocal, xp.asarray(_LEAST_SCALE, dtype=largest.dtype))
+
+
+class ScaleRule(enum.Enum):
+    """How a block's power-of-two scale ``2**E`` follows from its largest magnitude a.
+
+    emax and max are the element format's largest exponent and value, p its precision.
+    """
+
+    FLOOR = "E = floor(log2 a) - emax (OCP MX 1.0); elements above max * 2**E saturate"
+    CEIL = "E = ceil(log2 a) - emax; nothing saturates"
+    RCEIL = "E = ceil(log2(a / max)): the smallest power with which nothing saturates"
+    EVEN = "a is rounded to p bits first (nearest-even), then floor"
+
+
+def power_scale(xp: Any, largest, grid, rule: ScaleRule):
+    """Return ``2**E`` by one of the rules, -127 <= E <= 127; NaN where the largest magnitude is NaN or infinite.
+
+    Under JAX E >= -126: XLA takes ``2**-127``, a subnormal number, for zero.
+
+    Exponents are read from the bits of float32, never from a logarithm: floor(log2(x)) of the float just below a
+    power of two is wrong in floating point.
+    """
+    bits, top = _pattern(xp, largest), _pattern(xp, xp.asarray(grid.maximum, dtype=largest.dtype))
+    fraction = (1 << 23) - 1
+    if rule is ScaleRule.EVEN:
+        bits = bits + (xp.asarray(1, dtype=bits.dtype) << (23 - grid.precision))
+    exponent = (bits >> 23) - (top >> 23)
+    if rule is ScaleRule.CEIL:
+        exponent = exponent + ((bits & fraction) != 0)
+    if rule is ScaleRule.RCEIL:
+        exponent = exponent + ((bits & fraction) > (top & fraction))
+    exponent = xp.clip(exponent, -127 if xp.__name__ == "numpy" else -126, 127)
+    field = xp.maximum(exponent + 127, 0).astype(bits.dtype)
+    scale = _floats(xp, xp.where(field == 0, 1 << 22, field << 23).astype(bits.dtype), largest.dtype)
+    return xp.where(xp.isfinite(largest), scale, xp.asarray(xp.nan, dtype=largest.dtype))
+
+
+def largest_of(xp: Any, view, axes):
+    """Return the largest magnitude of each group, the reduced axes kept with length 1; NaN if there is one."""
+    if xp.__name__ == "numpy":
+        return xp.max(xp.abs(view), axis=axes, keepdims=True, initial=0)
+    magnitudes = _pattern(xp, view) & 0x7FFFFFFF  # XLA's maximum of floats may skip NaN; NaN's pattern is largest
+    return _floats(xp, xp.max(magnitudes, axis=axes, keepdims=True, initial=0), view.dtype)
+
+
+def _pattern(xp: Any, x):
+    if xp.__name__ == "numpy":
+        return x.view("i4")
+    import jax
+
+    return jax.lax.bitcast_convert_type(x, xp.int32)
+
+
+def _floats(xp: Any, bits, dtype):
+    if xp.__name__ == "numpy":
+        return bits.view(dtype)
+    import jax
+
+    return jax.lax.bitcast_convert_type(bits, dtype)
+
+
+def _check_axis(axis: int) -> None:
+    if not isinstance(axis, int) or isinstance(axis, bool):
+        raise ValueError(f"axis must be an integer; received {axis!r}")
+
+
+def _normal_axis(axis: int, x) -> int:
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis {axis} does not exist in an array of shape {x.shape}")
+    return axis % x.ndim
+
+
+@dataclass(frozen=True, slots=True)
+class PerTensor:
+    """One scale for the whole array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerTensor, Quantizer
+    >>> Quantizer(INT4, PerTensor())(np.float32([[7, 1.4], [70, 14]]))
+    array([[10.,  0.],
+           [70., 10.]], dtype=float32)
+    """
+
+    @property
+    def scale_bits(self) -> float:
+        """Storage bits of scales for each element: negligible."""
+        return 0.0
+
+    def scale(self, xp: Any, view, axes, grid):
+        """Return the scale of each group."""
+        return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
+
+    def grouped(self, xp: Any, x):
+        """Return the array as it is and the axes that share a scale."""
+        return x, tuple(range(x.ndim))
+
+    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+        """Undo `grouped`."""
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class PerChannel:
+    """One scale for each index along one axis.
+
+    Parameters
+    ----------
+    axis : int
+        The axis kept; all others share the scale. For weights of shape (inputs, outputs) -1 is per output channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerChannel, Quantizer
+    >>> Quantizer(INT4, PerChannel(-1))(np.float32([[7, 1.4], [70, 14]]))
+    array([[10.,  2.],
+           [70., 14.]], dtype=float32)
+    """
+
+    axis: int = -1
+
+    def __post_init__(self) -> None:
+        _check_axis(self.axis)
+
+    @property
+    def scale_bits(self) -> float:
+        """Storage bits of scales for each element: negligible."""
+        return 0.0
+
+    def scale(self, xp: Any, view, axes, grid):
+        """Return the scale of each group."""
+        return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
+
+    def grouped(self, xp: Any, x):
+        """Return the array as it is and the axes that share a scale."""
+        kept = _normal_axis(self.axis, x)
+        return x, tuple(i for i in range(x.ndim) if i != kept)
+
+    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+        """Undo `grouped`."""
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class PerToken:
+    """One scale for each vector along the last axis: for activations of shape (batch, time, width), each token.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import INT4, PerToken, Quantizer
+    >>> Quantizer(INT4, PerToken())(np.float32([[7, 1.4], [70, 14]]))
+    array([[ 7.,  1.],
+           [70., 10.]], dtype=float32)
+    """
+
+    @property
+    def scale_bits(self) -> float:
+        """Storage bits of scales for each element: negligible."""
+        return 0.0
+
+    def scale(self, xp: Any, view, axes, grid):
+        """Return the scale of each group."""
+        return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
+
+    def grouped(self, xp: Any, x):
+        """Return the array as it is and the axes that share a scale."""
+        return x, (_normal_axis(-1, x),)
+
+    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+        """Undo `grouped`."""
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class PerBlock:
+    """One scale for each run of `size` consecutive elements along one axis; the last block may be shorter.
+
+    Parameters
+    ----------
+    size : int
+        Elements in a block, k >= 1.
+    axis : int
+        The axis that is cut into blocks.
+    scale_format : Format, optional
+        None: a float32 scale for each block. E8M0: a power of two, found by `rule`.
+    rule : ScaleRule
+        For E8M0 scales; FLOOR is that of OCP MX 1.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from precsim import E8M0, FP4_E2M1, PerBlock, Quantizer
+    >>> Quantizer(FP4_E2M1, PerBlock(2, scale_format=E8M0))(np.float32([7.5, 1.0, 0.3, 0.1]))
+    array([6.     , 1.     , 0.25   , 0.09375], dtype=float32)
+    """
+
+    size: int
+    axis: int = -1
+    scale_format: Format | None = None
+    rule: ScaleRule = ScaleRule.FLOOR
+
+    def __post_init__(self) -> None:
+        _check_axis(self.axis)
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
+            raise ValueError(f"a block has an integer size of at least 1; received {self.size!r}")
+        if not isinstance(self.rule, ScaleRule):
+            raise ValueError(f"rule must be a member of ScaleRule; received {self.rule!r}")
+        if self.scale_format is None:
+            if self.rule is not ScaleRule.FLOOR:
+                raise ValueError(f"a float32 scale is max|x| / maximum; {self.rule} is for scale_format=E8M0")
+        elif not isinstance(self.scale_format, Format) or self.scale_format.specials is not Specials.SCALE:
+            raise ValueError(f"scale_format is None (float32) or E8M0; received {self.scale_format!r}")
+
+    @property
+    def scale_bits(self) -> float:
+        """Storage bits of scales for each element."""
+        return (32 if self.scale_format is None else self.scale_format.bits) / self.size
+
+    def scale(self, xp: Any, view, axes, grid):
+        """Return the scale of each block."""
+        largest = largest_of(xp, view, axes)
+        if self.scale_format is None:
+            return absmax_scale(xp, largest, grid.maximum)
+        return power_scale(xp, largest, grid, self.rule)
+
+    def grouped(self, xp: Any, x):
+        """Return the array with the blocks as a last axis (padded with zeros) and that axis."""
+        axis = _normal_axis(self.axis, x)
+        moved = xp.moveaxis(x, axis, -1)
+        rest, length = moved.shape[:-1], moved.shape[-1]
+        pad = -length % self.size
+        if pad:
+            moved = xp.concatenate([moved, xp.zeros((*rest, pad), moved.dtype)], axis=-1)
+        return moved.reshape(*rest, (length + pad) // self.size, self.size), (moved.ndim,)
+
+    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+        """Undo `grouped` for an array that had this shape."""
+        axis = self.axis % len(shape)
+        flat = y.reshape(*y.shape[:-2], -1)[..., : shape[axis]]
+        return xp.moveaxis(flat, -1, axis)

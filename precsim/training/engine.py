@@ -1,0 +1,282 @@
+"""The loop around a compiled population: fill its places, advance, look, record, refill."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from precsim import __version__
+from precsim.models import Kind
+from precsim.models.recipes import label
+from precsim.models.rounder import Wiring, grids, wire
+from precsim.runs.tables import Evaluation, Run
+from precsim.training.job import Job, Trained
+from precsim.training.languages import sampling
+from precsim.training.languages.synthetic import Language, entropy, unseeded
+from precsim.training.program import Member, Shape, member, program, stack
+from precsim.training.ptq import damage
+
+_REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
+
+
+@dataclass(slots=True)
+class _Place:
+    """One place of a population and the job in it."""
+
+    job: Job
+    done: int = 0
+    seconds: float = 0.0
+    looks: list[Evaluation] = field(default_factory=list)
+
+    @property
+    def next_look(self) -> int:
+        return next(step for step in self.job.look_steps if step > self.done)
+
+
+def populate(jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None]) -> Iterator[Trained]:
+    """Train the jobs, longest first, in a population of `members` places (see `training.train_population`)."""
+    shape = shape_of([*jobs, *together], members)
+    languages = tuple(dict.fromkeys(job.language for job in jobs))
+    compiled, shelf = program(shape), sampling.shelf(languages)
+    waiting = sorted(jobs, key=lambda job: -job.steps)
+    places: list[_Place | None] = [_Place(waiting.pop(0)) if waiting else None for _ in range(members)]
+    crew = [_member(place.job if place else None, jobs[0], shape.wiring, languages) for place in places]
+    who = stack(crew)
+    state = stack_states([compiled.start(one) for one in crew])
+    chunk = 8
+    while any(places):
+        busy = [place for place in places if place]
+        count = min(chunk, *(place.next_look - place.done for place in busy))
+        began = time.perf_counter()
+        state = compiled.advance(state, who, shelf, count)
+        state.step.block_until_ready()
+        spent = time.perf_counter() - began
+        chunk = max(1, min(2 * chunk, int(count * _REPORT_SECONDS / max(spent, 1e-9))))
+        for place in busy:
+            place.done += count
+            place.seconds += spent / len(busy)
+        report(count * shape.batch_tokens * len(busy))
+        for slot, place in enumerate(places):
+            if place is None or place.done not in place.job.look_steps:
+                continue
+            chosen = state.params if place.job.average is None else state.mean
+            params = _take(chosen, slot)
+            _look(place, params, shape)
+            if place.done < place.job.steps:
+                continue
+            yield Trained(place.job, params, _finish(place, bool(state.finite[slot])))
+            places[slot] = None  # a member whose steps are done stands still
+            if waiting:
+                following = _Place(waiting.pop(0))
+                places[slot] = following
+                one = _member(following.job, jobs[0], shape.wiring, languages)
+                state, who = compiled.put(state, who, slot, compiled.start(one), one)
+
+
+def shape_of(jobs: list[Job], members: int) -> Shape:
+    """The shape that these jobs share.
+
+    Raises
+    ------
+    ValueError
+        If they cannot share one program.
+    """
+    first = jobs[0]
+    for job in jobs:
+        if (job.average is None) != (first.average is None):
+            raise ValueError("jobs of one population must all average their weights or none; sweep groups them")
+        if unseeded(job.language) != unseeded(first.language):
+            raise ValueError(
+                f"languages of one population must differ in their seed alone, not {first.language} and {job.language}"
+            )
+        for name in ("model", "batch", "optimizer", "schedule", "compute", "sample"):
+            if getattr(job, name) != getattr(first, name):
+                raise ValueError(
+                    f"jobs of one population must have the same {name}, not {getattr(first, name)} "
+                    f"and {getattr(job, name)}; sweep groups them"
+                )
+    wiring = wire([job.recipe for job in jobs], first.model)
+    return Shape(
+        first.model,
+        unseeded(first.language),
+        first.batch,
+        first.optimizer,
+        first.schedule,
+        first.compute.value,
+        wiring,
+        members,
+        first.average is not None,
+    )
+
+
+def stack_states(states: list) -> object:
+    """States of single members as one state of a population."""
+    return _stack(states)
+
+
+@jax.jit
+def _stack(states: list) -> object:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+@jax.jit
+def _take(params: object, slot: jax.Array) -> object:
+    return jax.tree.map(lambda leaf: leaf[slot], params)
+
+
+def _member(job: Job | None, like: Job, wiring: Wiring, languages: tuple[Language, ...]) -> Member:
+    """The numbers of a job, or of an empty place: no steps to do."""
+    if job is None:
+        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring), 0.0, 0)
+    numbers = grids(job.recipe, job.model, wiring)
+    average, language = job.average or 0.0, languages.index(job.language)
+    return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, average, language)
+
+
+def _look(place: _Place, params: object, shape: Shape) -> None:
+    job, began = place.job, time.perf_counter()
+    rate = job.rate * float(job.schedule.factor(jnp.float32(place.done - 1), jnp.float32(job.steps)))
+    place.looks += damage(
+        job.model,
+        params,
+        job.language,
+        job.post,
+        recipe=job.recipe,
+        sample=job.sample,
+        probes=job.probes,
+        step=place.done,
+        rate=rate,
+    )
+    place.seconds += time.perf_counter() - began
+
+
+def _finish(place: _Place, finite: bool) -> Run:
+    final = next(e for e in reversed(place.looks) if e.post_method == "none")
+    guess = math.log(place.job.language.vocabulary)
+    # overflow inside a normalization gives zeros, not infinities, and so exactly the loss of guessing
+    diverged = not finite or not final.loss < guess * (1 - 1e-6)
+    return _record(place.job, tuple(place.looks), diverged, place.seconds, _device(), _versions())
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    return platform.machine() + " CPU" if device.platform == "cpu" else device.device_kind
+
+
+def _versions() -> str:
+    # precsim's own from the module: it may run from its source tree, where nothing is installed
+    names = ("jax", "jaxlib", "numpy")
+    return " ".join([f"precsim {__version__}", *(f"{name} {importlib.metadata.version(name)}" for name in names)])
+
+
+def _record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str, versions: str) -> Run:
+    """The run that a job has become."""
+    bits: dict[str, Any] = {kind.value: job.recipe.bits(kind, job.model) for kind in Kind}
+    names: dict[str, Any] = {f"{kind.value}_format": job.recipe.format_name(kind) for kind in Kind}
+    for kind in (Kind.WEIGHTS, Kind.ACTIVATIONS, Kind.KV):
+        names[f"{kind.value}_scaling"] = "" if job.recipe.of(kind) is None else label(job.recipe.of(kind))
+    return Run(
+        job=job.key,
+        model=str(job.model),
+        N=job.N,
+        D=job.D,
+        entropy=entropy(job.language),
+        steps=job.steps,
+        evaluations=looks,
+        seed=job.seed,
+        language=type(job.language).__name__,
+        language_seed=job.language.seed,
+        learning_rate=job.rate,
+        weight_decay=job.weight_decay,
+        schedule=str(job.schedule),
+        optimizer=str(job.optimizer),
+        batch_tokens=job.batch,
+        diverged=diverged,
+        holdout=job.holdout,
+        seconds=seconds,
+        device=device,
+        versions=versions,
+        spec=job.spec,
+        **bits,
+        **names,
+    )
+
+
+def train(job: Job, *, progress: Callable[[int], None] | None = None) -> Run:
+    """Train one small model; same job, same machine, same bits.
+
+    Parameters
+    ----------
+    job : Job
+    progress : callable, optional
+        Called now and then with the number of tokens read since the last call.
+
+    Returns
+    -------
+    Run
+        A run that diverged has ``diverged=True``; that is no error.
+
+    Examples
+    --------
+    >>> from precsim.models import MLP
+    >>> from precsim.training.languages import ZipfFacts
+    >>> run = train(Job(model=MLP(4), language=ZipfFacts(), tokens=10_000))
+    >>> run.N, run.D, run.diverged
+    (256, 10240, False)
+    """
+    return train_model(job, progress=progress).run
+
+
+def train_model(job: Job, *, progress: Callable[[int], None] | None = None) -> Trained:
+    """Train one small model and keep its weights."""
+    (trained,) = train_population([job], progress=progress)
+    return trained
+
+
+def train_population(
+    jobs: Iterable[Job],
+    *,
+    members: int | None = None,
+    together: Iterable[Job] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Trained]:
+    """Train jobs of equal shape side by side in one compiled program, and yield each as it ends.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        They may differ in formats, seeds, that of the language included, learning rate, weight decay, tokens,
+        treatments and looks.
+    members : int, optional
+        Places in the population: a job that ends makes room for the next. By default one for each job.
+    together : iterable of Job, optional
+        Jobs for which the program must serve too, though they are not trained now: so that a sweep
+        taken up again uses the same program as before.
+    progress : callable, optional
+        Called now and then with the number of tokens read since the last call, over all members.
+
+    Raises
+    ------
+    ValueError
+        If two jobs cannot share a program.
+
+    Notes
+    -----
+    Members do not see each other. A member of a population equals the same job trained alone to 1e-5
+    (relative) over 50 steps; it is not bit-equal, because matrix products of another batch shape may be
+    summed in another order; rounded to few bits, a number at a tie may then fall to the other side, which costs a
+    whole step of the format. Training is chaotic, so over thousands of steps that may grow to the size of
+    the difference between two seeds. Members of populations of equal size are bit-equal.
+    """
+    jobs = list(jobs)
+    if not jobs:
+        return
+    yield from populate(jobs, members or len(jobs), list(together or ()), progress or (lambda tokens: None))

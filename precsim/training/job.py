@@ -1,0 +1,256 @@
+"""One training run to be (`Job`), and how it becomes a run that was: alone, or in a population."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import hashlib
+import itertools
+import json
+import math
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from precsim.models import MLP, Model, Transformer
+from precsim.models.recipes import PerLayer, Recipe
+from precsim.runs.tables import Run
+from precsim.training.languages.synthetic import KingJames, Language, ZipfFacts, Zipfgram
+from precsim.training.optimizers import SGD, AdamW, Cosine, Optimizer, Schedule
+from precsim.training.ptq import Post, Sample
+from precsim.training.spec import described
+
+__all__ = ["Compute", "Job", "PerLayer", "Recipe", "Trained"]
+
+
+class Compute(enum.Enum):
+    """Arithmetic of the matrix products in training; evaluation is always in full float32.
+
+    Processors without TF32 (all CPUs) use float32 for it. BF16 rounds operands and results of products to bfloat16
+    anywhere, but for the logits; weights and sums along the network stay in float32. Quantizers of more than
+    8 significant bits lose their last ones there.
+    """
+
+    FLOAT32 = "highest"
+    TF32 = "tensorfloat32"
+    BF16 = "bfloat16"
+
+
+_NO_ROUNDING, _COSINE, _ADAMW, _SAMPLE = Recipe(), Cosine(), AdamW(), Sample()  # defaults of a job, immutable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training run to be; equal jobs give equal bits on the same machine and the same population size.
+
+    Parameters
+    ----------
+    model : MLP or Transformer
+    language : Zipfgram, ZipfFacts or KingJames
+        What is read. `Transformer` needs one that can be read as a sequence: not ZipfFacts.
+    tokens : int
+        D, training tokens; rounded to whole steps, at least one (`D`).
+    recipe : Recipe
+        Which tensors are rounded in training.
+    seed : int
+        Decides the starting weights and the order of data: jobs of equal seed and batch differ in nothing
+        else, so their losses can be compared in pairs. Below 2^32.
+    learning_rate : float, optional
+        Peak, per step; the model's own choice for AdamW if not given (`rate`).
+    weight_decay : float
+    schedule : Cosine, Linear, Constant or WarmupStableDecay
+    optimizer : AdamW or SGD
+    batch_tokens : int, optional
+        Tokens of one step; the model's own choice if not given. A multiple of a Transformer's window.
+    post : sequence of Quantizer or Post
+        Treatments after training, each evaluated against the model as trained.
+    looks : sequence of int
+        Numbers of tokens at which the model is evaluated on the way, besides the end.
+    average : float, optional
+        Evaluate and return, instead of the last weights, their average over steps with weights that fall by this
+        factor with each step of age (and sum to 1): below 1 an exponential average, 1 the plain mean. In (0, 1].
+    compute : Compute
+    sample : Sample
+        Held-out text of evaluations.
+    probes : int
+        Random directions by which each evaluation estimates the curvature of the loss (`ptq.curvature`): 0 or at
+        least 2.
+    holdout : bool
+        A label in the table of runs: never to be used in a fit. Not part of the key.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its range, or recipe, model and language do not fit together.
+
+    Examples
+    --------
+    >>> job = Job(model=MLP(8), language=Zipfgram(), tokens=100_000)
+    >>> job.steps, job.D, job.rate
+    (98, 100352, 0.04)
+    """
+
+    model: Model
+    language: Language
+    tokens: int
+    recipe: Recipe = _NO_ROUNDING
+    seed: int = 0
+    learning_rate: float | None = None
+    weight_decay: float = 0.0
+    schedule: Schedule = _COSINE
+    optimizer: Optimizer = _ADAMW
+    batch_tokens: int | None = None
+    post: tuple[Post, ...] = ()
+    looks: tuple[int, ...] = ()
+    average: float | None = None
+    compute: Compute = Compute.FLOAT32
+    sample: Sample = _SAMPLE
+    probes: int = 0
+    holdout: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "post", tuple(Post.of(post) for post in self.post))
+        object.__setattr__(self, "looks", tuple(sorted({int(tokens) for tokens in self.looks})))
+        _check(self)
+
+    @property
+    def batch(self) -> int:
+        """Tokens of one step."""
+        return self.batch_tokens or self.model.batch_tokens
+
+    @property
+    def steps(self) -> int:
+        """Steps of the run: tokens / batch, rounded, at least 1."""
+        return max(1, round(self.tokens / self.batch))
+
+    @property
+    def D(self) -> int:
+        """Tokens that the run really reads: steps times batch."""
+        return self.steps * self.batch
+
+    @property
+    def N(self) -> int:
+        """Parameters of the model without embedding and unembedding."""
+        return self.model.parameters
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate."""
+        return self.model.learning_rate if self.learning_rate is None else self.learning_rate
+
+    @property
+    def look_steps(self) -> tuple[int, ...]:
+        """Steps after which the model is evaluated; the last is the end."""
+        inner = {min(self.steps, max(1, round(tokens / self.batch))) for tokens in self.looks}
+        return tuple(sorted(inner | {self.steps}))
+
+    @property
+    def spec(self) -> str:
+        """Every field that decides the run, as JSON; fields at their default are left out."""
+        named = dataclasses.replace(self, learning_rate=self.rate, batch_tokens=self.batch)
+        return json.dumps(described(named), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """Hash of the fields, 16 hexadecimal digits: the job's name in a store of runs."""
+        return hashlib.sha256(self.spec.encode()).hexdigest()[:16]
+
+    @classmethod
+    def grid(cls, **fields: Any) -> tuple[Job, ...]:
+        """Every combination of the given values, the last field changing fastest.
+
+        Parameters
+        ----------
+        **fields
+            Fields of a Job. A list or a range is a set of alternatives; anything else, tuples
+            included, is one value.
+
+        Raises
+        ------
+        ValueError
+            If a field does not exist, or a list of alternatives is empty.
+
+        Examples
+        --------
+        >>> jobs = Job.grid(model=[MLP(8), MLP(16)], language=Zipfgram(), tokens=[10**5, 10**6], seed=range(3))
+        >>> len(jobs), jobs[0].N, jobs[-1].N
+        (12, 1024, 4096)
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        for name, value in fields.items():
+            if name not in known:
+                raise ValueError(f"a Job has no field {name!r}; it has {', '.join(sorted(known))}")
+            if isinstance(value, (list, range)) and not len(value):
+                raise ValueError(f"the list of alternatives for {name} is empty")
+        choices: list[Any] = [value if isinstance(value, (list, range)) else [value] for value in fields.values()]
+        combinations: Iterator[tuple[Any, ...]] = itertools.product(*choices)
+        return tuple(cls(**dict(zip(fields, values, strict=True))) for values in combinations)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained model: its job, its weights (a pytree of arrays), and its record."""
+
+    job: Job
+    params: Any
+    run: Run
+
+
+def _check(job: Job) -> None:
+    """Refuse a job that cannot be trained, before anything is compiled."""
+    for name, kinds in (
+        ("model", (MLP, Transformer)),
+        ("language", (Zipfgram, ZipfFacts, KingJames)),
+        ("recipe", (Recipe,)),
+        ("schedule", Schedule.__args__),
+        ("optimizer", (AdamW, SGD)),
+        ("compute", (Compute,)),
+        ("sample", (Sample,)),
+    ):
+        if not isinstance(getattr(job, name), kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"{name} must be a {wanted}, not {getattr(job, name)!r}")
+    for name in ("tokens", "seed", "batch_tokens", "probes"):
+        value: Any = getattr(job, name)
+        if value is None and name == "batch_tokens":
+            continue
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or value % 1 != 0:  # refuses NaN and inf
+            raise ValueError(f"{name} must be an integer, not {value!r}")
+        object.__setattr__(job, name, math.trunc(value))
+    if job.tokens < 1 or job.batch < 1:
+        raise ValueError(f"tokens and batch_tokens must be positive, not {job.tokens} and {job.batch}")
+    if job.probes < 0 or job.probes == 1:
+        raise ValueError(f"probes must be 0 or at least 2, for a standard error, not {job.probes}")
+    if job.steps >= 2**31:
+        raise ValueError(f"{job.tokens} tokens make {job.steps} steps; use larger batches")
+    if not 0 <= job.seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 2^32 - 1, not {job.seed}")
+    if not (math.isfinite(job.rate) and job.rate > 0):
+        raise ValueError(f"learning_rate must be a positive number, not {job.learning_rate!r}")
+    if not (math.isfinite(job.weight_decay) and job.weight_decay >= 0):
+        raise ValueError(f"weight_decay must be a number of at least 0, not {job.weight_decay!r}")
+    if job.average is not None and not 0 < job.average <= 1:
+        raise ValueError(f"average must lie above 0 and be at most 1, not {job.average!r}")
+    if any(not 1 <= tokens <= job.tokens for tokens in job.looks):
+        raise ValueError(f"looks must lie between 1 and tokens = {job.tokens}, not {job.looks}")
+    if isinstance(job.model, Transformer):
+        if not job.language.successive:
+            raise ValueError(
+                f"{job.language} has no sequences for a Transformer to read; use an MLP, a Zipfgram or KingJames"
+            )
+        if job.batch % job.model.window:
+            raise ValueError(f"batch_tokens {job.batch} is not a multiple of the window {job.model.window}")
+        if job.model.window <= 8 + (0 if isinstance(job.language, KingJames) else job.language.context_length):
+            raise ValueError(f"window {job.model.window} is too short to evaluate: use at least 16")
+    if isinstance(job.language, KingJames):
+        job.language.check(job.D, job.model.window if isinstance(job.model, Transformer) else None)
+    for recipe in (job.recipe, *(post.recipe for post in job.post)):
+        _fits(recipe, job.model)
+
+
+@functools.lru_cache(maxsize=4096)
+def _fits(recipe: Recipe, model: Model) -> None:
+    """Refuse a recipe that names a place the model does not have; kept, since the jobs of a grid share theirs."""
+    recipe.places(model)

@@ -1,0 +1,168 @@
+"""One compiled program that trains a population of equal shape: scan over steps, map over members.
+
+What decides a member's fate (formats, seed, learning rate, weight decay, number of steps) is traced, so
+one compile serves all of it. The number of steps between two looks is traced too: the loop's length is
+not part of the program.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from precsim.models import MLP, Kind, Model
+from precsim.models.learned_steps import started
+from precsim.models.points import map_weights
+from precsim.models.rounder import STEPS, Rounder, Wiring, points
+from precsim.numerics.grid import Grid
+from precsim.training.languages import sampling
+from precsim.training.languages.synthetic import Language
+from precsim.training.optimizers import Optimizer, Schedule
+
+_INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
+_AHEAD, _FAR_AHEAD = 8, 32  # steps whose data are drawn at once, on processors and on GPUs, which start kernels slowly
+
+
+class Shape(NamedTuple):
+    """All that a compiled program depends on; equal shapes share one."""
+
+    model: Model
+    language: Language  # of any seed: the tables are arguments
+    batch_tokens: int
+    optimizer: Optimizer
+    schedule: Schedule
+    precision: str
+    wiring: Wiring
+    members: int
+    averages: bool
+
+
+class Member(NamedTuple):
+    """What differs between members: numbers, or arrays over the population once stacked."""
+
+    seed: Any  # uint32
+    steps: Any  # int32; 0 marks an empty place
+    rate: Any  # float32, peak learning rate
+    decay: Any  # float32
+    grids: Grid | None  # (places,)
+    average: Any  # float32, decay of the average of weights
+    language: Any  # int32, which of the languages on the shelf it reads
+
+
+class State(NamedTuple):
+    """Where each member stands."""
+
+    params: Any
+    moments: Any
+    mean: Any  # average of the weights so far; None if no member wants one
+    step: Array  # int32, steps done
+    loss: Array  # float32, training loss of the last step [nats/token]
+    finite: Array  # bool, false once a loss was not finite
+
+
+class Program(NamedTuple):
+    """The compiled functions of one shape; each is compiled at its first call."""
+
+    start: Any  # (member) -> state of one member
+    advance: Any  # (state, members, shelf, count) -> state; members beyond their last step stand still
+    put: Any  # (state, members, slot, state of one, member) -> (state, members)
+
+
+def stack(members: list[Member]) -> Member:
+    """Members as one, with arrays along a new first axis."""
+    return jax.tree.map(lambda *columns: np.stack(columns), *members)
+
+
+def member(
+    seed: int, steps: int, rate: float, decay: float, grids: Grid | None, average: float, language: int
+) -> Member:
+    """Numbers of one member in the types that the program is compiled for."""
+    numbers = np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay)
+    return Member(*numbers, grids, np.float32(average), np.int32(language))
+
+
+@functools.lru_cache(maxsize=64)
+def program(shape: Shape) -> Program:
+    """The program of a shape, kept so that it is compiled once in a process."""
+    model, language, optimizer = shape.model, shape.language, shape.optimizer
+    carrier = jnp.bfloat16 if shape.precision == "bfloat16" else None
+    ahead = _AHEAD if jax.default_backend() == "cpu" else _FAR_AHEAD
+
+    def start(one: Member) -> State:
+        key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
+        params = model.init(key, language.vocabulary, language.context_length)
+        if steps := started(shape.wiring, params, one.grids):
+            params = {**params, STEPS: steps}
+        mean = jax.tree.map(jnp.zeros_like, params) if shape.averages else None
+        return State(params, optimizer.start(params), mean, jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
+
+    def batches(state: State, one: Member, shelf: sampling.Source) -> tuple[Array, Array]:
+        """What the next steps read; a sequence is drawn token by token, so it pays to draw many at once."""
+        source = sampling.taken(shelf, one.language)
+        key = jax.random.fold_in(jax.random.key(one.seed), _DATA)
+        steps = state.step + jnp.arange(ahead)
+        return jax.vmap(lambda step: draw(shape, source, key, step))(steps)
+
+    def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
+        noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
+
+        def objective(params: Any) -> Array:
+            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise, carrier, params))
+
+        loss, grads = jax.value_and_grad(objective)(state.params)
+        rate = one.rate * shape.schedule.factor(state.step, one.steps)
+        decay = {name: 0.0 if name == STEPS else one.decay for name in state.params}
+        params, moments = optimizer.update(state.params, state.moments, grads, rate, decay, state.step)
+        stored = Rounder(shape.wiring, one.grids, noise)
+        params = map_weights(params, lambda name, w: stored.round(Kind.MASTER, name, w))
+        mean = None if state.mean is None else averaged(state.mean, params, one.average, state.step)
+        new = State(params, moments, mean, state.step + 1, loss, state.finite & jnp.isfinite(loss))
+        return jax.tree.map(lambda a, b: jnp.where(state.step < one.steps, a, b), new, state)
+
+    def advance(state: State, members: Member, shelf: sampling.Source, count: Array) -> State:
+        def some(done: Array, state: State) -> State:
+            drawn = jax.vmap(batches, in_axes=(0, 0, None), out_axes=1)(state, members, shelf)
+
+            def one(n: Array, state: State) -> State:
+                return jax.vmap(step)(state, members, jax.tree.map(lambda batch: batch[n], drawn))
+
+            return jax.lax.fori_loop(0, jnp.minimum(ahead, count - done * ahead), one, state)
+
+        # what stays in float32 beside bfloat16 products (the logits) may still use the faster ones
+        with jax.default_matmul_precision("tensorfloat32" if carrier else shape.precision):
+            return jax.lax.fori_loop(0, (count + ahead - 1) // ahead, some, state)
+
+    def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
+        return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))
+
+    return Program(jax.jit(start), jax.jit(advance, donate_argnums=0), jax.jit(put, donate_argnums=0))
+
+
+def averaged(mean: Any, params: Any, decay: Array, step: Array) -> Any:
+    """Average of the weights after each step so far, weights falling by `decay` with age and summing to 1."""
+    # (1 - d) / (1 - d^(t + 1)), and 1 / (t + 1) in the limit d = 1
+    t = (step + 1).astype(jnp.float32)
+    share = jnp.where(decay < 1, (1 - decay) / -jnp.expm1(t * jnp.log(decay)), 1 / t)
+    return jax.tree.map(lambda m, w: m + share * (w - m), mean, params)
+
+
+def draw(shape: Shape, source: sampling.Source, key: Array, step: Array) -> tuple[Array, Array]:
+    """The batch of a step: what the model reads, and the token after each position that counts."""
+    if isinstance(shape.model, MLP):
+        return sampling.batch(shape.language, source, key, step, shape.batch_tokens)
+    window = shape.model.window
+    return sampling.batch(shape.language, source, key, step, shape.batch_tokens // window, window)
+
+
+def cross_entropy(model: Model, params: Any, batch: tuple[Array, Array], points: Any) -> Array:
+    """Mean of -log p(target) [nats/token]."""
+    tokens, targets = batch
+    logits = model.logits(params, tokens, points)
+    # a one-hot product: the gradient of a gather would be a slow, on GPUs unordered, scatter
+    hit = jnp.sum(logits * jax.nn.one_hot(targets, logits.shape[-1]), axis=-1)
+    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - hit)

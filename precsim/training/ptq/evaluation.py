@@ -1,0 +1,262 @@
+"""Loss of a trained model, and what quantizing it adds: paired, in full float32, by one compiled program."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from precsim.models import Kind, Model
+from precsim.models.points import chain, map_weights
+from precsim.models.recipes import Recipe, label
+from precsim.models.rounder import Wiring, grids, part, points, widened, wire
+from precsim.numerics.grid import Grid
+from precsim.runs.run import Evaluation
+from precsim.training.languages.synthetic import Language, entropy
+from precsim.training.ptq.calibration import quantize
+from precsim.training.ptq.curvature import Curvature, curvature
+from precsim.training.ptq.held_out import Sample, divergence, enumerated, held_out, importance
+from precsim.training.ptq.treatments import RTN, Post
+
+_ONCE = (Kind.WEIGHTS,)  # rounded before the model reads
+_ON_THE_WAY = (Kind.ACTIVATIONS, Kind.KV, Kind.ACCUMULATOR)  # rounded while it reads
+
+
+def damage(
+    model: Model,
+    params: Any,
+    language: Language,
+    posts: Sequence[Post | Any],
+    *,
+    recipe: Recipe | None = None,
+    sample: Sample | None = None,
+    probes: int = 0,
+    step: int = 0,
+    rate: float = math.nan,
+) -> tuple[Evaluation, ...]:
+    """Loss of the model as trained and after each treatment, and the paired differences.
+
+    Parameters
+    ----------
+    model, params, language
+        The trained model: its configuration, its weights (pytree), what it reads.
+    posts : sequence of Post or Quantizer
+        Treatments; a Quantizer alone means round-to-nearest of the weights.
+    recipe : Recipe, optional
+        What the model was trained with; it stays in force.
+    sample : Sample, optional
+        Held-out text for a model that reads sequences.
+    probes : int
+        Random directions of the estimated Hessian trace (`curvature`); 0 leaves curvature and second_order NaN.
+    step, rate
+        Copied into the evaluations: steps done, and the learning rate there.
+
+    Returns
+    -------
+    tuple of Evaluation, length 1 + len(posts)
+        The first is the model as trained, with delta 0.
+
+    Raises
+    ------
+    ValueError
+        If a treatment names a tensor that the model does not have.
+
+    Notes
+    -----
+    gap = KL(language || model), delta = gap after - gap before, both averaged over the same contexts. For
+    `MLP` every context counts with its exact probability and delta_se is 0; a `Transformer` reads held-out
+    sequences (positions from 8 on), and delta_se is the standard error of the paired difference over
+    sequences. Of real text the loss is the cross-entropy of the characters that are there, gap is NaN and every model
+    reads sequences. The formats are traced: other formats with the same scaling need no new compile, and treatments of
+    weights alone share the program that reads, whatever their scaling.
+    """
+    recipe, sample = recipe or Recipe(), sample or Sample()
+    posts = [Post.of(post) for post in posts]
+    wiring = widened(wire([recipe], model))
+    train = grids(recipe, model, wiring)
+    trained = _rounded(*part(wiring, train, _ONCE))(params)
+    text = held_out(model, language, sample)
+    first: np.ndarray | None = None
+    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for later, members in (_grouped(posts, model, _ON_THE_WAY) or {(): []}).items():
+        candidates, slots, count = _candidates(model, params, trained, language, recipe, posts, members)
+        rows = {slots[n]: grids(posts[n].recipe, model, later) for n in members if later}
+        reading = _reading(model, part(wiring, train, _ON_THE_WAY)[0], later)
+        train_grids, post_grids = part(wiring, train, _ON_THE_WAY)[1], _stack(rows, later, count)
+        found = np.asarray(reading(candidates, train_grids, post_grids, text), dtype=np.float64)
+        first = found[0] if first is None else first
+        # the base of each difference is read by the very program that reads the treated model
+        results |= {n: (found[0], found[slots[n]]) for n in members}
+    assert first is not None
+    share, known, rms = importance(model, language, sample), entropy(language), _rms(params)
+    bend = curvature(model, trained, language, probes=probes, sample=sample) if probes else None
+
+    def look(before: np.ndarray, after: np.ndarray, post: Post | None) -> Evaluation:
+        mean, change = float(share @ after), after - before
+        exact = enumerated(model, language) or post is None
+        return Evaluation(
+            step=step,
+            loss=mean if math.isnan(known) else known + mean,
+            gap=math.nan if math.isnan(known) else mean,
+            delta=float(share @ change),
+            delta_se=0.0 if exact else float(change.std(ddof=1) / math.sqrt(len(change))),
+            weight_rms=rms,
+            curvature=math.nan if bend is None else bend.trace * rms**2,
+            curvature_se=math.nan if bend is None else bend.se * rms**2,
+            second_order=math.nan if bend is None or post is None else _second_order(bend, model, trained, post),
+            rate=rate,
+            **({} if post is None else _columns(post, model)),
+        )
+
+    return (look(first, first, None), *(look(*results[n], post) for n, post in enumerate(posts)))
+
+
+def _candidates(
+    model: Model, params: Any, trained: Any, language: Language, recipe: Recipe, posts: list[Post], members: list[int]
+) -> tuple[Any, dict[int, int], int]:
+    """Weights of the model as trained (slot 0) and after the chosen treatments; the slot of each; number of slots."""
+    pieces, slots, filled = [_as_one(trained)], {}, 1
+    nearest = [n for n in members if isinstance(posts[n].method, RTN)]
+    for wiring, group in _grouped([posts[n] for n in nearest], model, _ONCE).items():
+        chosen = [nearest[m] for m in group]
+        size = _padded(len(chosen))
+        rows = {m: part(*_wired(posts[n].recipe, model), _ONCE)[1] for m, n in enumerate(chosen)}
+        pieces.append(_rounded_variously(wiring)(trained, _stack(rows, wiring, size)))
+        slots |= {n: filled + m for m, n in enumerate(chosen)}
+        filled += size
+    for n in members:
+        if n not in slots:
+            pieces.append(_as_one(quantize(model, params, language, recipe, posts[n])))
+            slots[n] = filled
+            filled += 1
+    count = 1 << (filled - 1).bit_length()  # few sizes, so that few different programs are compiled
+    return _joined(pieces, count), slots, count
+
+
+@functools.lru_cache(maxsize=512)
+def _wired(recipe: Recipe, model: Model) -> tuple[Wiring, Grid | None]:
+    """Wiring and numbers of one recipe; kept, since the same treatments follow every model of a sweep."""
+    wiring = widened(wire([recipe], model))
+    return wiring, grids(recipe, model, wiring)
+
+
+def _grouped(posts: Sequence[Post], model: Model, kinds: tuple[Kind, ...]) -> dict[Wiring, list[int]]:
+    """Treatments whose places of these kinds can share a program, in order."""
+    groups: dict[Wiring, list[int]] = {}
+    for n, post in enumerate(posts):
+        groups.setdefault(part(*_wired(post.recipe, model), kinds)[0], []).append(n)
+    return groups
+
+
+@functools.lru_cache(maxsize=64)
+def _rounding(wiring: Wiring) -> Any:
+    return jax.jit(lambda params, grid: map_weights(params, points(wiring, grid, params=params).weights))
+
+
+def _rounded(wiring: Wiring, grid: Grid | None) -> Any:
+    """Function from weights to weights rounded once."""
+    return lambda params: _rounding(wiring)(params, grid) if wiring else params
+
+
+@functools.lru_cache(maxsize=64)
+def _rounded_variously(wiring: Wiring) -> Any:
+    """Compiled function from weights and grids (candidates, places) to weights of each candidate."""
+    one = _rounding(wiring)
+    return jax.jit(lambda params, grids: jax.vmap(lambda grid: one(params, grid))(grids))
+
+
+@functools.lru_cache(maxsize=64)
+def _reading(model: Model, train: Wiring, post: Wiring) -> Any:
+    """Compiled function from weights of all candidates to their divergence, (slots, units)."""
+
+    def read(candidates: Any, train_grids: Grid | None, post_grids: Grid, text: tuple) -> Array:
+        def one(params: Any, grid: Grid) -> Array:
+            passing = chain(points(train, train_grids), points(post, grid))
+            return jax.lax.map(lambda block: divergence(model, params, passing, block), text).reshape(-1)
+
+        with jax.default_matmul_precision("highest"):
+            return jax.vmap(one)(candidates, post_grids)
+
+    return jax.jit(read)
+
+
+@jax.jit
+def _as_one(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], params)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _joined(pieces: list, count: int) -> Any:
+    """Candidates of all pieces along the first axis, filled up with the first to this number."""
+
+    def join(*leaves: Array) -> Array:
+        missing = count - sum(leaf.shape[0] for leaf in leaves)
+        return jnp.concatenate([*leaves, jnp.broadcast_to(leaves[0], (missing, *leaves[0].shape[1:]))])
+
+    return jax.tree.map(join, *pieces)
+
+
+def _stack(rows: dict[int, Grid | None], wiring: Wiring, count: int) -> Grid:
+    """Grids of all candidates, arrays (count, places); those without a row stay unrounded."""
+    off = Grid.stack(*(Grid.off() for _ in range(max(1, len(wiring)))))
+    chosen = [rows.get(n) or off for n in range(count)]
+    stacked: list[Any] = [np.stack(column) for column in zip(*chosen, strict=True)]
+    return Grid(*stacked)
+
+
+def _padded(needed: int) -> int:
+    """Candidates rounded by one program: one less than a power of two, as the model as trained is one more."""
+    return (1 << needed.bit_length()) - 1
+
+
+def _second_order(bend: Curvature, model: Model, trained: Any, post: Post) -> float:
+    """Damage that the curvature predicts for rounding to nearest; NaN for treatments of anything else."""
+    places = post.recipe.places(model)
+    ends = {"embedding", "head"} & {name for _, name in places}
+    if not isinstance(post.method, RTN) or ends or any(kind is not Kind.WEIGHTS for kind, _ in places):
+        return math.nan
+    wiring, grid = _wired(post.recipe, model)
+    return bend.damage(_squared_errors(wiring)(trained, grid))
+
+
+@functools.lru_cache(maxsize=64)
+def _squared_errors(wiring: Wiring) -> Any:
+    """Compiled function from weights to the mean squared rounding error of each output channel, by name."""
+
+    def measure(params: Any, grid: Grid) -> dict[str, Array]:
+        found: dict[str, Array] = {}
+
+        def note(name: str, w: Array) -> Array:
+            if any(place.name == name for place in wiring):
+                found[name] = jnp.mean((points(wiring, grid).weights(name, w) - w) ** 2, axis=0)
+            return w
+
+        map_weights(params, note)
+        return found
+
+    return jax.jit(measure)
+
+
+def _columns(post: Post, model: Model) -> dict[str, Any]:
+    recipe = post.recipe
+    weights = recipe.weights
+    return {
+        "post": recipe.bits(Kind.WEIGHTS, model),
+        "post_activations": recipe.bits(Kind.ACTIVATIONS, model),
+        "post_kv": recipe.bits(Kind.KV, model),
+        "post_format": recipe.format_name(Kind.WEIGHTS),
+        "post_scaling": "" if weights is None else label(weights),
+        "post_method": post.method.name,
+    }
+
+
+def _rms(params: Any) -> float:
+    """Root mean square of the matrices inside the blocks."""
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params["blocks"])]
+    return math.sqrt(sum(float(np.sum(w * w)) for w in leaves) / sum(w.size for w in leaves))

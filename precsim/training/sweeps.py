@@ -1,0 +1,265 @@
+"""Many training runs: grouped into populations, run here or in worker processes, kept as they end, taken up again."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precsim.runs.tables import Run, RunStore, table
+from precsim.training.executors import Accelerator, Cluster, Cores, Local, Where
+from precsim.training.worker import run_population
+from precsim.training.workers import SweepError, Worker, pieces, run_in_workers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precsim.training.job import Job
+
+__all__ = ["Accelerator", "Cluster", "Cores", "Local", "Population", "SweepError", "finished", "populations", "sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Jobs that one compiled program serves.
+
+    Attributes
+    ----------
+    jobs : tuple of Job
+        What is to be trained.
+    together : tuple of Job
+        One job for each recipe of the whole group, trained already or not: they decide the program.
+    members : int
+        Places of the population.
+    """
+
+    jobs: tuple[Job, ...]
+    together: tuple[Job, ...]
+    members: int
+
+    @property
+    def flops(self) -> float:
+        """Training cost at 6 N D [FLOP]."""
+        return float(sum(6 * job.N * job.D for job in self.jobs))
+
+
+def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozenset()) -> tuple[Population, ...]:
+    """Group jobs into populations of equal shape, the most expensive first; jobs in `done` are left out.
+
+    The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
+    """
+    from precsim.models.rounder import wire
+    from precsim.training.languages.synthetic import unseeded
+
+    groups: dict[tuple, list[list[Job]]] = {}
+    for job in jobs:
+        alike = (job.model, unseeded(job.language), job.batch, job.optimizer, job.schedule, job.compute, job.sample)
+        alike = (*alike, job.average is None)
+        for group in groups.setdefault(alike, []):
+            recipes = {other.recipe for other in group}
+            if job.recipe in recipes or _can_share(wire, recipes | {job.recipe}, job.model):
+                group.append(job)
+                break
+        else:
+            groups[alike].append([job])
+    found = []
+    for group in (group for some in groups.values() for group in some):
+        left = tuple(job for job in group if job.key not in done)
+        if left:
+            one_each = tuple({job.recipe: job for job in reversed(group)}.values())
+            found.append(Population(left, one_each, _places(group, members)))
+    return tuple(sorted(found, key=lambda population: -population.flops))
+
+
+def _places(group: list[Job], most: int) -> int:
+    """Places that all stay busy until the longest job ends; more would stand empty, and cost as much."""
+    steps = [job.steps for job in group]
+    return max(1, min(most, math.ceil(sum(steps) / max(steps))))
+
+
+def sweep(
+    jobs: Iterable[Job],
+    store: RunStore | str | Path | None = None,
+    *,
+    where: Where | None = None,
+    cache: str | Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train every job, keep each run as it ends, and return the table of all of them.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        A job given twice is trained once.
+    store : RunStore or path, optional
+        Where runs are kept. Jobs that are there already are not trained again, so a sweep that was
+        stopped or killed is taken up by calling it again. Without a store the runs are kept in memory only.
+    where : Local, Cores, Accelerator or Cluster, optional
+        Where the jobs run; `Local` by default.
+    cache : path, optional
+        Folder for compiled programs, made if absent; a later sweep of the same shapes starts in seconds.
+    progress : bool
+        Show a bar on standard error with the rate and the time left.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each (job, evaluation), in the order of the jobs; see `runs.COLUMNS`. A run that
+        diverged is a row with ``diverged=True``, never an exception.
+
+    Raises
+    ------
+    ValueError
+        If `where` is something else, or something in `jobs` is no Job.
+    StoreError
+        If the store cannot be used; nothing was trained.
+    SweepError
+        If worker processes keep dying; what was finished is in the store.
+
+    Notes
+    -----
+    Only this process writes to the store, one transaction for each finished run. An interruption (Ctrl-C) stops the
+    workers and leaves the store ready to be taken up again.
+
+    Examples
+    --------
+    >>> from precsim.training.languages import ZipfFacts
+    >>> from precsim.models import MLP
+    >>> from precsim.training import Job
+    >>> jobs = Job.grid(model=MLP(4), language=ZipfFacts(), tokens=10_000, seed=range(2))
+    >>> sweep(jobs, progress=False)[["N", "D", "seed", "diverged"]].to_dict("records")
+    [{'N': 256, 'D': 10240, 'seed': 0, 'diverged': False}, {'N': 256, 'D': 10240, 'seed': 1, 'diverged': False}]
+    """
+    where = Local() if where is None else where
+    if not isinstance(where, Where):
+        raise ValueError(f"where must be Local(), Cores(n), Accelerator() or Cluster(scheduler), not {where!r}")
+    wanted = {_key(job): job for job in jobs}
+    with contextlib.ExitStack() as stack:
+        if isinstance(store, (str, Path)):
+            store = stack.enter_context(RunStore(store))
+        kept = {} if store is None else {run.job: run for run in store.runs() if run.job in wanted}
+        todo = populations(wanted.values(), where.members, frozenset(kept))
+        for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
+            kept[run.job] = run
+            if store is not None:
+                store.add(run)
+    return table(kept[key] for key in wanted)
+
+
+def finished(
+    todo: Iterable[Population], where: Where, *, cache: str | Path | None = None, progress: bool = True
+) -> Generator[Run, None, None]:
+    """Train populations and yield each run as it ends, in no particular order; nothing is kept.
+
+    Parameters
+    ----------
+    todo : iterable of Population
+        From `populations`; those of several sweeps may be trained together, each as if alone.
+    where, cache, progress
+        As in `sweep`.
+
+    Raises
+    ------
+    SweepError
+        If worker processes keep dying.
+    """
+    todo = tuple(todo)
+    total, done = sum(len(population.jobs) for population in todo), 0
+    with _bar(todo, progress) as bar, contextlib.closing(_run(todo, where, cache, bar.update)) as runs:
+        for run in runs:
+            done += 1
+            bar.set_postfix_str(f"{done} of {total} runs", refresh=False)
+            yield run
+
+
+def _run(
+    todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable
+) -> Generator[Run, None, None]:
+    """Run all populations at the place asked for; `report` is called with training FLOP done."""
+    match where:
+        case Local():
+            yield from _run_here(todo, cache, report)
+        case Cores():
+            cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+            count = where.count or len(cores) or os.cpu_count() or 1
+            workers = [Worker.pinned(cores[n % len(cores)] if cores else None) for n in range(count)]
+            yield from run_in_workers(todo, workers, cache, report)
+        case Cluster():
+            yield from _run_on_cluster(todo, where, cache, report)
+        case Accelerator():
+            workers = [
+                Worker.on_accelerator(n, where.workers) for _ in range(where.workers) for n in range(where.devices)
+            ]
+            yield from run_in_workers(todo, workers, cache, report, whole=True)
+
+
+def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Callable) -> Iterator[Run]:
+    from precsim.training.compilation import cached_in
+    from precsim.training.engine import train_population
+
+    with cached_in(cache):
+        for population in todo:
+            cost = 6 * population.jobs[0].N
+            for trained in train_population(
+                population.jobs,
+                members=population.members,
+                together=population.together,
+                progress=lambda tokens, cost=cost: report(cost * tokens),
+            ):
+                yield trained.run
+
+
+def _run_on_cluster(
+    todo: tuple[Population, ...], where: Cluster, cache: str | Path | None, report: Callable
+) -> Iterator[Run]:
+    from distributed import Client, KilledWorker, as_completed
+
+    folder = None if cache is None else str(Path(cache).absolute())
+    with contextlib.ExitStack() as stack:
+        client = where.scheduler
+        if isinstance(client, str):
+            client = stack.enter_context(Client(client))
+        futures: dict[Any, tuple[Population, int]] = {}  # what each is to do, and how many workers died of it
+
+        def submit(piece: Population, deaths: int) -> Any:
+            future = client.submit(run_population, piece, folder, retries=where.retries, pure=False)
+            futures[future] = piece, deaths
+            return future
+
+        stack.callback(lambda: client.cancel(list(futures)))
+        done = as_completed([submit(piece, 0) for population in todo for piece in pieces(population)])
+        for future in done:
+            piece, deaths = futures[future]
+            if future.status == "finished":
+                yield from future.result()
+                report(piece.flops)
+            elif isinstance(future.exception(), KilledWorker) and deaths < where.retries:
+                done.add(submit(piece, deaths + 1))  # the scheduler gives up on a task long before
+            else:
+                raise SweepError(f"the cluster could not run a population: {future.exception()!r}")
+
+
+def _bar(todo: tuple[Population, ...], show: bool):
+    from tqdm.auto import tqdm
+
+    total = sum(population.flops for population in todo)
+    return tqdm(total=total, unit="FLOP", unit_scale=True, disable=not show or not todo, desc="sweep")
+
+
+def _can_share(wire: Callable, recipes: set, model: object) -> bool:
+    try:
+        wire(recipes, model)
+    except ValueError:
+        return False
+    return True
+
+
+def _key(job: Job) -> str:
+    try:
+        return job.key
+    except AttributeError:
+        raise ValueError(f"a sweep is made of Jobs; received {job!r}") from None

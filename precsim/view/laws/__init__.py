@@ -1,0 +1,1 @@
+"""Charts, tables and widgets about laws and fits."""

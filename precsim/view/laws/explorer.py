@@ -1,0 +1,153 @@
+"""Laws with sliders and intervals, in a page without a kernel: the explorer."""
+
+from __future__ import annotations
+
+import functools
+import html
+import math
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from precsim.view.book import WIDGET
+from precsim.view.laws.expression_trees import formulas, values
+
+if TYPE_CHECKING:
+    from precsim.fitting.uncertainty import Draws
+    from precsim.laws import Law
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """A law that the explorer offers, the runs behind it, and its draws if there are any.
+
+    Parameters
+    ----------
+    name : str
+        In the list of laws.
+    law : Law
+        A base, factors of weights, activations or KV cache, and a degradation after training; with numbers.
+    N, D : (float, float)
+        Least and largest of the runs it was fitted to [parameters, tokens]: beyond them the page says so.
+    note : str
+        Where the law and its intervals come from, in a sentence or two.
+    draws : Draws, optional
+        Of the same form. Without them the page shows no intervals.
+    level : float
+        Of the intervals.
+
+    Raises
+    ------
+    ValueError
+        A range is empty, the level is not in (0, 1), or the law has a part that the sliders cannot serve.
+
+    Examples
+    --------
+    >>> from precsim.laws.published import KUMAR_2024
+    >>> Explored("Kumar 2024", KUMAR_2024, (3e7, 2.2e8), (1.5e9, 2.6e10), "Printed constants.").name
+    'Kumar 2024'
+    """
+
+    name: str
+    law: Law
+    N: tuple[float, float]
+    D: tuple[float, float]
+    note: str
+    draws: Draws | None = None
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Check ranges, level, and that the law can be written down for the page."""
+        for what, (low, high) in {"N": self.N, "D": self.D}.items():
+            if not 0 < low < high < math.inf:
+                raise ValueError(f"{what} must be (least, largest) of the runs, got {(low, high)}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must be between 0 and 1, got {self.level}")
+        formulas(self.law)
+        if self.draws is not None and set(self.draws.values) - set(self.law.parameters):
+            raise ValueError(
+                f"the draws are of another law: {sorted(set(self.draws.values) - set(self.law.parameters))}"
+            )
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the script needs, in JSON types; numbers are not rounded."""
+        found = {"name": self.name, "note": self.note, "N": list(self.N), "D": list(self.D), "level": self.level}
+        return found | formulas(self.law) | {"draws": None if self.draws is None else values(self.draws.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """Sliders for N, D, bits of weights, activations, KV cache and serving; the law's answers with intervals.
+
+    A value to be shown at the end of a cell: live in the book's page without a kernel, live in JupyterLab if
+    anywidget is installed, a sentence elsewhere. It shows the loss, N_eff, δ, the critical tokens and P*.
+    """
+
+    laws: tuple[Explored, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list, and two laws of one name."""
+        names = [law.name for law in self.laws]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"the explorer needs one or more laws with distinct names, got {names}")
+
+    @property
+    def text(self) -> str:
+        """The static view."""
+        return f"Explorer of {_counted(self.laws)}: {', '.join(law.name for law in self.laws)}."
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the script needs, in JSON types."""
+        return {"laws": [law.state for law in self.laws]}
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        description = f"{self.text} Sliders set parameters, tokens and bits; a table has the law's answers."
+        page = {"module": "explorer", "state": self.state, "description": description, "static": html.escape(self.text)}
+        bundle = {WIDGET: page, "text/html": f"<p>{html.escape(self.text)}</p>", "text/plain": self.text}
+        live = _anywidget()
+        if live is None:
+            return bundle
+        view = live(**self.state)._repr_mimebundle_()
+        data, metadata = view if isinstance(view, tuple) else (view, {})
+        return {**(data or {}), **bundle}, metadata
+
+
+def explore(*laws: Explored) -> Explorer:
+    """Return sliders for one or more laws, which a page answers without a kernel.
+
+    Notes
+    -----
+    The page gets each law's own expression as a tree of operations (``expression_trees``), evaluates it in dual
+    numbers, and finds P* and the critical tokens by the same searches as `precsim.laws.best_bits` and
+    `precsim.laws.critical_tokens`; intervals are percentiles over the draws, as in `precsim.interval`.
+
+    Examples
+    --------
+    >>> from precsim.laws.published import KUMAR_2024
+    >>> explore(Explored("Kumar 2024", KUMAR_2024, (3e7, 2.2e8), (1.5e9, 2.6e10), "Printed constants.")).text
+    'Explorer of one law: Kumar 2024.'
+    """
+    return Explorer(laws)
+
+
+@functools.cache
+def _anywidget() -> Any:
+    """The live widget's class, or None where anywidget is not installed."""
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        return None
+
+    class LiveExplorer(anywidget.AnyWidget):
+        _esm = files("precsim.view").joinpath("modules/explorer.js").read_text(encoding="utf-8")
+        _css = files("precsim.view").joinpath("modules/explorer.css").read_text(encoding="utf-8")
+        laws = traitlets.List().tag(sync=True)
+
+    return LiveExplorer
+
+
+def _counted(laws: tuple[Explored, ...]) -> str:
+    return "one law" if len(laws) == 1 else f"{len(laws)} laws"

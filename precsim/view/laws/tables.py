@@ -1,0 +1,242 @@
+"""Tables of laws as values that a notebook shows and a text prints: parameters with intervals, laws compared."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from precsim.fitting.comparison import Comparison
+    from precsim.fitting.uncertainty import Draws
+    from precsim.planning.plans import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A small table with a caption: HTML at the end of a cell, Markdown as text.
+
+    Attributes
+    ----------
+    head : tuple of str
+    rows : tuple of tuples of str
+        Each as long as the head; the first cell names the row.
+    caption : str
+        What the numbers are, with their unit and method.
+
+    Examples
+    --------
+    >>> print(Table(("parameter", "value"), (("alpha", "0.35"),), "Fitted to 240 runs."))
+    | parameter | value |
+    | --- | ---: |
+    | alpha | 0.35 |
+    <BLANKLINE>
+    Fitted to 240 runs.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+    def __post_init__(self) -> None:
+        if uneven := [row for row in self.rows if len(row) != len(self.head)]:
+            raise ValueError(f"a row has one cell for each of {', '.join(self.head)}; got {uneven[0]}")
+
+    def __str__(self) -> str:
+        lines = [_line(self.head), "| --- |" + " ---: |" * (len(self.head) - 1), *map(_line, self.rows)]
+        return "\n".join(lines) + f"\n\n{self.caption}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(first)}</th>'
+            + "".join(f"<td>{html.escape(c)}</td>" for c in rest)
+            + "</tr>"
+            for first, *rest in self.rows
+        )
+        caption = f"<caption>{html.escape(self.caption)}</caption>"
+        return (
+            f'<div class="ps-scroll"><table class="table ps-formats">{caption}<thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def parameter_table(fit: Any, draws: Draws | None = None, *, level: float = 0.95) -> Table:
+    """Return the estimated parameters with intervals: value, interval, and in the caption level and method.
+
+    Parameters
+    ----------
+    fit : Fit
+    draws : Draws, optional
+        From `precsim.bootstrap`. Without them the intervals are those of the sandwich covariance, estimate times or
+        plus 1.96 (at 95 %) standard errors.
+    level : float
+
+    Raises
+    ------
+    ValueError
+        If the level is not between 0 and 1.
+    """
+    from statistics import NormalDist
+
+    from precsim.fitting.uncertainty import interval
+
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    rows = []
+    for stage in fit.stages:
+        kind = "δ" if stage.observations.floor else "loss"
+        for name in stage.names:
+            value = stage.law.parameters[name]
+            if draws is not None and name in draws.values:
+                found = interval(draws, lambda law, n=name: getattr(law, n), level)
+                low, high = found.low, found.high
+            else:
+                low, high = _wald(value, stage.standard_errors[name], stage.form.describe(name)["positive"], z)
+            rows.append(
+                (name, _number(value), f"{_number(low)} to {_number(high)}", f"{kind}, {len(stage.observations)} rows")
+            )
+    for stage in fit.stages:
+        rows += [
+            (name, _number(stage.law.parameters[name]), f"equal to {other}", "tied")
+            for name, other in stage.tied.items()
+        ]
+    estimated = {row[0] for row in rows}
+    rows += [(name, _number(value), "given", "") for name, value in fit.law.parameters.items() if name not in estimated]
+    method = (
+        f"{draws.method}, {len(draws)} resamples" if draws is not None else "standard errors of the sandwich covariance"
+    )
+    trust = "" if draws is not None and "misfit" in draws.method else ", which assume the form"
+    caption = f"{fit.law.label}: {level:.0%} intervals ({method}{trust}). Status {fit.status.name}: {fit.message}."
+    return Table(("parameter", "value", f"{level:.0%} interval", "from"), tuple(rows), caption)
+
+
+def _wald(value: float, error: float, positive: bool, z: float) -> tuple[float, float]:
+    if not math.isfinite(error):
+        return (0.0 if positive else -math.inf), math.inf
+    if positive:
+        return value * math.exp(-z * min(error, 300 / z)), value * math.exp(z * min(error, 300 / z))
+    return value - z * error, value + z * error
+
+
+def comparison_table(comparison: Comparison, *, level: float = 0.95) -> Table:
+    """Return the scores of `precsim.compare`, the best first, with the verdict in the caption.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    level : float
+        Level that its intervals were made with.
+    """
+    rows = [
+        (
+            score.form.label,
+            str(score.parameters),
+            f"{100 * score.held_out:.3f}",
+            f"{100 * score.interval[0]:.3f} to {100 * score.interval[1]:.3f}",
+            f"{100 * score.rmse:.3f}",
+            f"{score.bic:.0f}",
+            score.note,
+        )
+        for score in sorted(comparison.scores, key=lambda score: score.held_out)
+    ]
+    verdict = (
+        f"{comparison.verdict.label} predicts better than every other"
+        if comparison.verdict is not None
+        else f"these rows cannot tell between {len(comparison.candidates)} laws; the simplest of them is "
+        f"{comparison.preferred.label}"
+    )
+    head = ("law", "parameters", "held-out error [%]", f"{level:.0%} interval", "RMSE in sample [%]", "BIC", "fit")
+    caption = f"Mean absolute error on held-out rows, interval by resampling cells of equal settings: {verdict}."
+    return Table(head, tuple(rows), caption)
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return the options of a plan: widths, N, D, predicted loss and regret, with intervals if it has them."""
+    rows = [
+        (
+            option.choice.label,
+            f"{option.N:.3g}",
+            f"{option.D:.3g}",
+            f"{option.loss:.4f}",
+            f"{option.regret:.4f}",
+            "" if option.regret_interval is None else "{:.4f} to {:.4f}".format(*option.regret_interval),
+        )
+        for option in plan.options
+    ]
+    head = ("bits", "N [parameters]", "D [tokens]", "loss [nats/token]", "above the best", "interval")
+    caption = (
+        f"Best use of {plan.budget.flops:.3g} FLOP by widths, priced by {plan.budget.machine.name}. "
+        f"Limit: {plan.binding.value}. N from {plan.sizes[0]:.3g} to {plan.sizes[1]:.3g} stays within "
+        f"{plan.tolerance:g} nats per token."
+    )
+    if plan.lacking:
+        paid = ", ".join(f"{width:g} as {other:g}" for width, other in plan.lacking.items())
+        caption += f" Bits that the device does not multiply pay for more: {paid}."
+    if plan.unseen:
+        caption += f" The law does not read the bits of {' and '.join(plan.unseen)}: to it they cost nothing."
+    if plan.best.regret_interval is None:
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    return Table(head, tuple(rows), caption)
+
+
+def _number(value: Any) -> str:
+    value = float(value)
+    return f"{value:.4g}" if math.isfinite(value) else ("∞" if value > 0 else "−∞")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A table of short texts with a caption: HTML at the end of a cell, lines as text.
+
+    Attributes
+    ----------
+    head : tuple of str
+    rows : tuple of tuples of str
+        Each as long as the head, no cell empty; the first cell names the row.
+    caption : str
+
+    Raises
+    ------
+    ValueError
+        If a row has another length than the head, or an empty cell.
+
+    Examples
+    --------
+    >>> print(Words(("equation", "proof"), (("7", "α cancels."),), "Proofs."))
+    Proofs.
+    equation: 7. proof: α cancels.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.head) or not all(cell.strip() for cell in row):
+                raise ValueError(f"a row has one cell, not empty, for each of {', '.join(self.head)}; got {row}")
+
+    def __str__(self) -> str:
+        lines = [". ".join(f"{h}: {c.rstrip('.')}" for h, c in zip(self.head, row, strict=True)) for row in self.rows]
+        return "\n".join([self.caption, *(f"{line}." for line in lines)])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(first)}</th>'
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+            + "</tr>"
+            for first, *rest in self.rows
+        )
+        return (
+            f'<div class="ps-scroll" tabindex="0"><table class="table ps-words"><caption>{html.escape(self.caption)}'
+            f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )

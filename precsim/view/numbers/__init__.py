@@ -1,0 +1,1 @@
+"""Charts and widgets about formats, rounding, scales and sums."""

@@ -1,0 +1,1 @@
+"""Charts about budgets, plans, serving and the design of sweeps."""

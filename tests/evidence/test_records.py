@@ -1,0 +1,145 @@
+"""Records of public tables: what the book says of them is what the tables give; the rows of tuned runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.places import PUBLIC
+
+from precsim import laws
+from precsim.data import TABLES
+from precsim.evidence import records
+from precsim.evidence.public_fits import MAKERS
+from precsim.fitting import fit
+from precsim.laws import Law
+from precsim.runs.envelope import undominated
+
+_FOLDERS = {"quartet-mxfp4": "quartet1_mxfp4", "step-law": "steplaw_lr_bsz"}
+
+
+def table(name):
+    place = PUBLIC / _FOLDERS.get(name, name.replace("-", "_"))
+    if not (place / "data.csv").exists():
+        pytest.skip(f"issue 6: the public table {name} is not at ../shared/data")
+    from precsim.data import load_folder
+
+    return load_folder(name, place)
+
+
+def leaves(value, path=""):
+    """(path, value) of every number, text and truth value in nested JSON."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}/{key}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{path}[{i}]")
+    else:
+        yield path, value
+
+
+def test_every_maker_has_a_record_that_names_its_source():
+    assert set(records.names()) == set(MAKERS) == set(TABLES)
+    for name in records.names():
+        source = records.record(name)["source"]
+        assert source["commit"] == TABLES[name].commit
+        assert source["content_sha256"] == TABLES[name].sha256
+        assert TABLES[name].repository in records.provenance(name)
+    with pytest.raises(ValueError, match="no record 'x'; there are chinchilla-epoch"):
+        records.record("x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) for name in sorted(MAKERS)],
+)
+def test_a_record_is_what_its_table_gives(name):
+    needed, make = MAKERS[name]
+    again = json.loads(json.dumps(make({n: table(n) for n in needed})))
+    stored = records.record(name)
+    for (path, new), (where, old) in zip(leaves(again), leaves(stored), strict=True):
+        assert path == where
+        if isinstance(old, float):
+            assert new == pytest.approx(old, rel=1e-5, abs=1e-9), path  # minima, up to another order of summation
+        else:
+            assert new == old, path
+
+
+@pytest.mark.parametrize("name", ["chinchilla-epoch", "kyo-llm"])
+def test_the_usual_fit_of_a_record_is_what_its_table_gives(name):
+    rows, stored = table(name), records.record(name)["fits"]["usual"]
+    if "holdout" in rows:
+        rows = rows[~rows["holdout"]]
+    again = fit(laws.Chinchilla(), rows, delta=1e-3)
+    assert again.objective == pytest.approx(stored["objective"], rel=1e-9)
+    law = Law.from_json(json.dumps(stored["law"]))
+    assert again.law.parameters == pytest.approx(law.parameters, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["kyo-llm", "gemstones", "step-law", "quartet-mxfp4"])
+def test_the_form_chosen_without_the_largest_runs_predicts_them_as_a_true_form_would(name):
+    """The bar of 0.65 % on the largest 30 % of compute; Epoch's points, read off a figure, miss it and are left out."""
+    tuned = records.record(name)["roll_out"]["undominated rows"]
+    chosen = next(s for s in tuned["scores"] if s["form"] == tuned["chosen_without_held_out_rows"])
+    assert chosen["held_out_error"] <= 0.0065
+    low, high = tuned["expected_if_true"]["range"]
+    assert low <= chosen["held_out_error"] <= high
+
+
+def test_the_published_fit_is_not_the_optimum_but_near_the_limit_of_a_small_knee():
+    record = records.record("chinchilla-epoch")
+    usual = record["fits"]["usual"]
+    assert usual["objective"] == pytest.approx(1.0182740178006e-3, rel=1e-9)
+    assert record["printed"]["Epoch 2024"]["objective"] > usual["objective"] * 1.004
+    least = record["knees"][0]
+    printed = Law.from_json(json.dumps(record["printed"]["Epoch 2024"]["law"]))
+    for name, value in printed.parameters.items():
+        assert least[name] == pytest.approx(value, rel=3e-3)
+
+
+def test_a_law_of_tuned_runs_predicts_them_where_one_of_all_runs_cannot():
+    """Gemstones has many shapes of equal size: even a fit that has seen the large rows is further off than the bar."""
+    both = records.record("gemstones")["roll_out"]
+    of_all = {s["form"]: s for s in both["all rows"]["scores"]}
+    assert min(s["in_sample"] for s in of_all.values()) > 0.0065
+    assert max(s["in_sample"] for s in both["undominated rows"]["scores"]) < max(
+        s["in_sample"] for s in of_all.values()
+    )
+
+
+@pytest.mark.slow
+def test_the_command_makes_a_record_from_a_fetched_table_and_says_what_is_missing(tmp_path, capsys):
+    table("step-law").to_csv(tmp_path / "step-law.csv", index=False)
+    (tmp_path / "out").mkdir()
+    assert records.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["step-law.json"]
+    assert "precsim data fetch kyo-llm --out" in capsys.readouterr().err
+    (tmp_path / "kyo-llm.csv").write_text("N,D,loss\n1,2,3\n")
+    with pytest.raises(ValueError, match="is not the table kyo-llm"):
+        records.table("kyo-llm", tmp_path)
+
+
+# -- undominated rows ------------------------------------------------------------------------------------------------
+
+
+def test_a_law_without_noise_dominates_nothing(rng):
+    law = laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
+    N, D = 10 ** rng.uniform(6, 9, 60), 10 ** rng.uniform(8, 11, 60)
+    assert undominated({"N": N, "D": D, "loss": law(N, D)}, slack=1.0).all()
+
+
+def test_rows_are_compared_at_equal_bits_only():
+    runs = {"N": [1e6, 1e6], "D": [1e8, 1e8], "loss": [3.0, 3.2], "weights": [np.inf, 4.0]}
+    assert undominated(runs).tolist() == [True, True]
+    assert undominated({**runs, "weights": [4.0, 4.0]}).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("runs", "slack", "message"),
+    [({"N": [1.0], "D": [1.0]}, 1.1, "no column loss"), ({"N": [1], "D": [1], "loss": [1]}, 0.9, "at least 1")],
+)
+def test_bad_envelopes(runs, slack, message):
+    with pytest.raises(ValueError, match=message):
+        undominated(runs, slack=slack)

@@ -1,0 +1,255 @@
+"""Sweeps: grouping, resuming, worker processes, and a kill at any moment."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+from precsim.evidence.experiments.chapters import one_sitting
+from precsim.models import MLP
+from precsim.numerics import INT2, INT3, INT4, PerChannel, PerTensor, Quantizer
+from precsim.runs import ForeignStore, RunStore
+from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, populations, sweep
+from precsim.training.languages import ZipfFacts
+
+LOW = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3))]
+SHARED = {"language": ZipfFacts(vocabulary=8), "batch_tokens": 64, "post": (Quantizer(INT4, PerChannel()),)}
+JOBS = Job.grid(model=[MLP(4), MLP(6)], tokens=[640, 6400, 32_000], recipe=LOW, **SHARED)
+
+
+def settled(table):
+    """What must not depend on when and where the jobs ran."""
+    return table.drop(columns=["seconds"]).sort_values(["job", "post"], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="module")
+def quiet_workers(cache):
+    return sweep(JOBS, where=Cores(2, members=3), cache=cache, progress=False)
+
+
+@pytest.fixture(scope="module")
+def quiet(cache):
+    return sweep(JOBS, where=Local(members=3), cache=cache, progress=False)
+
+
+def test_table_has_every_job_in_order_and_its_evaluations(quiet):
+    assert quiet["job"].drop_duplicates().tolist() == [job.key for job in JOBS]
+    assert len(quiet) == 2 * len(JOBS)
+    assert (quiet.groupby("model")["seconds"].sum() > 0).all()
+
+
+def test_a_job_given_twice_is_trained_once(cache):
+    assert sweep([JOBS[0], JOBS[0]], cache=cache, progress=False)["job"].nunique() == 1
+    assert sweep([], progress=False).empty
+
+
+def test_jobs_share_a_population_when_one_program_can_serve_them():
+    groups = populations(JOBS, 8)
+    assert [len(group.jobs) for group in groups] == [9, 9]
+    # all nine jobs of a group are 3.7 times its longest: a fifth place would stand empty at the end
+    assert [group.members for group in groups] == [4, 4]
+    assert groups[0].flops > groups[1].flops
+    tensor = dataclasses.replace(JOBS[1], recipe=Recipe(weights=Quantizer(INT2, PerTensor())))
+    assert len(populations([*JOBS, tensor], 8)) == 3
+    left = populations(JOBS, 8, done=frozenset(job.key for job in JOBS[:8]))
+    assert sum(len(group.jobs) for group in left) == 10
+    assert all(len(group.together) == 3 and group.members == 4 for group in left)
+
+
+def test_resumed_sweep_repeats_nothing_and_gives_the_same_bits(tmp_path, cache, quiet):
+    store = tmp_path / "runs.db"
+    sweep(JOBS[3:8], store, where=Local(members=3), cache=cache, progress=False)
+    with RunStore(store) as before:
+        seconds = {run.job: run.seconds for run in before.runs()}
+    table = sweep(JOBS, store, where=Local(members=3), cache=cache, progress=False)
+    assert all((table.loc[table["job"] == job, "seconds"] == took).all() for job, took in seconds.items())
+    pd.testing.assert_frame_equal(settled(table), settled(quiet))
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_runs(tmp_path, cache, quiet):
+    short = [job for job in JOBS if job.tokens == 640]
+    with RunStore(tmp_path / "runs.db") as store:
+        table = sweep(short, store, where=Cores(2, members=3), cache=cache, progress=False)
+        assert len(store) == len(short)
+    expected = quiet[quiet["D"] == 640].reset_index(drop=True)
+    # one thread adds in another order than two: equal to rounding errors, over these 10 steps
+    pd.testing.assert_frame_equal(settled(table), settled(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_progress_goes_to_standard_error_with_rate_and_time_left(capsys, cache):
+    sweep(JOBS[:3], where=Local(members=3), cache=cache)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "FLOP/s" in shown.err
+    assert "3 of 3 runs" in shown.err
+
+
+def test_a_bad_store_is_refused_before_any_training(tmp_path):
+    (tmp_path / "notes.db").write_text("my notes")
+    with pytest.raises(ForeignStore, match="not a store"):
+        sweep(JOBS, tmp_path / "notes.db", progress=False)
+    assert (tmp_path / "notes.db").read_text() == "my notes"
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"Local\(\).*'here'"):
+        sweep(JOBS, where="here")
+    with pytest.raises(ValueError, match="made of Jobs; received 'job'"):
+        sweep(["job"])
+    with pytest.raises(ValueError, match=r"members.*0"):
+        Local(members=0)
+    with pytest.raises(ValueError, match="count"):
+        Cores(0)
+
+
+def children(pid):
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def script(store, cache, where):
+    return textwrap.dedent(f"""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("jobs", {__file__!r})
+        jobs = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(jobs)
+        jobs.sweep(jobs.JOBS, {str(store)!r}, where=jobs.{where}, cache={str(cache)!r}, progress=False)
+    """)
+
+
+def check_store(store, quiet):
+    with RunStore(store) as kept:
+        assert sorted(kept.keys()) == sorted(job.key for job in JOBS)
+        assert all(len(run.evaluations) == 2 for run in kept.runs())
+        pd.testing.assert_frame_equal(settled(kept.table()), settled(quiet), check_dtype=False)
+
+
+@pytest.mark.slow
+def test_killed_at_five_random_moments_no_run_is_lost_doubled_or_half_written(tmp_path, cache, quiet):
+    store, moments = tmp_path / "runs.db", random.Random(11)
+    done = [0]
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, "-c", script(store, cache, "Local(members=3)")])
+        # the moment counts from the first sign of life, so that kills fall into the work and not the imports
+        enough, deadline = done[-1] + moments.randrange(4), time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if store.exists() and count(store) >= enough:
+                time.sleep(moments.uniform(0, 0.6))
+                break
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        done.append(count(store) if store.exists() else 0)
+    assert done == sorted(done)  # nothing that was finished is lost
+    subprocess.run([sys.executable, "-c", script(store, cache, "Local(members=3)")], check=True)
+    check_store(store, quiet)
+
+
+def count(store):
+    with RunStore(store) as kept:
+        assert all(len(run.evaluations) == 2 for run in kept.runs())  # nothing is half-written
+        return len(kept)
+
+
+@pytest.mark.slow
+def test_killed_workers_are_replaced_and_their_work_is_done(tmp_path, cache, quiet_workers):
+    store = tmp_path / "runs.db"
+    process = subprocess.Popen([sys.executable, "-c", script(store, cache, "Cores(2, members=3)")])
+    killed = 0
+    while process.poll() is None:
+        time.sleep(1.0)  # both kills fall into the sweep, however quick the machine
+        for child in children(process.pid)[:1] if killed < 2 else []:
+            os.kill(child, signal.SIGKILL)
+            killed += 1
+    assert process.returncode == 0
+    assert killed == 2
+    check_store(store, quiet_workers)
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_parent(tmp_path, cache):
+    process = subprocess.Popen([sys.executable, "-c", script(tmp_path / "runs.db", cache, "Cores(2, members=3)")])
+    while not (workers := children(process.pid)):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
+
+
+@pytest.mark.slow
+def test_an_interruption_stops_the_workers_and_leaves_a_usable_store(tmp_path, cache, quiet_workers):
+    store = tmp_path / "runs.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script(store, cache, "Cores(2, members=3)")], stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not (store.exists() and count(store)):
+        time.sleep(0.02)  # the first run is in the store: the workers are at work, and most of it is left
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    assert process.returncode != 0
+    assert 0 < count(store) < len(JOBS)
+    sweep(JOBS, store, where=Cores(2, members=3), cache=cache, progress=False)
+    check_store(store, quiet_workers)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
+def test_a_cluster_that_loses_a_worker_gives_every_run_once(tmp_path, cache):
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    store, small = tmp_path / "runs.db", [job for job in JOBS if job.tokens < 32_000]
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        quiet = sweep(small, where=Cluster(client, members=3), cache=cache, progress=False)
+        victim = next(iter(client.run(os.getpid).values()))
+        killer = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        sweep(small[:4], store, where=Cluster(client, members=1), progress=False)
+        killer.join()
+        sweep(small, store, where=Cluster(client, members=3), cache=cache, progress=False)
+    with RunStore(store) as kept:
+        assert sorted(kept.keys()) == sorted(job.key for job in small)
+        pd.testing.assert_frame_equal(
+            settled(kept.table()), settled(quiet), check_dtype=False, rtol=1e-4, atol=1e-5
+        )  # populations of one and of three add in another order
+
+
+@pytest.mark.slow
+def test_jobs_that_kill_every_worker_are_named(monkeypatch):
+    # a worker that cannot even load the package dies at once, each time
+    monkeypatch.setenv("PYTHONPATH", os.devnull)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SweepError, match=f"died while running job.*{MLP(6)}".replace("(", r"\(").replace(")", r"\)")):
+        sweep(JOBS, where=Cores(1), progress=False)
+
+
+@pytest.mark.slow
+def test_the_opening_grid_shows_both_laws():
+    table = sweep(one_sitting(), where=Cores(2, members=9), progress=False)
+    assert not table["diverged"].any()
+    plain = table[table["weights"] == float("inf")]
+    rounded = plain[plain["post_method"] == "rtn"].groupby(["N", "post", "D"])
+    damage = rounded["delta"].mean().unstack()
+    rises = damage.loc[damage.index.get_level_values("post").isin([3, 4, 5])].diff(axis=1).iloc[:, 1:] > 0
+    assert rises.to_numpy().mean() >= 0.95
+    total = rounded["gap"].mean().unstack()
+    for bits in (2, 3):  # the best budget of most sizes is an inner one: beyond it, more data hurts
+        best = total.xs(bits, level="post").idxmin(axis=1)
+        inner = total.columns[1:-1] if bits == 3 else total.columns[:-1]
+        assert best.isin(inner).mean() >= 0.75

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from precsim.laws.jets import Jet
-from precsim.laws.law import Law
 from precsim.laws.setting import Effective
 
 if TYPE_CHECKING:

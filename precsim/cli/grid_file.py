@@ -100,18 +100,3 @@ def _suspects(message: str, values: dict[str, Any]) -> list[str]:
     quantizing = ["recipe", "post"] if {kind.value for kind in Kind} & set(words) else []
     shown = [key for key, value in values.items() if message.startswith(str(value))]
     return [*quantizing, *words, *shown] if quantizing else [*shown, *words]
-
-
-EXAMPLE = """\
-# every key is a field of a Job; a list is a set of alternatives
-language = {kind = "zipf-facts", vocabulary = 64}
-model = {kind = "mlp", width = [8, 16]}             # two models
-tokens = [80_000, 500_000]
-post = ["INT3", "INT4", {weights = "INT3", method = "gptq"}]   # all of them, on every model
-
-[[grid]]
-seed = [0, 1, 2, 3]                                 # in float32
-
-[[grid]]
-recipe = {weights = ["INT2", "INT3", "INT4"]}       # low-precision training
-"""

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 # cores of a CPU, and one H200. The runs of the store replace them as soon as there are some on this kind of device.
 _CPU_RATE, _GPU_RATE = 8e9, 1e13
 
+#: A grid file that shows its rules; printed by ``precsim sweep --help`` and run by the tests.
+EXAMPLE = """\
+# every key is a field of a Job; a list is a set of alternatives
+language = {kind = "zipf-facts", vocabulary = 64}
+model = {kind = "mlp", width = [8, 16]}             # two models
+tokens = [80_000, 500_000]
+post = ["INT3", "INT4", {weights = "INT3", method = "gptq"}]   # all of them, on every model
+
+[[grid]]
+seed = [0, 1, 2, 3]                                 # in float32
+
+[[grid]]
+recipe = {weights = ["INT2", "INT3", "INT4"]}       # low-precision training
+"""
+
 
 def add_to(commands: Any) -> None:
     """Add the commands of this group."""
@@ -54,8 +69,6 @@ def add_to(commands: Any) -> None:
 
 
 def _example() -> str:
-    from precsim.cli.grid_file import EXAMPLE
-
     return "example of a grid file:\n\n" + textwrap.indent(EXAMPLE, "  ")
 
 

@@ -10,7 +10,8 @@ import re
 import pytest
 from support.commands import SMALL, call
 
-from precsim.cli.grid_file import EXAMPLE, GridError, read
+from precsim.cli.grid_file import GridError, read
+from precsim.cli.sweep import EXAMPLE
 from precsim.models import MLP, PerLayer, Recipe, Transformer
 from precsim.models.recipes import Learned, everywhere, kumar
 from precsim.numerics import MXFP4, Quantizer

@@ -17,7 +17,7 @@ from precsim.cli.positions import GridError, Place
 from precsim.models import Kind
 from precsim.training.job import Job
 
-__all__ = ["EXAMPLE", "GridError", "load", "read"]
+__all__ = ["GridError", "load", "read"]
 
 
 def load(path: str | Path) -> tuple[Job, ...]:

@@ -1,8 +1,8 @@
 """From a table of runs to a law, how well it is known, and how well it predicts.
 
 `fit` turns a form and a table into a `Fit` with a `Status`: ``observations`` (what the table says) →
-``starting_points`` (a scan without guesses) → ``objective`` and ``newton`` (the minimum) → ``stage`` (losses first, then δ) → ``fits``.
-`bootstrap`, `interval`, `predict` and `profile` say how well it is known, `compare` how well it predicts what it has
+``starting_points`` (a scan without guesses) → ``objective`` and ``newton`` (the minimum) → ``stage`` (losses first,
+then δ) → ``fits``. `bootstrap`, `interval`, `predict` and `profile` say how well it is known, `compare` how well it predicts what it has
 not seen, and ``misfit`` what a wrong form costs.
 """
 

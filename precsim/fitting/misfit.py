@@ -91,7 +91,8 @@ def bootstrap(fit: Fit, *, n: int = 1000, rng: np.random.Generator) -> Draws:
     Notes
     -----
     In simulation (tests/fitting/test_misfit.py), where 95 % intervals that trust the form cover in 0.3 to 0.8 of
-    tables, these cover in 0.8 to 1. They are intervals of the law, not of a run, and know nothing of what happens where no run is.
+    tables, these cover in 0.8 to 1. They are intervals of the law, not of a run, and know nothing of what happens
+    where no run is.
     """
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")

@@ -252,7 +252,7 @@ def predict(
     Notes
     -----
     Both assume that the form is right. Under a wrong form they are too narrow: give draws of
-    `precsim.fitting.misfit.bootstrap`, and away from the data put the held-out error of `precsim.fitting.compare` beside.
+    `precsim.fitting.misfit.bootstrap`, and away from the data put the held-out error of `compare` beside.
 
     Examples
     --------

@@ -65,7 +65,7 @@ class Jet:
         return Jet(f0, first, second)
 
     def exp(self) -> Jet:
-        """E to the self."""
+        """e^self."""
         e = np.exp(self.value)
         return self.chain(e, e, e)
 
@@ -143,7 +143,7 @@ def _apply(name: str, x):
 
 
 def exp(x):
-    """E to the x, for numbers, arrays, jets and SymPy expressions alike.
+    """e^x, for numbers, arrays, jets and SymPy expressions alike.
 
     Examples
     --------

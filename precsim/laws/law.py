@@ -26,7 +26,7 @@ from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor, bits_of
 
 
 def _positive(f):
-    """F itself, NaN where it is not positive: two negative factors must not multiply to a plausible one."""
+    """f itself, NaN where it is not positive: two negative factors must not multiply to a plausible one."""
     if isinstance(f, Jet):
         return Jet(_positive(f.value), f.first, f.second)
     return np.where(f > 0, f, np.nan)[()] if numeric(f) and np.any(np.asarray(f) <= 0) else f
@@ -293,7 +293,7 @@ class Factor(Part):
 
     @abstractmethod
     def factor(self, s: Setting) -> Any:
-        """F at a setting, or None where nothing is quantized."""
+        """f at a setting, or None where nothing is quantized."""
 
 
 class Degradation(Part):

@@ -93,7 +93,7 @@ def best_bits(law: Law, price=None, *, low: float = 1.0, high: float = 32.0):
 
 
 def _log_slope(law: Law, price):
-    """D(ln f − ln price)/d ln P as a function of P."""
+    """d(ln f − ln price)/d ln P as a function of P."""
 
     def slope(P):
         s = law.setting(1.0, 1.0)
@@ -144,7 +144,7 @@ def critical_tokens(law: Law, N, post, **bits):
 
 
 def implied_factor(law: Law, N, D, loss):
-    """F = N_eff/N such that the base predicts the observed loss, base(f·N, D) = loss; shape of the arguments.
+    """f = N_eff/N such that the base predicts the observed loss, base(f·N, D) = loss; shape of the arguments.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class BitFactor(Factor):
 
     @abstractmethod
     def of_bits(self, P) -> Any:
-        """F(P)."""
+        """f(P)."""
 
     @property
     def suffix(self) -> str:
@@ -35,7 +35,7 @@ class BitFactor(Factor):
         return f"_{_LETTER[self.tensor]}" + ("_D" if self.on is Effective.D else "")
 
     def factor(self, s: Setting) -> Any:
-        """F at a setting, None where the tensor is not quantized."""
+        """f at a setting, None where the tensor is not quantized."""
         P = s.bits(self.tensor)
         return None if P is None else self.of_bits(P)
 
@@ -58,7 +58,7 @@ class Saturating(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """F(P)."""
+        """f(P)."""
         return exp(-self.c * exp(-P / self.gamma))
 
 
@@ -79,7 +79,7 @@ class Plain(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """F(P)."""
+        """f(P)."""
         return 1 - exp(-P / self.gamma)
 
 
@@ -101,7 +101,7 @@ class Offset(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """F(P)."""
+        """f(P)."""
         return 1 - exp(self.n - P / self.gamma)
 
 
@@ -121,7 +121,7 @@ class Powered(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """F(P)."""
+        """f(P)."""
         return (1 - exp(-P / self.gamma)) ** self.n
 
 
@@ -147,12 +147,12 @@ class GaussianCapacity(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """F of the capacity."""
+        """f of the capacity."""
         decay = exp(-2 * self.rate * P)
         return ((1 - decay) / (1 + decay)) ** self.power
 
     def factor(self, s: Setting) -> Any:
-        """F at a setting; reads ``capacity`` from the context if it is there."""
+        """f at a setting; reads ``capacity`` from the context if it is there."""
         P = s.bits(self.tensor)
         return None if P is None else self.of_bits(s.context.get("capacity", P))
 
@@ -241,7 +241,7 @@ class PerScheme(Factor):
         return replace(self, values=tuple(values.get(s, v) for s, v in zip(self.schemes, self.values, strict=True)))
 
     def factor(self, s: Setting) -> Any:
-        """F of the setting's scheme, 1 for a scheme that is not listed."""
+        """f of the setting's scheme, 1 for a scheme that is not listed."""
         if "scheme" not in s.context:
             return None
         scheme = s.context["scheme"]
@@ -317,7 +317,7 @@ class Drifting(Factor):
         return cls(inner, **rest)
 
     def factor(self, s: Setting) -> Any:
-        """F at a setting."""
+        """f at a setting."""
         f = self.inner.factor(s)
         if f is None:
             return None

@@ -53,7 +53,7 @@ EXACT = Points(_unchanged, _unchanged, _unchanged, _unchanged)
 
 
 def product(points: Points, name: str, x: Array, weight: Array) -> Array:
-    """X @ weight as these points carry products out: (…, inputs) and (inputs, outputs) give (…, outputs).
+    """x @ weight as these points carry products out: (…, inputs) and (inputs, outputs) give (…, outputs).
 
     Tokens are laid out along one axis first, so that the gradient of the matrix is one plain product and
     nothing has to be transposed in memory.
@@ -76,7 +76,7 @@ def contract(points: Points, subscripts: str, a: Array, b: Array) -> Array:
 
 
 def linear(points: Points, name: str, x: Array, weight: Array) -> Array:
-    """X @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
+    """x @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
     return product(points, name, points.activations(name, x), points.weights(name, weight))
 
 
@@ -107,7 +107,7 @@ def chain(first: Points, then: Points) -> Points:
 
 
 def rms_norm(x: Array) -> Array:
-    """X over its root mean square along the last axis; no gain, which would fold into the next matrix."""
+    """x over its root mean square along the last axis; no gain, which would fold into the next matrix."""
     return x / jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6)
 
 

@@ -124,7 +124,7 @@ class Rounder:
         return Grid(*(entry[n] for entry in self._grids))
 
     def back(self, name: str, x: Array) -> Array:
-        """X itself; the derivative that comes back through it is rounded."""
+        """x itself; the derivative that comes back through it is rounded."""
         if (Kind.GRADIENTS, name) not in self._places:
             return x
         n, place = self._places[Kind.GRADIENTS, name]
@@ -139,7 +139,7 @@ class Rounder:
         return _rounded_on_its_way_back(rounded, x, self.grid(n), self._noise(n, place, x.shape))
 
     def multiply(self, name: str, x: Array, weight: Array) -> Array:
-        """X @ weight with partial sums rounded; the derivative is that of the exact product."""
+        """x @ weight with partial sums rounded; the derivative is that of the exact product."""
         exact = x @ weight
         if (Kind.ACCUMULATOR, name) not in self._places:
             return exact

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def elasticity(expr: sp.Expr, x: sp.Symbol) -> Any:
-    """D ln(expr)/d ln(x): by how many percent the expression grows when x grows by one percent.
+    """d ln(expr)/d ln(x): by how many percent the expression grows when x grows by one percent.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 
 from precsim.laws.published import KUMAR_2024
-from precsim.planning import H200, HARDWARE, Choice, hardware, plan
+from precsim.planning import H200, HARDWARE, Choice, plan
 from precsim.planning.hardware import Operation, measured_h200, rates
 
 

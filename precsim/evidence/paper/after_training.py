@@ -110,7 +110,7 @@ def growth() -> Finding:
 
 
 def guess(law: Any, rows: Any) -> Any:
-    """Δ of rows by a law."""
+    """δ of rows by a law."""
     bits = {"weights": rows["weights"].to_numpy(float), "post": rows["post"].to_numpy(float)}
     return law.delta(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
 
@@ -189,7 +189,7 @@ def several() -> Finding:
 
 
 def draw_several() -> Drawing:
-    """Δ by the constants at several sizes against D/N to the fitted powers: one line."""
+    """δ by the constants at several sizes against D/N to the fitted powers: one line."""
     k, lines = KUMAR_2024, {}
     for n in (30e6, 60e6, 110e6, 220e6):
         d = np.geomspace(10 * n, 800 * n, 12)

@@ -218,7 +218,7 @@ def next_count(h):
 
 @njit
 def counted(h, c):
-    """N random bits from an element's hash state: the hash of `precsim.numerics.kernels.integer.counter_bits`."""
+    """n random bits from an element's hash state: the hash of `precsim.numerics.kernels.integer.counter_bits`."""
     h = mul(xor(h, lshr(h, low_word(16))), low_word(0x7FEB352D))
     h = add(xor(h, lshr(h, low_word(15))), low_word(c.seed_high))
     h = mul(h, low_word(0x846CA68B))

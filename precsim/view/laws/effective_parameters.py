@@ -127,7 +127,7 @@ def effective_parameters(
 
 
 def _share(law: Law, part: str, widths: np.ndarray, N: float, D: float) -> np.ndarray:
-    """F at each width, 1 where the law says nothing of the part, NaN where its form has no value."""
+    """f at each width, 1 where the law says nothing of the part, NaN where its form has no value."""
     with np.errstate(all="ignore"):
         found = law.n_eff(N, D, **{part: widths})
     return np.broadcast_to(np.asarray(found, dtype=float) / N, widths.shape)

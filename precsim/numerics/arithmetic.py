@@ -15,12 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from precsim.numerics.binary_format import Format
+from precsim.numerics.elementary import elementwise
 from precsim.numerics.kernels.integer import BINARY64
 from precsim.numerics.kernels.parameters import magic_fits, parameters
-from precsim.numerics.modes import CounterBits, Rounding, Subnormals
+from precsim.numerics.modes import CounterBits, NanRule, Rounding, Subnormals
+from precsim.numerics.rounding import round_to
 from precsim.numerics.rules import as_numbers, grid_for
 
-__all__ = ["Accumulator", "Order", "dot", "error_bound", "gamma", "gamma_probabilistic", "matmul", "total"]
+__all__ = [
+    "Accumulator", "Order", "dot", "elementwise", "error_bound", "gamma", "gamma_probabilistic", "matmul", "total",
+]  # fmt: skip
 
 
 class Order(enum.IntEnum):
@@ -38,7 +42,12 @@ _KINDS = {
     Rounding.STOCHASTIC_A: 2,
     Rounding.STOCHASTIC_B: 2,
     Rounding.STOCHASTIC_C: 2,
+    Rounding.UP: 3,
+    Rounding.DOWN: 3,
+    Rounding.NEAREST_AWAY: 4,
+    Rounding.TO_ODD: 5,
 }
+_NEAREST = (Rounding.NEAREST_EVEN, Rounding.NEAREST_AWAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Accumulator:
     products : Format, optional
         Format that each product is rounded to before it is added; None: exact products (fused multiply-add).
     rounding : Rounding
-        Nearest-even, toward zero, or stochastic, for products and sums.
+        For products and sums. A sum that is exactly zero is +0 in every mode.
 
     Raises
     ------
@@ -91,7 +100,7 @@ class Accumulator:
         if blocked and (not isinstance(self.block, int) or isinstance(self.block, bool) or self.block < 1):
             raise ValueError(f"block must be an integer of at least 1; received {self.block!r}")
         if self.rounding not in _KINDS:
-            raise ValueError(f"sums round to nearest-even, toward zero or stochastically; received {self.rounding!r}")
+            raise ValueError(f"rounding must be a member of Rounding; received {self.rounding!r}")
 
 
 def total(x, accumulator: Accumulator, *, noise: CounterBits | None = None) -> np.float64:
@@ -193,40 +202,72 @@ def gamma_probabilistic(n: int, u: float, confidence: float = 1.0) -> float:
     return math.expm1(confidence * math.sqrt(n) * u + n * u * u / (1 - u))
 
 
-def error_bound(accumulator: Accumulator, n: int, *, confidence: float | None = None) -> float:
+def error_bound(
+    accumulator: Accumulator, n: int, *, confidence: float | None = None, rounded_terms: bool = False
+) -> float:
     """Return c in ``|computed - exact| <= c sum |terms|`` for n terms, without overflow or underflow.
 
     Parameters
     ----------
     accumulator : Accumulator
     n : int
-        Number of terms.
+        Number of terms, of a sum or of an inner product.
     confidence : float, optional
-        None: the deterministic bound. A number: the probabilistic one (`gamma_probabilistic`).
+        None: the deterministic bound. A number: the probabilistic one (`gamma_probabilistic`), for nearest rounding
+        (whose errors are then assumed to be independent with mean zero) and stochastic rounding (whose are, up to
+        ``2**-N`` of an interval with N random bits).
+    rounded_terms : bool
+        True: the terms are values of the format already, as `total` wants them. False: they may be exact products,
+        which the first addition does not leave unrounded; holds for sums too.
+
+    Raises
+    ------
+    ValueError
+        If n < 1, or a probabilistic bound is asked for a rounding whose errors have a mean: directed, or to odd.
 
     Notes
     -----
-    The number of roundings a term passes through is n - 1 (sequential), ceil(log2 n) (pairwise), b - 1 within a
-    block and ceil(n / b) outside it (blocked: each block's sum is rounded when it is added); one more if products
-    are rounded. Kahan: ``2 u + 4 n u**2``, a bound with an explicit second-order term (Higham 2002, (4.8), leaves
-    it as O(n u**2)). u is 2**-p for nearest and 2**(1-p) for the other roundings.
+    The number of roundings a term passes through is n - 1 (sequential; n where exact products are added, since the
+    first of them is rounded too), ceil(log2 n) (pairwise), b - 1 within a block and ceil(n / b) outside it (blocked:
+    each block's sum is rounded when it is added); at least one where products are exact; one more if products are
+    rounded.
+    Kahan: ``2 u + 4 n u**2``, a bound with an explicit second-order term (Higham 2002, (4.8), leaves it as O(n u**2)),
+    and one more rounding where products are exact. u is 2**-p for nearest and 2**(1-p) for the other roundings.
+
+    Examples
+    --------
+    >>> from precsim.numerics import BF16
+    >>> error_bound(Accumulator(BF16), 1) >= 2.0**-8  # the product of two numbers is rounded
+    True
     """
     if n < 1:
         raise ValueError(f"a sum has at least one term; received n={n}")
+    rounding, fused = accumulator.rounding, accumulator.products is None and not rounded_terms
+    if confidence is not None and not (rounding in _NEAREST or rounding.is_stochastic):
+        raise ValueError(
+            f"a probabilistic bound needs errors of mean zero: nearest or stochastic rounding; received {rounding!r}"
+        )
+
+    def unit(fmt: Format) -> float:
+        return float(fmt.unit_roundoff) * (1 if rounding in _NEAREST else 2)
 
     def one(fmt: Format, steps: int) -> float:
-        u = float(fmt.unit_roundoff) * (1 if accumulator.rounding is Rounding.NEAREST_EVEN else 2)
+        u = unit(fmt)
+        if steps == 0 or u == 1:  # one bit of precision, rounded in a direction: no relative bound below 1
+            return 0.0 if steps == 0 else math.inf
         return gamma(steps, u) if confidence is None else gamma_probabilistic(steps, u, confidence)
 
     fmt, parts = accumulator.format, []
     if accumulator.order is Order.KAHAN:
-        u = float(fmt.unit_roundoff) * (1 if accumulator.rounding is Rounding.NEAREST_EVEN else 2)
-        parts.append(2 * u + 4 * n * u * u)
+        u = unit(fmt)
+        parts += [2 * u + 4 * n * u * u, u if fused else 0.0]
     elif accumulator.order is Order.BLOCKED:
         block = accumulator.block or n
         parts += [one(accumulator.inner or fmt, min(block, n) - 1), one(fmt, math.ceil(n / block))]
+    elif accumulator.order is Order.SEQUENTIAL:
+        parts.append(one(fmt, n if fused else n - 1))
     else:
-        parts.append(one(fmt, n - 1 if accumulator.order is Order.SEQUENTIAL else math.ceil(math.log2(n))))
+        parts.append(one(fmt, max(math.ceil(math.log2(n)), int(fused))))
     if accumulator.products is not None:
         parts.append(one(accumulator.products, 1))
     return math.prod(1 + part for part in parts) - 1
@@ -240,8 +281,6 @@ def _vector(x, name: str) -> np.ndarray:
 
 
 def _require_values(terms: np.ndarray, fmt: Format) -> None:
-    from precsim.numerics.rounding import NanRule, round_to
-
     same = round_to(terms, fmt, nan=None if fmt.has_nan else NanRule.KEEP)
     wrong = (same != terms) & ~(np.isnan(same) & np.isnan(terms))
     if wrong.any():

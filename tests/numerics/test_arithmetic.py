@@ -3,15 +3,18 @@
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from precsim.numerics import Accumulator, CounterBits, Order, Rounding, round_to
 from precsim.numerics import formats as F
-from precsim.numerics.arithmetic import dot, error_bound, gamma, gamma_probabilistic, matmul, total
+from precsim.numerics.arithmetic import dot, elementwise, error_bound, gamma, gamma_probabilistic, matmul, total
 
 NARROW = [F.FP8_E4M3, F.FP8_E5M2, F.BF16, F.FP16, F.TF32, F.FP32]
-MODES = [Rounding.NEAREST_EVEN, Rounding.TOWARD_ZERO]
+MODES = [r for r in Rounding if not r.is_stochastic]
 
 
 def exact(value: Fraction, fmt, rounding) -> Fraction:
@@ -21,7 +24,16 @@ def exact(value: Fraction, fmt, rounding) -> Fraction:
         exponent += 1
     unit = Fraction(2) ** (exponent - fmt.precision + 1)
     steps = size / unit
-    q = round(steps) if rounding is Rounding.NEAREST_EVEN else steps // 1  # round() of a Fraction: half to even
+    low = steps // 1
+    away = {
+        Rounding.NEAREST_EVEN: round(steps) - low,  # round() of a Fraction: half to even
+        Rounding.NEAREST_AWAY: int(steps - low >= Fraction(1, 2)),
+        Rounding.TOWARD_ZERO: 0,
+        Rounding.UP: int(steps > low and value > 0),
+        Rounding.DOWN: int(steps > low and value < 0),
+        Rounding.TO_ODD: int(steps > low and low % 2 == 0),
+    }
+    q = low + away[rounding]
     return q * unit * (1 if value > 0 else -1)
 
 
@@ -160,6 +172,104 @@ def test_overflow_goes_to_infinity_or_nan():
     assert total([100.0, 100.0], Accumulator(F.INT8)) == 127
 
 
+def test_error_bound_was_none_for_fused_dot_products():
+    # the product of two numbers is rounded once, which n - 1 roundings do not count
+    a, b = 1 + 2.0**-7, 1 + 2.0**-1
+    error = abs(dot([a], [b], Accumulator(F.BF16)) - a * b) / (a * b)
+    assert 0 < error <= error_bound(Accumulator(F.BF16), 1)
+    assert error_bound(Accumulator(F.BF16), 1, rounded_terms=True) == 0
+
+
+COARSE = [F.Format(name=f"p={p}", exponent_bits=9, precision=p) for p in (2, 3, 5)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    fmt=st.sampled_from(COARSE),
+    rounding=st.sampled_from(MODES),
+    order=st.sampled_from(list(Order)),
+    block=st.integers(1, 5),
+    products=st.sampled_from([None, *COARSE]),
+    pairs=st.lists(st.tuples(*[st.integers(-255, 255), st.integers(-6, 6)] * 2), min_size=1, max_size=14),
+)
+def test_no_sum_or_dot_product_beats_its_bound(fmt, rounding, order, block, products, pairs):
+    how = Accumulator(fmt, order, block if order is Order.BLOCKED else None, products=products, rounding=rounding)
+    a, b = (np.array([math.ldexp(p[i], p[i + 1]) for p in pairs]) for i in (0, 2))
+    n, slack = a.size, 1 + 2.0**-40
+    assert abs(dot(a, b, how) - math.fsum(a * b)) <= error_bound(how, n) * math.fsum(abs(a * b)) * slack
+    x = round_to(a, fmt)
+    bound = error_bound(how, n, rounded_terms=products is None)
+    assert abs(total(x, how) - math.fsum(x)) <= bound * math.fsum(abs(x)) * slack
+
+
+@pytest.mark.parametrize("rounding", MODES)
+def test_probabilistic_bound_was_given_for_roundings_whose_errors_have_a_mean(rounding):
+    how = Accumulator(F.BF16, rounding=rounding)
+    if rounding in (Rounding.NEAREST_EVEN, Rounding.NEAREST_AWAY):
+        assert error_bound(how, 100, confidence=1) < error_bound(how, 100)
+        return
+    with pytest.raises(ValueError, match="errors of mean zero"):
+        error_bound(how, 100, confidence=1)
+
+
+BASIC = {np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div"}
+
+
+@pytest.mark.parametrize("rounding", MODES)
+@pytest.mark.parametrize("function", BASIC, ids=lambda f: f.__name__)
+def test_elementwise_operations_equal_exact_rationals(function, rounding, rng):
+    for fmt in (F.BF16, F.TF32, F.FP32, F.FP8_E5M2):
+        a, b = (round_to(rng.standard_normal(60) * 2.0 ** rng.integers(-3, 4, 60), fmt) for _ in range(2))
+        b = np.where(b == 0, 1, b)
+        b[:20] = a[:20] + np.spacing(np.float32(1)) * rng.integers(-3, 4, 20)  # next to each other
+        got = elementwise(function, a, b, fmt=fmt, rounding=rounding, saturate=True)
+        operation = getattr(
+            Fraction, f"__{function.__name__[:3].replace('div', 'truediv')}__".replace("__mul", "__mul")
+        )
+        for x, y, z in zip(a, b, got, strict=True):
+            wanted = operation(Fraction(float(x)), Fraction(float(y)))
+            assert Fraction(float(z)) == exact(wanted, fmt, rounding), (x, y)
+
+
+@pytest.mark.parametrize("rounding", MODES)
+@pytest.mark.parametrize("name", ["sqrt", "exp", "exp2", "expm1", "log", "log2", "log1p", "sin", "cos", "tanh"])
+def test_elementary_functions_equal_mpmath_rounded_once(name, rounding, rng):
+    reference = {
+        "log": mpmath.ln, "exp2": lambda v: mpmath.power(2, v), "log2": lambda v: mpmath.log(v, 2),
+    }.get(name, getattr(mpmath, name, None))  # fmt: skip
+    x = np.concatenate([[1.0, 2.0, 4.0, 0.25, 2.0**-30], rng.uniform(0.01, 8, 60)])
+    x = x if name in ("sqrt", "log", "log2", "log1p") else x * rng.choice([-1, 1], x.size)
+    for fmt in (F.BF16, F.FP32, F.FP8_E5M2):
+        got = elementwise(getattr(np, name), x, fmt=fmt, rounding=rounding, saturate=True)
+        for v, z in zip(x, got, strict=True):
+            with mpmath.workprec(300):
+                sign, mantissa, exponent, _ = reference(mpmath.mpf(float(v)))._mpf_
+                value = Fraction(int(mantissa)) * Fraction(2) ** int(exponent) * (-1) ** sign
+            assert Fraction(float(z)) == exact(value, fmt, rounding) or abs(value) >= fmt.maximum, v
+
+
+def test_elementwise_specials_are_those_of_ieee():
+    got = elementwise(np.divide, [1.0, -1.0, 0.0, np.inf, np.nan], [0.0, 0.0, 0.0, 2.0, 1.0], fmt=F.FP16)
+    np.testing.assert_array_equal(got, [np.inf, -np.inf, np.nan, np.inf, np.nan])
+    assert np.isnan(elementwise(np.sqrt, -1.0, fmt=F.FP16))
+    huge = 1e9  # e to it and to its negative are beyond float64 too
+    for rounding, above, below in [
+        (Rounding.NEAREST_EVEN, np.inf, 0),
+        (Rounding.DOWN, 65504, 0),
+        (Rounding.UP, np.inf, 2.0**-24),
+        (Rounding.TO_ODD, 65504, 2.0**-24),
+    ]:
+        np.testing.assert_array_equal(elementwise(np.exp, [huge, -huge], fmt=F.FP16, rounding=rounding), [above, below])
+        factor = [2.0**600, 2.0**-600]
+        np.testing.assert_array_equal(
+            elementwise(np.multiply, factor, factor, fmt=F.FP16, rounding=rounding), [above, below]
+        )
+        divisor = [2.0**-600, 2.0**600]
+        np.testing.assert_array_equal(
+            elementwise(np.divide, factor, divisor, fmt=F.FP16, rounding=rounding), [above, below]
+        )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -171,7 +281,10 @@ def test_overflow_goes_to_infinity_or_nan():
         (lambda: Accumulator(F.FP16, Order.BLOCKED, block=0), "received 0"),
         (lambda: Accumulator(F.FP16, block=4), "belong to Order.BLOCKED"),
         (lambda: Accumulator(F.FP16, inner=F.FP32), "belong to Order.BLOCKED"),
-        (lambda: Accumulator(F.FP16, rounding=Rounding.UP), "received <Rounding.UP"),
+        (lambda: Accumulator(F.FP16, rounding="up"), "received 'up'"),
+        (lambda: elementwise(np.arctan, 1.0, fmt=F.FP16), "knows add, subtract.*received <ufunc 'arctan'>"),
+        (lambda: elementwise(np.exp, 1.0, fmt=F.FP16, rounding=Rounding.STOCHASTIC), "deterministically"),
+        (lambda: elementwise(np.add, 1.0, fmt=F.FP16), "takes 2 arrays; received 1"),
         (lambda: total([], Accumulator(F.FP16)), r"received \(0,\)"),
         (lambda: total([[1.0]], Accumulator(F.FP16)), r"received \(1, 1\)"),
         (lambda: total([0.1], Accumulator(F.FP16)), "0.1 is not"),

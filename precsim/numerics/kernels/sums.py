@@ -7,18 +7,34 @@ from numba import njit
 
 from precsim.numerics.kernels.bit_operations import add, band, bits_of, float_of
 from precsim.numerics.kernels.caching import compiled
-from precsim.numerics.kernels.magic_add import counted, even, first_count, magic_random, toward_zero, unpack
+from precsim.numerics.kernels.magic_add import (
+    counted,
+    directed,
+    even,
+    first_count,
+    magic_random,
+    odd,
+    tie_away,
+    toward_zero,
+    unpack,
+)
 
 __all__ = ["add_up", "multiply"]
 
 
 @njit
 def rounded(value, c, kind, i):
-    """Round one number: kind 0 nearest-even, 1 toward zero, 2 stochastic with the random bits of operation i."""
+    """Round one number by a kind of `precsim.numerics.arithmetic`; stochastic with the random bits of operation i."""
     if kind == 0:
         return even(value, c, False)
     if kind == 1:
         return toward_zero(value, c, False)
+    if kind == 3:
+        return directed(value, c, False)
+    if kind == 4:
+        return tie_away(value, c, False)
+    if kind == 5:
+        return odd(value, c, False)
     return magic_random(value, counted(first_count(i, c), c), c, False)
 
 

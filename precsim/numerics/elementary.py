@@ -96,7 +96,8 @@ def elementwise(
 def _to_odd(near: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Move an even last bit toward the exact value, which lies beyond `near` by something of the sign of `error`."""
     inexact = np.isfinite(near) & (error != 0) & ~np.isnan(error) & (near.view(np.int64) & 1 == 0)
-    return np.where(inexact, np.nextafter(near, np.copysign(np.inf, error)), near)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.where(inexact, np.nextafter(near, np.copysign(np.inf, error)), near)
 
 
 def _without_overflow(function: np.ufunc, near: np.ndarray, operands: list[np.ndarray]) -> np.ndarray:

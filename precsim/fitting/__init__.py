@@ -2,8 +2,8 @@
 
 `fit` turns a form and a table into a `Fit` with a `Status`: ``observations`` (what the table says) →
 ``starting_points`` (a scan without guesses) → ``objective`` and ``newton`` (the minimum) → ``stage`` (losses first,
-then δ) → ``fits``. `bootstrap`, `interval`, `predict` and `profile` say how well it is known, `compare` how well it predicts what it has
-not seen, and ``misfit`` what a wrong form costs.
+then δ) → ``fits``. `bootstrap`, `interval`, `predict` and `profile` say how well it is known, `compare` how well it
+predicts what it has not seen, and ``misfit`` what a wrong form costs.
 """
 
 from precsim.fitting.comparison import ByCompute, ByData, BySize, Comparison, Groups, Score, Split, compare

@@ -2,8 +2,8 @@
 
 Each function returns the jobs of one batch; `batches` names them all. `python -m precsim.evidence.experiments.make`
 trains what is missing and writes the table. Budgets are 2.5 apart and the same for all sizes, so that a law can be
-read off at fixed N and at fixed D. A job's seed decides its starting weights and the order of its data; jobs of equal seed and
-language differ in nothing but what their batch varies, and can be compared in pairs.
+read off at fixed N and at fixed D. A job's seed decides its starting weights and the order of its data; jobs of equal
+seed and language differ in nothing but what their batch varies, and can be compared in pairs.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from precsim.cli.printing import as_json, columns
+from precsim.runs.columns import Copies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from precsim.fitting.misfit import Misfit
     from precsim.fitting.uncertainty import Draws, Interval
 
+_RUNS = "precsim-2026, a store (.db), or a file: .csv, .tsv, .jsonl, .json, .parquet, .xlsx, also with .gz"
 _LAW = "chinchilla+saturating:weights+kumar; see --laws"
 
 
@@ -40,12 +42,14 @@ def laws_option(parser: argparse.ArgumentParser) -> None:
 def add_to(commands: Any) -> None:
     """Add the commands of this group."""
     fit = commands.add_parser("fit", help="fit a law to a table of runs", description="Fit a law to a table of runs.")
-    fit.add_argument("runs", metavar="RUNS", help="a .db, .parquet or .csv file")
+    fit.add_argument("runs", metavar="RUNS", help=_RUNS)
     fit.add_argument("--law", required=True, metavar="LAW", help=_LAW)
     fit.add_argument("--fix", action="append", metavar="NAME=VALUE", help="keep a parameter at a value")
     fit.add_argument("--tie", action="append", metavar="A=B", help="two parameters that are equal")
     fit.add_argument("--refit", action="store_true", help="estimate every parameter, also those that the law gives")
     fit.add_argument("--bootstrap", type=int, metavar="N", help="resamples for intervals")
+    fit.add_argument("--rescan", action="store_true", help="search every resample anew instead of from the fit")
+    fit.add_argument("--starts", type=int, metavar="N", help="starting points of the search")
     fit.add_argument("--by", metavar="COLUMN", help="column whose equal values are resampled together, such as job")
     fit.add_argument("--misfit", action="store_true", help="intervals that also hold a smooth error of the form")
     fit.add_argument("--level", type=float, default=0.95, help="of the intervals (0.95)")
@@ -59,7 +63,7 @@ def add_to(commands: Any) -> None:
     compare = commands.add_parser(
         "compare", help="judge laws on held-out runs", description="Judge laws by their error on runs left out."
     )
-    compare.add_argument("runs", metavar="RUNS", help="a .db, .parquet or .csv file")
+    compare.add_argument("runs", metavar="RUNS", help=_RUNS)
     compare.add_argument("--law", action="append", required=True, metavar="LAW", help=_LAW)
     compare.add_argument(
         "--split", required=True, help="compute, size or data (the largest rows), or a column: group:scheme"
@@ -81,6 +85,19 @@ def _table_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN=A,B",
         help="rows with these values only, an empty one included: post_format=,INT4",
     )
+    parser.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME=COLUMN",
+        help='a column under another name, scaled: N="params (M)*1e6"; nothing after = leaves a column unread',
+    )
+    parser.add_argument("--units-checked", action="store_true", help="N and D are plain counts, however they look")
+    parser.add_argument(
+        "--copies",
+        choices=[way.name.lower() for way in Copies],
+        default="refuse",
+        help="rows that are equal in every column (refuse)",
+    )
     parser.add_argument("--excess", action="store_true", help="use the gap, the loss above the language's entropy")
     parser.add_argument("--means", action="store_true", help="average over seeds first")
     parser.add_argument("--delta", type=float, metavar="KNEE", help="knee of Huber's loss; adapted by default")
@@ -92,12 +109,28 @@ def table_of(options: argparse.Namespace) -> pd.DataFrame:
     """The table that the options describe."""
     from precsim.runs.tables import excess, load_runs, mean_over_seeds
 
-    table: Any = load_runs(options.runs)
+    table: Any = load_runs(options.runs, columns=_columns(options.column))
     for text in options.only or ():
         table = _only(table, text)
     if options.means:
         table = mean_over_seeds(table)
     return excess(table) if options.excess else table
+
+
+def _columns(texts: list[str] | None) -> dict[str, str | None]:
+    """``NAME=COLUMN`` as a mapping; a name with nothing after it is left unread."""
+    found: dict[str, str | None] = {}
+    for text in texts or ():
+        name, equals, column = text.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f'--column is NAME=COLUMN, as in N="params (M)*1e6"; got {text!r}')
+        found[name.strip()] = column.strip() or None
+    return found
+
+
+def _reading(options: argparse.Namespace) -> dict[str, Any]:
+    """How `fit` and `compare` are to take the rows."""
+    return {"copies": Copies[options.copies.upper()], "units_checked": options.units_checked}
 
 
 def _only(table: pd.DataFrame, text: str) -> Any:
@@ -140,7 +173,16 @@ def _fit(options: argparse.Namespace) -> int:
     law = law.blank() if options.refit else law
     table = table_of(options)
     try:
-        found = fit(law, table, fix=fixed, tie=tied, delta=options.delta, strict=not options.suspicious)
+        found = fit(
+            law,
+            table,
+            fix=fixed,
+            tie=tied,
+            delta=options.delta,
+            strict=not options.suspicious,
+            **({} if options.starts is None else {"starts": options.starts}),
+            **_reading(options),
+        )
     except FitError as failure:
         text = str(failure).replace("Pass strict=False to look at", "Add --suspicious to see")
         raise FitError(text, failure.fit) from None
@@ -151,7 +193,9 @@ def _fit(options: argparse.Namespace) -> int:
         left = misfit.misfit(found)
         draws = misfit.bootstrap(found, n=options.bootstrap, rng=_rng(options))
     elif options.bootstrap is not None:
-        draws = bootstrap(found, n=options.bootstrap, rng=_rng(options), by=options.by)
+        draws = bootstrap(found, n=options.bootstrap, rng=_rng(options), by=options.by, rescan=options.rescan)
+    elif options.rescan:
+        raise ValueError("--rescan is about resamples: give it --bootstrap N")
     text = as_json(record_of(found, draws, options.level, left))
     if options.save:
         Path(options.save).write_text(text + "\n", encoding="utf-8")
@@ -186,11 +230,14 @@ def record_of(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit,
             | ({"standard_error": _error(found, name)} if _error(found, name) is not None else {})
             for name, value in found.parameters.items()
         },
-        "interval": {"level": level, "method": draws.method, "n": len(draws)} if draws else None,
+        "interval": {"level": level, "method": draws.method, "n": len(draws), "rescanned": draws.rescanned}
+        if draws
+        else None,
         "misfit": [asdict(each) for each in left] if left else None,
         "stages": [
             {
                 "rows": len(stage.observations),
+                "reading": asdict(stage.observations.reading),
                 "kind": "delta" if stage.observations.floor else "loss",
                 "huber_knee": stage.delta,
                 "objective": stage.objective,
@@ -224,6 +271,8 @@ def _report(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, .
         {"parameter": name, "value": found.parameters[name], "low": i.low, "high": i.high} for name, i in spread.items()
     ]
     failed = f", {draws.failed} resamples without a fit left out" if draws.failed else ""
+    if draws.rescanned:
+        failed += f", {draws.rescanned} searched from new starts"
     text = f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, {draws.method}, n = {len(draws)}{failed}"
     if left is None:
         return (

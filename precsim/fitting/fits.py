@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -11,16 +11,19 @@ import numpy as np
 
 from precsim.fitting.newton import Minimum, minimize
 from precsim.fitting.objective import Objective
-from precsim.fitting.observations import ignored, read, require, sentence
+from precsim.fitting.observations import ignored, read, require, sentence, unread
 from precsim.fitting.stage import Stage, spread
 from precsim.fitting.starting_points import scan
 from precsim.laws.law import Base, Composite, Law
+from precsim.runs.columns import Copies, renamed
 
 __all__ = ["Fit", "FitError", "Stage", "Status", "fit"]
 
 _STARTS = 6
 _PATIENCE = 8  # iterations for slower starts once one has converged
 _HUBER = 1.345  # Huber's constant: 95 % efficiency at the normal distribution
+_OPEN = 1.0  # standard error of ln p from which an exponent or a rate counts as not determined: a factor of e
+_OPEN_SIZE = 5.0  # the same for amplitudes, which extrapolate to N = D = 1 and are loose in every good fit
 
 
 class Status(Enum):
@@ -29,6 +32,9 @@ class Status(Enum):
     CONVERGED = "the objective is at a minimum that several starts share"
     LONE = "the minimum was reached by one start only: other minima may be near; look at the residuals"
     WEAK = "some direction of the parameters is not determined by these rows: give a parameter or add runs"
+    UNDETERMINED = (
+        "the rows leave a parameter open, or the law predicts them worse than their mean does: do not plan with it"
+    )
     BOUND = "a parameter ran to zero or infinity: the rows do not need it; give it or leave its part out"
     NOT_CONVERGED = "no start converged: do not use the parameters"
 
@@ -108,8 +114,11 @@ class Fit:
             )
             worst, weak = s.condition
             errors = s.standard_errors
+            reading = s.observations.reading
             lines += [
-                f"rows      {len(s.observations)} ({kind})",
+                f"rows      {reading} ({kind})",
+                *(f"          {note}" for note in reading.notes),
+                *([f"unread    columns that vary: {', '.join(reading.unused)}"] if reading.unused else []),
                 f"objective Huber, knee {s.delta:.4g}: {s.objective:.10g}",
                 f"residuals scale {s.scale:.4g}, R2 {s.r2:.4f}",
                 f"starts    {s.agree} of {s.starts} starts agree",
@@ -132,6 +141,10 @@ def fit(
     weights=None,
     floor: float | None = None,
     strict: bool = True,
+    starts: int = _STARTS,
+    columns: Mapping[str, str | None] | None = None,
+    copies: Copies = Copies.REFUSE,
+    units_checked: bool = False,
 ) -> Fit:
     """Best parameters of this form by a global scan and exact Newton steps; no starting values are needed.
 
@@ -160,10 +173,18 @@ def fit(
     floor : float, optional
         Noise floor s of δ [nats/token]: residuals of paired rows are differences of arsinh(δ/2s), which is a
         logarithm well above s and linear below, so that rows with δ ≤ 0 count. By default the larger of the
-        median ``delta_se`` and the standard deviation between repeats where δ is least; without either, 1/1000 of
-        the median δ.
+        median ``delta_se`` and the standard deviation between repeats (rows equal in all but the seed) where δ is
+        least; without either, 1/1000 of the median δ.
     strict : bool
         Raise `FitError` where the status is BOUND or NOT_CONVERGED; False returns the suspicious fit.
+    starts : int
+        Starting points that are followed to their minimum; more are slower and may find a better one.
+    columns : mapping of str to str or None, optional
+        New name -> column of the table, scaled: ``{"N": "params (M)*1e6"}``; see `precsim.runs.columns.renamed`.
+    copies : Copies
+        What to do with rows that are equal in every column.
+    units_checked : bool
+        True says that N and D are plain counts, however strange they look.
 
     Returns
     -------
@@ -190,37 +211,54 @@ def fit(
         raise ValueError(f"law must be a Law such as Chinchilla(), got {law!r}")
     if delta is not None and not delta > 0:
         raise ValueError(f"delta must be positive (None: adapted to the residuals), got {delta}")
+    if starts < 1:
+        raise ValueError(f"starts must be at least 1, got {starts}")
     notes = []
-    form = law.replace(**dict(fix or {}))
+    form, runs = law.replace(**dict(fix or {})), renamed(runs, columns)
     if form.base is not None and "E" in form.free and _is_excess(runs):
         form = form.replace(E=0.0)
         notes.append("the losses are an excess over the known entropy, so E = 0")
     tied = _ties(form, tie)
     if not form.free:
         raise ValueError("every parameter of this law has a value: nothing to fit; use law.blank() to free them all")
+    table = _Table(runs, tied, delta, weights, floor, starts, copies, units_checked)
     after = [p for p in form.degradations if p.paired]
     before = [p for p in form.parts if p not in after]
     stages: list[Stage] = []
     trained: Any = _join(before)
     if form.base is not None:
         if trained.free:
-            stages.append(_stage(trained, runs, tied, delta, weights, floor, paired=False))
+            stages.append(_stage(trained, table, paired=False))
             trained = stages[0].law
     elif trained is not None and trained.free and not (after or trained.degradations):
         raise ValueError("precision factors alone predict no loss: join them to a base, Chinchilla() | ...")
     if after and _join(after).free:
-        stages.append(_after(trained, after, runs, tied, delta, weights, floor))
+        stages.append(_after(trained, after, table))
     elif form.base is None and not after:
-        stages.append(_stage(form, runs, tied, delta, weights, floor, paired=True))
+        stages.append(_stage(form, table, paired=True))
     done = {n: v for s in stages for n, v in s.law.parameters.items()}
     complete = form.replace(**{n: done[n] for n in form.free})
-    status, findings = _judge(stages)
+    status, findings = judge(stages)
     alike = {n: values for s in stages for n, values in ignored(s.law, s.observations, runs).items()}
     notes += [sentence(alike)] if alike else []
     result = Fit(complete, form, tuple(stages), status, "; ".join(findings + notes), runs)
     if strict and status in (Status.BOUND, Status.NOT_CONVERGED):
         raise FitError(f"{result.message}. Pass strict=False to look at the fit all the same", result)
     return result
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table and how it is to be fitted, the same for every stage."""
+
+    runs: Any
+    tied: dict[str, str]
+    delta: float | None
+    weights: Any
+    floor: float | None
+    starts: int
+    copies: Copies
+    units_checked: bool
 
 
 def _is_excess(runs) -> bool:
@@ -245,24 +283,32 @@ def _ties(form: Law, tie) -> dict[str, str]:
     return tied
 
 
-def _after(trained, after, runs, tied, delta, weights, floor) -> Stage:
+def _after(trained, after, table: _Table) -> Stage:
     """The stage of δ: the degradation with N_eff from the factors fitted before."""
     factors = [p for p in (trained.parts if trained is not None else ()) if not isinstance(p, Base)]
-    return _stage(_join([*factors, *after]), runs, tied, delta, weights, floor, paired=True)
+    return _stage(_join([*factors, *after]), table, paired=True)
 
 
-def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
-    data = read(runs, paired=paired, weights=weights, floor=floor)
-    free = tuple(n for n in form.free if n not in tied)
+def _stage(form, table: _Table, *, paired: bool) -> Stage:
+    data = read(
+        table.runs,
+        paired=paired,
+        weights=table.weights,
+        floor=table.floor,
+        copies=table.copies,
+        units_checked=table.units_checked,
+    )
+    free = tuple(n for n in form.free if n not in table.tied)
     require(form, free, data)
     if form.base is not None and numeric_floor(form) >= data.value.min():
         raise ValueError(
             f"E = {numeric_floor(form):g} is not below the smallest loss, {data.value.min():g}; a loss cannot be under "
             "the irreducible one: free E, or check the units of the loss"
         )
-    ties = {a: b for a, b in tied.items() if a in form.free}
+    data = replace(data, reading=replace(data.reading, unused=unread(form, data, table.runs)))
+    ties = {a: b for a, b in table.tied.items() if a in form.free}
     problem = Objective(form, free, ties, data)
-    theta, knee, found = solve(problem, data.weight, delta)
+    theta, knee, found = solve(problem, data.weight, table.delta, table.starts)
     best = int(np.argmin(found.value))
     agree = int((found.value <= found.value[best] * (1 + 1e-6) + 1e-20).sum())
     fitted = problem.lawful(theta)
@@ -274,7 +320,7 @@ def _stage(form, runs, tied, delta, weights, floor, *, paired) -> Stage:
         float(knee),
         float(found.value[best]),
         -problem.residuals(theta),
-        _STARTS,
+        table.starts,
         agree,
         bool(found.converged[best]),
     )
@@ -286,9 +332,9 @@ def numeric_floor(form: Law) -> float:
     return -np.inf if E is None else float(E)
 
 
-def solve(problem: Objective, weight, delta) -> tuple[np.ndarray, float, Minimum]:
+def solve(problem: Objective, weight, delta, starts: int = _STARTS) -> tuple[np.ndarray, float, Minimum]:
     """Best θ, the knee used, and the lanes: scan, then Newton at 100, 10 and 1 times the knee."""
-    theta = scan(problem, weight, _STARTS)
+    theta = scan(problem, weight, starts)
     if len(theta) == 0:
         raise FitError("no start gives a finite prediction for every row: is a quantized width too low for this form?")
 
@@ -316,13 +362,13 @@ def solve(problem: Objective, weight, delta) -> tuple[np.ndarray, float, Minimum
             break
         knee = new
         best = polish(best, knee, 1e-9).theta
-    starts = near(found)
-    starts[np.argmin(problem.value(starts, weight, 1e6))] = best[0]
-    found = polish(starts, knee)
+    lanes = near(found)
+    lanes[np.argmin(problem.value(lanes, weight, 1e6))] = best[0]
+    found = polish(lanes, knee)
     return found.theta[np.argmin(found.value)], knee, found
 
 
-def _judge(stages) -> tuple[Status, list[str]]:
+def judge(stages) -> tuple[Status, list[str]]:
     """The worst status of the stages, and a sentence for each finding."""
     findings: list[tuple[Status, str]] = []
     for s in stages:
@@ -338,9 +384,33 @@ def _judge(stages) -> tuple[Status, list[str]]:
         condition, weak = s.condition
         if condition > 1e13:
             findings.append((Status.WEAK, f"{', '.join(weak)} are not determined separately by these rows"))
+        findings += [(Status.UNDETERMINED, text) for text in _undetermined(s)]
         if s.starts > 2 and s.agree == 1:
             findings.append((Status.LONE, f"one of {s.starts} starts reached the best objective"))
     order = list(Status)
     worst = max((status for status, _ in findings), key=order.index, default=Status.CONVERGED)
     texts = [text for _, text in findings] or [Status.CONVERGED.value]
     return worst, texts
+
+
+def _undetermined(s: Stage) -> list[str]:
+    """What the rows of a stage leave open, in sentences that name the parameters."""
+    texts = []
+    setting = s.observations.setting
+    keys = [setting.N, setting.D, setting.weights, setting.activations, setting.kv, setting.post]
+    keys += [np.unique(np.asarray(c).astype(str), return_inverse=True)[1] for c in setting.context.values()]
+    settings = len(np.unique(np.column_stack(keys), axis=0))
+    if settings <= len(s.names):
+        texts.append(f"{settings} different settings cannot determine {len(s.names)} parameters, {', '.join(s.names)}")
+    if s.r2 < 0:
+        texts.append(f"R2 = {s.r2:.3g}: with these {', '.join(s.names)} the law predicts worse than the mean does")
+    sizes = {"A", "B"} | {part.names[part.amplitude[0]] for part in s.form.degradations}
+    loose = []
+    for name, error in s.standard_errors.items():
+        search = s.form.describe(name)
+        most = _OPEN_SIZE if name in sizes else _OPEN if search["positive"] else (search["high"] - search["low"]) / 2
+        if not error <= most:
+            loose.append(f"{name} ({100 * error:.0f} %)" if search["positive"] else f"{name} ({error:.2g})")
+    if loose:
+        texts.append(f"these rows do not determine {', '.join(loose)}: the standard errors are in brackets")
+    return texts

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from precsim.fitting.noise import floor_of
 from precsim.laws.law import Law
 from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor
+from precsim.runs.columns import BLANK, Copies, Reading, bits, flags, known, names_of, numbers
+from precsim.runs.run import COLUMNS
 
 _BITS = ("weights", "activations", "kv", "post")
+_COMPUTE = frozenset({"c", "flop", "flops", "compute", "training flop", "training_flops", "train_flops"})
+_UNFINISHED = ("crashed", "failed", "killed", "running", "preempted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Observations:
         Position in the table.
     floor : float
         For paired rows, the noise floor of δ [nats/token]; 0 for losses.
+    reading : Reading
+        What became of the other rows.
     """
 
     setting: Setting
@@ -36,6 +43,7 @@ class Observations:
     weight: np.ndarray
     row: np.ndarray
     floor: float = 0.0
+    reading: Reading = field(default_factory=lambda: Reading(0, 0))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -46,62 +54,131 @@ class Observations:
         context = {k: v[index] for k, v in s.context.items()}
         bits = {b: getattr(s, b)[index] for b in _BITS}
         setting = Setting(s.N[index], s.D[index], context=context, **bits)
-        return Observations(setting, self.value[index], self.weight[index], self.row[index], self.floor)
+        return Observations(setting, self.value[index], self.weight[index], self.row[index], self.floor, self.reading)
 
 
-def read(runs, *, paired: bool, weights=None, floor: float | None = None) -> Observations:
+def read(
+    runs,
+    *,
+    paired: bool,
+    weights=None,
+    floor: float | None = None,
+    copies: Copies = Copies.REFUSE,
+    units_checked: bool = False,
+) -> Observations:
     """The rows of a table for one stage of a fit: losses as trained, or paired δ of quantized evaluations.
 
-    Rows that diverged, that are marked ``holdout`` or whose activations or KV cache were quantized after training are
-    left out, and from the losses also checkpoints before the end of their schedule.
+    Rows that diverged, that did not finish (a column ``state`` of words), that are marked ``holdout`` or whose
+    activations or KV cache were quantized after training are left out, and from the losses also checkpoints before
+    the end of their schedule. The `Reading` of the result counts them.
 
     Raises
     ------
     ValueError
-        Naming the columns that are missing or wrong, exact duplicates, or units that cannot be.
+        Naming the columns that are missing, nearly so called or wrong, exact copies, or units that cannot be.
     """
-    names = set(runs.columns if hasattr(runs, "columns") else runs)
-    needed = ["N", "D", "delta" if paired else "loss"] + (["post"] if paired else [])
-    missing = [c for c in needed if c not in names]
-    if missing:
-        have = ", ".join(sorted(map(str, names)))
-        hint = "; delta and post are of trained models evaluated once more, quantized: without them fit a base law"
-        raise ValueError(f"the table has no column {', '.join(missing)}; it has {have}" + (hint if paired else ""))
+    needed = ("N", "D", "delta" if paired else "loss", *(("post",) if paired else ()))
+    try:
+        known(runs, needed=needed)
+    except ValueError as failure:
+        raise ValueError(f"{failure}{_advice(runs, needed)}") from None
+    names = set(names_of(runs))
     n = len(runs["N"])
-    column = {c: _numbers(runs[c], c, n) for c in ("N", "D", "loss", "delta", "delta_se", *_BITS) if c in names}
+    column = {c: numbers(runs[c], c, n) for c in ("N", "D", "loss", "delta", "delta_se") if c in names}
+    notes = []
     for b in _BITS:
-        column.setdefault(b, np.full(n, np.inf))
-    keep = np.isinf(column["post"]) != paired
-    for flag in ("diverged", "holdout"):
-        if flag in names:
-            keep &= ~np.asarray(runs[flag], dtype=bool)
-    value = column["delta" if paired else "loss"]
-    for other in ("post_activations", "post_kv"):  # the laws of degradation speak of weights quantized afterwards
-        if other in names:
-            keep &= np.isinf(_numbers(runs[other], other, n))
-    if not paired and {"step", "steps"} <= names:  # a checkpoint before the end of its schedule is no trained model
-        keep &= np.asarray(runs["step"]) == np.asarray(runs["steps"])
-    weight = np.ones(n) if weights is None else _numbers(weights, "weights", n)
-    keep &= weight > 0
+        column[b] = bits(runs[b], b, n) if b in names else np.full(n, np.inf)
+        if b in names and (blank := int(np.isinf(column[b]).sum() - _said(runs[b]))) > 0:
+            notes.append(f"{blank} empty cells of {b} are read as full precision")
+    weight = np.ones(n) if weights is None else numbers(weights, "weights", n)
+    keep, left_out = np.ones(n, dtype=bool), {}
+    for reason, wrong in _reasons(runs, names, column, weight, paired):
+        if count := int((keep & wrong).sum()):
+            left_out[reason] = count
+        keep &= ~wrong
     row = np.flatnonzero(keep)
     if row.size == 0:
         what = "quantized after training (post finite)" if paired else "evaluated as trained (post = inf)"
-        raise ValueError(f"the table has no row {what} that is neither diverged nor held out; it has {n} rows")
+        raise ValueError(f"the table has no row {what} that can be used: {Reading(n, 0, left_out)}")
+    value = column["delta" if paired else "loss"]
     _check(column, value, row, paired)
-    _duplicates(runs, column, value, row)
+    if not units_checked:
+        check_units(column["N"][row], column["D"][row])
+    first = _first_of_copies(runs, column, value, row)
+    if (extra := int((first != row).sum())) and copies is Copies.REFUSE:
+        where = int(first[first != row].min())
+        raise ValueError(
+            f"{extra} rows are exact copies of others (row {where} is the first of them); drop them or count them "
+            "with copies=Copies.DROP or Copies.WEIGHT (--copies drop, --copies weight)"
+        )
+    if extra:
+        left_out["exact copies" if copies is Copies.DROP else "exact copies, counted in the weight of the first"] = (
+            extra
+        )
+        if copies is Copies.WEIGHT:
+            weight = np.bincount(first, weight[row], minlength=n)
+        row = row[first == row]
     context = {c: np.asarray(runs[c])[row] for c in sorted(CONTEXT & names)}
     setting = Setting(column["N"][row], column["D"][row], context=context, **{b: column[b][row] for b in _BITS})
-    return Observations(setting, value[row], weight[row], row, _floor(column, value, row, floor) if paired else 0.0)
+    reading = Reading(n, len(row), left_out, notes=tuple(notes))
+    error = column.get("delta_se", np.zeros(n))[row]
+    least = floor_of(runs, row, value[row], error, floor) if paired else 0.0
+    return Observations(setting, value[row], weight[row], row, least, reading)
 
 
-def _numbers(values, name: str, n: int) -> np.ndarray:
-    try:
-        out = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"column {name} must hold numbers, got {np.asarray(values)[:1]!r}") from None
-    if out.shape != (n,):
-        raise ValueError(f"{name} has shape {out.shape}, the table has {n} rows")
-    return out
+def _advice(runs, needed: tuple[str, ...]) -> str:
+    """What can be done with a table that lacks what is needed."""
+    names = set(map(str, names_of(runs)))
+    if "delta" in needed and not {"delta", "post"} <= names:
+        return "; delta and post are of trained models evaluated once more, quantized: without them fit a base law"
+    compute = next((n for n in names if n.casefold() in _COMPUTE), None)
+    if compute and not {"N", "D"} & names:
+        return (
+            f"; with {compute} alone, L = E + A C^(-alpha) can be fitted: the law Frontier(), units_checked=True and "
+            f"columns={{'N': {compute + '/6'!r}, 'D': '1'}}"
+        )
+    return ""
+
+
+def _said(values) -> int:
+    """How many cells say in so many words that they are not quantized."""
+    cells = np.asarray(values)
+    if cells.dtype.kind in "iuf":
+        return int(np.isinf(cells).sum())
+    return sum(str(v).strip().casefold() not in BLANK for v in cells if np.isinf(bits([v], "bits", 1)[0]))
+
+
+def _reasons(runs, names: set, column: dict, weight: np.ndarray, paired: bool):
+    """Why rows are left out, each with its mask."""
+    n = len(weight)
+    for flag, reason in (("diverged", "diverged"), ("holdout", "held out")):
+        if flag in names:
+            yield reason, flags(runs[flag], flag)
+    yield from _unfinished(runs, names)
+    other = np.isinf(column["post"]) == paired
+    yield ("as trained, so without a delta" if paired else "quantized after training"), other
+    for tensor in ("post_activations", "post_kv"):  # the laws of degradation speak of weights quantized afterwards
+        if tensor in names:
+            yield "activations or KV cache quantized after training", np.isfinite(bits(runs[tensor], tensor, n))
+    if not paired and {"step", "steps"} <= names:  # a checkpoint before the end of its schedule is no trained model
+        step, steps = (numbers(runs[c], c, n) for c in ("step", "steps"))
+        for c, values in (("step", step), ("steps", steps)):
+            if (blank := np.flatnonzero(np.isnan(values) & ~other)).size:
+                raise ValueError(
+                    f"column {c} is empty in row {blank[0]}, so nothing says whether that is a trained model or a "
+                    f"checkpoint: fill it in, or take {c} out with columns={{{c!r}: None}}"
+                )
+        yield "checkpoint before the last step", step != steps
+    yield "weight 0", ~(weight > 0)
+
+
+def _unfinished(runs, names: set):
+    """Runs that a tracker says did not finish: a column state or State of its words."""
+    for name in names & {"state", "State", "status", "Status"}:
+        words = np.char.strip(np.char.lower(np.asarray(runs[name]).astype(str)))
+        if set(words.tolist()) <= {"finished", *_UNFINISHED}:
+            for word in _UNFINISHED:
+                yield word, words == word
 
 
 def _check(column, value, row, paired):
@@ -118,13 +195,21 @@ def _check(column, value, row, paired):
     if not paired and (value[row] <= 0).any():
         bad = row[value[row] <= 0][0]
         raise ValueError(f"loss must be positive; row {bad} has {value[bad]}")
-    N, D = column["N"][row], column["D"][row]
-    _check_units(N, D)
 
 
-def _check_units(N, D):
-    """Refuse counts that are plainly in thousands, millions or billions, in whole or in part."""
-    plain = "give both as plain counts (parameters, tokens)"
+def check_units(N: np.ndarray, D: np.ndarray) -> None:
+    """Refuse counts that are plainly in thousands, millions or billions, in whole or in part.
+
+    Raises
+    ------
+    ValueError
+        If N or D spans more than eight decades, some N is below 1e3 or some D below 1e4, or the tokens per parameter
+        are outside [0.1, 1e5] for half of the rows or more. (Of the 240 published Chinchilla points 7 are below 0.1.)
+    """
+    plain = (
+        'give plain counts of parameters and tokens, columns={"N": "N*1e6"} (--column "N=N*1e6") scales; if the units '
+        "are right, say units_checked=True (--units-checked)"
+    )
     for x, name in ((N, "N"), (D, "D")):
         if x.max() > 1e8 * x.min():
             span = f"{x.min():g} to {x.max():g}"
@@ -135,59 +220,27 @@ def _check_units(N, D):
                 f"{a} is at most {small.max():g} while {b} is at least {large.min():g}: is {a} in millions or "
                 f"billions? {plain}"
             )
-    least, most = (D / N).min(), (D / N).max()
-    if most < 0.1 or least > 1e5:
-        said = f"at most {most:.2g}: is D" if most < 0.1 else f"at least {least:.2g}: is N"
+    ratio = float(np.median(D / N))
+    if not 0.1 <= ratio <= 1e5:
+        said = f"{ratio:.2g}: is D in steps," if ratio < 0.1 else f"{ratio:.2g}: is N"
         raise ValueError(f"tokens per parameter are {said} in thousands, millions or billions? {plain}")
+    for x, name, least in ((N, "N", 1e3), (D, "D", 1e4)):
+        if x.min() < least:
+            raise ValueError(f"{name} is {x.min():g} in some row: is it in thousands, millions or billions? {plain}")
 
 
-def _duplicates(runs, column, value, row):
-    """Refuse rows that are equal in every column of the table."""
+def _first_of_copies(runs, column, value, row) -> np.ndarray:
+    """For each row the first that equals it in every column of the table, shape (n,)."""
+    first = row.copy()
     keys = np.column_stack([column[c][row] for c in ("N", "D", *_BITS)] + [value[row]])
     _, cell, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    alike = row[count[np.ravel(cell)] > 1]  # only these are worth comparing further
-    if alike.size == 0:
-        return
-    names = runs.columns if hasattr(runs, "columns") else runs
-    texts = [np.unique(np.asarray(runs[c])[alike].astype(str), return_inverse=True)[1] for c in names]
-    _, first, count = np.unique(np.column_stack(texts), axis=0, return_index=True, return_counts=True)
-    if (count > 1).any():
-        where = alike[first[count > 1].min()]
-        raise ValueError(
-            f"{int((count - 1).sum())} rows are exact copies of others (row {where} is the first of them); "
-            "drop the copies, or say with weights= how often a row counts"
-        )
-
-
-def _floor(column, value, row, floor):
-    """The δ below which differences are noise: given; or the median standard error; or the spread of repeats."""
-    if floor is not None:
-        if not floor > 0:
-            raise ValueError(f"floor must be positive, got {floor}")
-        return float(floor)
-    error = column.get("delta_se", np.zeros_like(value))[row]
-    error = error[np.isfinite(error) & (error > 0)]
-    repeats = _spread_of_repeats(np.column_stack([column[c][row] for c in ("N", "D", *_BITS)]), value[row])
-    scale = np.median(np.abs(value[row]))
-    found = [x for x in (float(np.median(error)) if error.size else 0.0, repeats) if x > 0]
-    return max(found) if found else float(1e-3 * scale) if scale > 0 else 1e-9
-
-
-def _spread_of_repeats(settings, value) -> float:
-    """Standard deviation of δ between runs of one setting, the median over the quarter with the least δ; 0 if none.
-
-    The seeds' spread has a part that is proportional to δ, which a logarithm takes care of, and one that stays where
-    δ vanishes. This is the second.
-    """
-    _, cell, count = np.unique(settings, axis=0, return_inverse=True, return_counts=True)
-    cell = np.ravel(cell)
-    mean = np.bincount(cell, value) / count
-    squares = np.bincount(cell, (value - mean[cell]) ** 2)
-    several = np.flatnonzero(count > 1)
-    if several.size == 0:
-        return 0.0
-    least = several[np.argsort(np.abs(mean[several]), kind="stable")][: max(1, several.size // 4)]
-    return float(np.sqrt(np.median(squares[least] / (count[least] - 1))))
+    where = np.flatnonzero(count[np.ravel(cell)] > 1)  # only these are worth comparing further
+    if where.size:
+        alike = row[where]
+        texts = [np.unique(np.asarray(runs[c])[alike].astype(str), return_inverse=True)[1] for c in names_of(runs)]
+        _, start, group = np.unique(np.column_stack(texts), axis=0, return_index=True, return_inverse=True)
+        first[where] = alike[start[np.ravel(group)]]
+    return first
 
 
 _COLUMN = {
@@ -261,7 +314,7 @@ def describe(setting: Setting) -> dict[str, Any]:
 _WIDTHS = ("weights", "activations", "kv", "post")
 _TREATMENTS = (
     *("post_method", "post_scaling", "post_format", "weights_scaling", "weights_format", "activations_scaling"),
-    *("activations_format", "kv_scaling", "kv_format", "schedule", "optimizer", "language"),
+    *("activations_format", "kv_scaling", "kv_format", "schedule", "optimizer", "language", "method"),
 )
 
 
@@ -303,3 +356,29 @@ def sentence(columns: dict[str, tuple[str, ...]]) -> str:
     """The same in words."""
     each = ", ".join(f"{name} ({', '.join(values)})" for name, values in columns.items())
     return f"rows differ in {each}, which this form does not know"
+
+
+def unread(law: Law, data: Observations, runs) -> tuple[str, ...]:
+    """Columns of other origin that vary over these rows and that the law does not read: scheme, method, lr, ...
+
+    Columns in which every row differs are names or measurements.
+
+    Examples
+    --------
+    >>> from precsim.fitting.observations import read
+    >>> from precsim.laws import Chinchilla
+    >>> runs = {"N": [1e6, 2e6, 4e6], "D": [1e8] * 3, "loss": [3.0, 2.9, 2.8], "lr": [1e-3, 1e-3, 2e-3]}
+    >>> unread(Chinchilla(), read(runs, paired=False), runs)
+    ('lr',)
+    """
+    inner = [getattr(part, "inner", part) for part in law.factors]
+    spoken = {"scheme"} if any(hasattr(part, "schemes") for part in inner) else set()
+    found = []
+    for name in names_of(runs):
+        if name in COLUMNS or name in spoken or name in {"job", "run", "run_name", "runs", "seeds", "batch"}:
+            continue
+        column = np.asarray(runs[name])[data.row]
+        kinds = np.unique(column if column.dtype.kind in "iufb" else column.astype(str)).size
+        if 1 < kinds < max(len(data), 3):
+            found.append(str(name))
+    return tuple(found)

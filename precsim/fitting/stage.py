@@ -99,8 +99,10 @@ class Stage:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Relative standard error of each positive parameter, absolute of the others."""
-        return dict(zip(self.names, np.sqrt(np.diag(self.covariance)), strict=True))
+        """Relative standard error of each positive parameter, absolute of the others; inf where rounding left none."""
+        variance = np.diag(self.covariance)
+        errors = np.sqrt(np.where(variance >= 0, variance, np.inf))
+        return dict(zip(self.names, map(float, errors), strict=True))
 
     @cached_property
     def condition(self) -> tuple[float, tuple[str, ...]]:

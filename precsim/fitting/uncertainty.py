@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -50,12 +50,15 @@ class Draws(Sequence):
         Resamples whose refit did not converge; they are not among the draws.
     method : str
         What an interval of these draws is called.
+    rescanned : int
+        Resamples that found no minimum from the fit's own parameters and were searched anew.
     """
 
     form: Law
     values: dict[str, np.ndarray]
     failed: int = 0
     method: str = "bootstrap percentile"
+    rescanned: int = 0
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -94,7 +97,8 @@ def bootstrap(
         Column whose equal values are resampled together: ``"job"`` for tables with several evaluations of a trained
         model, which are not independent. By default each row is drawn by itself.
     rescan : bool
-        Search every resample globally instead of starting from the fit: slower, and a check of the latter.
+        Search every resample globally instead of starting from the fit: slower, and a check of the latter. Resamples
+        that find no minimum from there are searched in any case; `Draws.rescanned` counts them.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def bootstrap(
     ValueError
         If the table has no column `by`, or only one group in it.
     FitError
-        If more than a tenth of the refits fail: the table is too small for its law.
+        If more than a tenth of the refits fail, searched anew: these rows do not hold the law.
 
     Examples
     --------
@@ -130,11 +134,18 @@ def bootstrap(
         raise ValueError(f"{len(groups)} group(s) in column {by!r}: nothing to resample; use by=None or more jobs")
     counts = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=n)
 
+    anew = np.full(n, rescan)
+
     def again(stage: Stage, given: dict[str, np.ndarray]):
         place = np.searchsorted(groups, labels[stage.observations.row])
-        return _refit(stage, counts[:, place] * stage.observations.weight, given, rescan)
+        weight = counts[:, place] * stage.observations.weight
+        theta, converged = _refit(stage, weight, given, rescan)
+        if not rescan and (lost := np.flatnonzero(~converged)).size:
+            anew[lost] = True
+            theta[lost], converged[lost] = _refit(stage, weight[lost], {k: v[lost] for k, v in given.items()}, True)
+        return theta, converged
 
-    return stage_by_stage(fit, n, again)
+    return replace(stage_by_stage(fit, n, again), rescanned=int(anew.sum()))
 
 
 def stage_by_stage(fit: Fit, n: int, again: Callable, method: str = "bootstrap percentile") -> Draws:
@@ -152,7 +163,11 @@ def stage_by_stage(fit: Fit, n: int, again: Callable, method: str = "bootstrap p
         values |= {a: values[b] for a, b in stage.tied.items()}
     failed = int((~good).sum())
     if failed > 0.1 * n:
-        raise FitError(f"{failed} of {n} resamples could not be fitted: too few rows for this law", fit)
+        raise FitError(
+            f"{failed} of {n} resamples have no minimum: these rows do not hold this law; add rows, give a parameter "
+            "(fix=), or fit a simpler form",
+            fit,
+        )
     return Draws(fit.law, {k: v[good] for k, v in values.items()}, failed, method)
 
 

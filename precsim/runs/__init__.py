@@ -2,10 +2,11 @@
 
 A `Run` is one trained model with its evaluations; `RunStore` keeps runs in a file; `load_runs` reads a table of them,
 a plain DataFrame whose columns `COLUMNS` explains, and `check` refuses a bad one. `slices` are the parts of a table
-that laws are fitted to, ``pairs`` compares runs that differ in one thing, ``envelope`` keeps the best at each cost.
+that laws are fitted to, ``reading`` and ``columns`` turn files of other origin into tables, ``pairs`` compares runs that differ in one thing, ``envelope`` keeps the best at each cost.
 Nothing here knows how runs are made: neither JAX nor the models are needed.
 """
 
+from precsim.runs.columns import Copies, Reading
 from precsim.runs.tables import (
     COLUMNS,
     CorruptStore,
@@ -24,10 +25,12 @@ from precsim.runs.tables import (
 
 __all__ = [
     "COLUMNS",
+    "Copies",
     "CorruptStore",
     "Evaluation",
     "ForeignStore",
     "NewerStore",
+    "Reading",
     "Run",
     "RunStore",
     "StoreError",

@@ -7,11 +7,13 @@ here knows how runs are made, so a session that only fits laws needs neither JAX
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from precsim.runs.columns import flags, known, renamed
+from precsim.runs.reading import File, read_file, typed
 from precsim.runs.run import COLUMNS, TEXT, Evaluation, Run
 from precsim.runs.store import CorruptStore, ForeignStore, NewerStore, RunStore, StoreError
 
@@ -59,8 +61,18 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     return pd.DataFrame([row for run in runs for row in run.rows()], columns=list(COLUMNS))
 
 
-def check(table: pd.DataFrame) -> pd.DataFrame:
+def _row(i: int) -> str:
+    return f"row {i}"
+
+
+def check(table: pd.DataFrame, where: Callable[[int], str] = _row) -> pd.DataFrame:
     """The table itself, if it can be fitted: columns there, numbers positive, keys unambiguous.
+
+    Parameters
+    ----------
+    table : DataFrame
+    where : callable
+        Position of a row -> how an error names it; a file's reader names the line.
 
     Raises
     ------
@@ -82,7 +94,8 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    kept = table.loc[_sound(table)]
+    sound = np.flatnonzero(_sound(table))
+    kept = table.iloc[sound]
 
     def column(name: str) -> pd.Series:
         return cast("pd.Series", kept[name])
@@ -90,7 +103,7 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
     def refuse(name: str, wrong: np.ndarray, what: str) -> None:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ValueError(f"column {name} must be {what}; row {kept.index[row]} has {column(name).iloc[row]}")
+            raise ValueError(f"column {name} must be {what}; {where(int(sound[row]))} has {column(name).iloc[row]}")
 
     def numbers(name: str) -> np.ndarray:
         try:
@@ -122,7 +135,7 @@ def _sound(table: pd.DataFrame) -> np.ndarray:
 
     if "diverged" not in table.columns:
         return np.ones(len(table), bool)
-    return ~table["diverged"].to_numpy(dtype=bool)
+    return ~flags(table["diverged"], "diverged")
 
 
 def excess(table: pd.DataFrame) -> pd.DataFrame:
@@ -159,7 +172,7 @@ def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     >>> mean_over_seeds(runs)[["loss", "delta", "delta_se", "seeds"]].round(3).to_dict("records")
     [{'loss': 1.5, 'delta': 0.2, 'delta_se': 0.1, 'seeds': 2}]
     """
-    kept = table[~table["diverged"].astype(bool)] if "diverged" in table.columns else table
+    kept = table[_sound(table)] if "diverged" in table.columns else table
     outcome = {"loss", "gap", "delta", "delta_se", "weight_rms", "seconds", "diverged"}
     outcome |= {"curvature", "curvature_se", "second_order"}
     setting = [name for name in kept.columns if name not in outcome | {"job", "seed", "rate", "device", "versions"}]
@@ -171,25 +184,36 @@ def mean_over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return means.assign(seeds=groups.size()).reset_index()
 
 
-def load_runs(source: str | Path, *, batch: str | None = None) -> pd.DataFrame:
-    r"""Read a table of runs, and check it: the open table, a store (.db), a Parquet file or a CSV file.
+def load_runs(
+    source: str | Path, *, batch: str | None = None, columns: Mapping[str, str | None] | None = None
+) -> pd.DataFrame:
+    r"""Read a table of runs, and check it: the open table, a store (.db), or a file of any common form.
 
     Parameters
     ----------
     source : str or path
         "precsim-2026" is the open table that comes with precsim (its data card: ``data/SOURCES.md``); anything
-        else is a file.
+        else is a file: a store (.db), separated values (commas, semicolons, tabs; UTF-8 or UTF-16; also .gz), JSON
+        lines, Parquet, or a spreadsheet where the library for it is installed.
     batch : str, optional
         Of the open table, the rows of one batch alone: "main", "repeats", "parts", "formats", "schedules",
         "controls", "facts" or "text".
+    columns : mapping of str to str or None, optional
+        New name -> the file's column, scaled: ``{"N": "params (M)*1e6"}``; see `precsim.runs.columns.renamed`.
 
     Raises
     ------
     ValueError
-        If the ending is another, the content is no table of runs (`check`), the open table's file is not the one that
-        was shipped, or there is no such batch; `StoreError` for a bad store.
+        With file, line and column where a cell is to blame: the ending is another, a name is nearly a known one, the
+        content is no table of runs (`check`), the open table's file is not the one that was shipped, or there is no
+        such batch; `StoreError` for a bad store.
     FileNotFoundError
         If there is no such file.
+
+    Notes
+    -----
+    Empty widths mean full precision, empty flags false; other words for flags than true/false, yes/no, 1/0 are
+    refused.
 
     Examples
     --------
@@ -199,32 +223,32 @@ def load_runs(source: str | Path, *, batch: str | None = None) -> pd.DataFrame:
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
-    ...     _ = file.write("N,D,loss\n1000,20000,3.5\n")
+    ...     _ = file.write("params (M);D;loss;weights\n1,5;20000000;3,5;\n")
     ...     file.flush()
-    ...     load_runs(file.name)["loss"].tolist()
-    [3.5]
+    ...     load_runs(file.name, columns={"N": "params (M)*1e6"})[["N", "weights"]].to_dict("records")
+    [{'N': 1500000.0, 'weights': inf}]
     """
-    import pandas as pd
-
     if source == "precsim-2026":
+        if columns:
+            raise ValueError("the open table has precsim's own names: columns= is for files of other origin")
         return _open_table(batch)
     if batch is not None:
         raise ValueError(f"batches are parts of the open table, 'precsim-2026'; {source} has none")
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"no table of runs at {path}")
-    match path.suffix:
-        case ".db":
-            with RunStore(path) as store:
-                return check(store.table())
-        case ".parquet":
-            return check(pd.read_parquet(path))
-        case ".csv":
-            frame = pd.read_csv(path, low_memory=False)  # whole: types guessed by chunk would be mixed
-            text = [name for name in frame.columns if name in TEXT]
-            words = {name: frame[name].astype(object).fillna("").astype(str) for name in text}
-            return check(frame.assign(**words))
-    raise ValueError(f"cannot read {path.name!r}: runs are kept in .db, .parquet or .csv files")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; a table of runs is a file")
+    if path.suffix.casefold() == ".db":
+        with RunStore(path) as store:
+            return check(renamed(store.table(), columns))
+    file = read_file(path)
+    table = renamed(file.table, columns)
+    try:
+        known(table, needed=tuple(_NEEDED))
+    except ValueError as failure:
+        raise ValueError(f"{path.name}: {failure}") from None
+    return check(typed(File(table, file.where), TEXT), file.where)
 
 
 def _open_table(batch: str | None) -> pd.DataFrame:

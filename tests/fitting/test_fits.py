@@ -172,7 +172,7 @@ def test_status_weak_on_a_line_of_constant_ratio():
     N = np.geomspace(1e7, 1e9, 12)
     law = laws.Tied(E=1.7, A=400.0, B=2000.0, alpha=0.36)
     found = fit(laws.Tied(), {"N": N, "D": 20 * N, "loss": law(N, 20 * N)}, strict=False)
-    assert found.status in (Status.WEAK, Status.BOUND)
+    assert found.status in (Status.WEAK, Status.UNDETERMINED, Status.BOUND)
     assert {"A", "B"} <= set(found.stages[0].condition[1])
 
 
@@ -199,7 +199,12 @@ def _drop(name):
         (laws.Chinchilla(), grid(), {"fix": {"E": 9.0}}, "not below the smallest loss"),
         (laws.Chinchilla(), {k: np.r_[v, v[:2]] for k, v in grid().items()}, {}, "2 rows are exact copies"),
         (laws.Chinchilla(), grid() | {"D": grid()["D"] / 1e9}, {}, "is D in millions or billions"),
-        (laws.Chinchilla(), grid() | {"D": grid()["D"] / 1e6}, {}, "tokens per parameter are at most.*is D in thous"),
+        (
+            laws.Chinchilla(),
+            grid() | {"D": grid()["D"] / 1e6},
+            {},
+            "tokens per parameter are 0.0001: is D in steps, in thous",
+        ),
         (laws.Chinchilla(), grid() | {"N": grid()["N"] / 1e6}, {}, "is N in (thousands, )?millions"),
         (laws.Chinchilla(), grid() | {"D": grid()["D"] / np.tile([1, 1e9, 1, 1, 1], 5)}, {}, "are some rows in thous"),
         (laws.Chinchilla(), grid() | {"loss": -grid()["loss"]}, {}, "loss must be positive"),

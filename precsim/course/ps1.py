@@ -7,8 +7,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from precsim.course.checking import Exercise, Mistake
+from precsim.laws.published import KUMAR_2024
 from precsim.numerics.formats import FP8_E4M3
+from precsim.numerics.rounding import round_to
 
 __all__ = ["DECODE", "EXERCISES", "ROUND", "TURNING_POINT", "Row", "damage_table"]
 
@@ -72,10 +76,6 @@ def _round_with(pick: Callable[[float], float], x: float, *, emin: int = -6, sat
 
 
 def _rounded(x: float) -> float:
-    import numpy as np
-
-    from precsim.numerics.rounding import round_to
-
     return float(round_to(np.array([x]), _FMT, saturate=True)[0])
 
 
@@ -152,9 +152,7 @@ def damage_table(bits: float, *, N: float = 30e6) -> tuple[Row, ...]:
     >>> len(rows), rows[-1].full < rows[0].full
     (9, True)
     """
-    from precsim.laws import published
-
-    law: Any = published.KUMAR_2024
+    law: Any = KUMAR_2024
     tokens = [1e9 * 2.0**k for k in range(9)]
     return tuple(Row(d, float(law(N, d)), float(law(N, d, post=bits))) for d in tokens)
 

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.optimize import brentq
 
 from precsim.course.checking import Exercise, Mistake
+from precsim.laws.published import KUMAR_2024
 
 __all__ = ["BEST_BITS", "CRITICAL", "DATA_RATIO", "EXERCISES", "GRID_RATE", "TERMS", "paper"]
 
@@ -21,8 +23,6 @@ def paper() -> dict[str, float]:
     >>> paper()["gamma_post"]
     0.5907
     """
-    from precsim.laws.published import KUMAR_2024
-
     return {name: float(value) for name, value in KUMAR_2024.parameters.items()}
 
 
@@ -30,11 +30,8 @@ def paper() -> dict[str, float]:
 
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
-    """Zero of a falling function, by bisection; six digits are asked for."""
-    for _ in range(200):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if f(middle) > 0 else (low, middle)
-    return 0.5 * (low + high)
+    """Zero of a falling function between low and high; `low` where a mistake makes it negative throughout."""
+    return low if f(low) <= 0 else brentq(f, low, high, xtol=1e-12)
 
 
 def _best(gamma: float, parts: int, *, front: float = 1.0, level: float = 1.0, use: bool = True) -> float:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from precsim.laws import optima
 from precsim.laws.jets import Jet, numeric
 from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor, bits_of
 
@@ -193,9 +194,7 @@ class Law(ABC):
 
     def best_bits(self, price=None, *, low: float = 1.0, high: float = 32.0):
         """P* = argmax f(P)/price(P) when every tensor trains at P bits; see `precsim.laws.optima.best_bits`."""
-        from precsim.laws.optima import best_bits
-
-        return best_bits(self, price, low=low, high=high)
+        return optima.best_bits(self, price, low=low, high=high)
 
     def _require(self):
         free = self.free

@@ -160,7 +160,17 @@ class GaussianCapacity(BitFactor):
 def gaussian_capacity(P: int) -> float:
     """R = log_{1/4} of the least mean squared error of a symmetric P-bit integer grid on unit Gaussian data.
 
-    The grid has 2^P − 1 levels, −(2^(P−1) − 1)…2^(P−1) − 1 times a step, and the step is the best one.
+    The grid has 2^P − 1 levels, −m…m times a step h with m = 2^(P−1) − 1, and the step is the best one. With the edges
+    e_k = (k − ½)h between levels the error is
+
+        E(x − q(x))² = 1 − 4h Σ_k φ(e_k) + 4h² Σ_k (k − ½) Φ(−e_k),  k = 1…m.
+
+    Its digits are good to 1e-16 of 1, so R to 1e-8 at 16 bits.
+
+    Parameters
+    ----------
+    P : int
+        Bits, 2 to 16.
 
     Raises
     ------
@@ -174,20 +184,22 @@ def gaussian_capacity(P: int) -> float:
     """
     if not 2 <= P <= 16:
         raise ValueError(f"an integer grid on Gaussian data needs 2 to 16 bits, got {P}")
+    from scipy.optimize import minimize_scalar
+    from scipy.special import ndtr
+
     most = 2 ** (int(P) - 1) - 1
-    x = np.linspace(0.0, 9.0, 60_001)  # beyond 9 the density is below 1e-17
-    density = 2 * np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+    middles = np.arange(1, most + 1) - 0.5
 
-    def error(step):
-        return float(np.trapezoid((x - step * np.minimum(np.round(x / step), most)) ** 2 * density, x))
+    def error(log_step: float) -> float:
+        h = np.exp(log_step)
+        edges = h * middles
+        density = np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi)
+        return 1 - 4 * h * density.sum() + 4 * h * h * (middles * ndtr(-edges)).sum()
 
-    low, high, found = np.log(0.3 / most), np.log(9.0 / most), 0.0
-    for _ in range(4):  # the error is unimodal in the step up to ripples far below its size
-        steps = np.linspace(low, high, 41)
-        best = int(np.argmin([error(s) for s in np.exp(steps)]))
-        found = np.exp(steps[best])
-        low, high = steps[max(best - 1, 0)], steps[min(best + 1, 40)]
-    return float(-np.log(error(found)) / np.log(4.0))
+    ends = (np.log(0.3 / most), np.log(9.0 / most))  # the last level at 0.3 to 9 standard deviations
+    return float(
+        -np.log(minimize_scalar(error, bounds=ends, method="bounded", options={"xatol": 1e-9}).fun) / np.log(4)
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 // A law comes as trees [operation, argument, ...]; nothing is executed but the few operations below.
 
 // -- dual numbers [value, slope]: the same formula gives the loss and its derivative -------------------------------
+// A slope from differences would lose half the digits, and the searches below end at the rounding of their slopes. Terms
+// of slope zero are skipped in powers: 0 * log(0) would spoil a value that does not depend on the exponent.
 function dual(tree, at) {
   if (typeof tree === "number") return [tree, 0];
   if (typeof tree === "string") return typeof at[tree] === "number" ? [at[tree], 0] : at[tree];
@@ -59,7 +61,7 @@ function critical(law, p, s) {
   const end = slope(right);
   if (Number.isNaN(end)) return NaN;
   if (end <= 0) return Infinity;
-  for (let i = 0; i < 80; i++) {
+  for (let i = 0; i < 80; i++) { // 92 e-folds / 2^80: below the last bit of ln D
     const middle = 0.5 * (left + right);
     if (slope(middle) < 0) left = middle;
     else right = middle;
@@ -91,9 +93,10 @@ function best(law, p) {
       const [v] = worth(law, p, left + k * step);
       if (v > most) [place, most] = [k, v];
     }
+    if (most === -Infinity) return NaN; // a factor that is positive nowhere
     [left, right] = [left + Math.max(place - 1, 0) * step, left + Math.min(place + 1, 64) * step];
   }
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 60; i++) { // the bracket of 31 bits / 2^11 shrinks below the last bit of P
     const middle = 0.5 * (left + right);
     if (worth(law, p, middle)[1] > 0) left = middle;
     else right = middle;

@@ -15,7 +15,7 @@ import enum
 
 from precsim.numerics.binary_format import Format, Grid, Specials
 
-__all__ = ["NAMED", "Domain", "Format", "Grid", "Specials", "fixed_point", "integer", "p3109", "table"]
+__all__ = ["NAMED", "Domain", "Format", "Grid", "Specials", "fixed_point", "integer", "p3109"]
 
 
 class Domain(enum.Enum):
@@ -84,27 +84,6 @@ def p3109(bits: int, precision: int, *, signed: bool = True, domain: Domain = Do
         specials=Specials.EXTENDED if domain is Domain.EXTENDED else finite,
         signed=signed,
     )
-
-
-def table(*formats: Format) -> str:
-    """Return a Markdown table: bits, precision, exponents, limits and unit roundoff of each format.
-
-    Examples
-    --------
-    >>> print(table(FP4_E2M1))
-    | format | bits | p | emin | emax | maximum | smallest normal | smallest subnormal | u | Inf | NaN |
-    | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |
-    | FP4_E2M1 | 4 | 2 | 0 | 2 | 6 | 1 | 0.5 | 2^-2 | no | no |
-    """
-    head = "format bits p emin emax maximum smallest_normal smallest_subnormal u Inf NaN".split()
-    rows = ["| " + " | ".join(h.replace("_", " ") for h in head) + " |"]
-    rows.append("| --- |" + " ---: |" * 8 + " --- | --- |")
-    for f in formats:
-        limits = [f"{v:.6g}" for v in (f.maximum, f.smallest_normal, f.smallest_subnormal)]
-        answers = ["yes" if a else "no" for a in (f.has_infinity, f.has_nan)]
-        cells = [f.name, f.bits, f.precision, f.emin, f.emax, *limits, f"2^-{f.precision}", *answers]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows)
 
 
 def _float(name: str, exponent_bits: int, precision: int, specials: Specials = Specials.IEEE, **extra) -> Format:

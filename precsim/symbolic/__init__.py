@@ -23,6 +23,7 @@ from precsim.symbolic.forms import (
     symbol,
     to_latex,
     to_numpy,
+    to_tree,
     to_vega,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "teacher",
     "to_latex",
     "to_numpy",
+    "to_tree",
     "to_vega",
     "widths",
 ]

@@ -14,7 +14,7 @@ import sympy as sp
 from precsim.laws.base import PowerBase
 from precsim.laws.law import Law
 from precsim.laws.setting import Effective
-from precsim.symbolic.vega import to_vega
+from precsim.symbolic.browser import to_tree, to_vega
 
 __all__ = [
     "C",
@@ -33,6 +33,7 @@ __all__ = [
     "symbol",
     "to_latex",
     "to_numpy",
+    "to_tree",
     "to_vega",
 ]
 

@@ -19,18 +19,19 @@ from precsim.view.laws.runs_and_laws import (
     loss_against_tokens,
     predicted_against_observed,
 )
-from precsim.view.laws.tables import Table, Words, comparison_table, parameter_table, plan_table
+from precsim.view.laws.tables import comparison_table, parameter_table, plan_table
 from precsim.view.numbers.block_scale import block_scale
+from precsim.view.numbers.codes import Bits, bit_flipper, format_table
 from precsim.view.numbers.gptq_pair import two_weights
 from precsim.view.numbers.number_line import number_line, relative_error, rounding_slider
 from precsim.view.numbers.ranges import format_builder, loss_scaling
 from precsim.view.numbers.rounding_modes import mode_slider, stochastic_bias
 from precsim.view.numbers.scale_groups import scale_groups
 from precsim.view.numbers.sums import error_curves, running_sum
-from precsim.view.numbers.widgets import Bits, FormatTable, bit_flipper, format_table
 from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, serving_cost
 from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.report import page
+from precsim.view.table import Table, Words
 from precsim.view.theme import enable, finish
 from precsim.view.training.paired_runs import joint_penalties, paired_runs
 from precsim.view.training.recipe_map import recipe_map
@@ -41,7 +42,6 @@ __all__ = [
     "Bits",
     "Explored",
     "Explorer",
-    "FormatTable",
     "Table",
     "Words",
     "added_loss",

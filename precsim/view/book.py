@@ -2,7 +2,7 @@
 
 A chart goes into the page as its JSON specification, a widget as the name of its script and its
 state; ``book/_assets/precsim.js`` draws both in the browser, without a kernel and without asking
-another host. This module is loaded by Sphinx and imports nothing heavy.
+another host. Only this module knows docutils and Sphinx, which a plain installation does not have.
 """
 
 from __future__ import annotations
@@ -13,13 +13,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 
-VEGA_LITE = "application/vnd.vegalite.v5+json"
-WIDGET = "application/vnd.precsim.widget+json"
-
-
-def _script(data: Any) -> str:
-    """JSON that may stand inside a script element: no character sequence can end it early."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+from precsim.view.theme import VEGA_LITE, WIDGET, json_in_script
 
 
 def chart_html(spec: dict[str, Any]) -> str:
@@ -39,7 +33,7 @@ def chart_html(spec: dict[str, Any]) -> str:
     label = html.escape(description, quote=True)
     return (
         f'<figure class="ps-chart" role="group" aria-label="{label}">'
-        f'<div class="ps-canvas"></div><script type="application/json">{_script(spec)}</script>'
+        f'<div class="ps-canvas"></div><script type="application/json">{json_in_script(spec)}</script>'
         f"<noscript>{html.escape(description)}</noscript></figure>"
     )
 
@@ -49,7 +43,7 @@ def widget_html(data: dict[str, Any]) -> str:
     label, module = (html.escape(data[name], quote=True) for name in ("description", "module"))
     return (
         f'<div class="ps-widget" role="group" aria-label="{label}" data-module="{module}">'
-        f'<script type="application/json">{_script(data["state"])}</script>'
+        f'<script type="application/json">{json_in_script(data["state"])}</script>'
         f'<div class="ps-static">{data["static"]}</div></div>'
     )
 

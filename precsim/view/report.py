@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
-from precsim.view.book import _script
+from precsim.view.theme import json_in_script
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -42,11 +42,6 @@ def page(title: str, parts: Iterable[tuple[str, Any]]) -> str:
     parts : iterable of (str, chart, Table or str)
         A heading for each part; texts are shown as they are, in lines.
 
-    Raises
-    ------
-    ValueError
-        If the drawing library for charts is not installed (the extra ``precsim[book]``).
-
     Examples
     --------
     >>> "<pre>status CONVERGED</pre>" in page("A fit", [("Report", "status CONVERGED")])
@@ -60,10 +55,10 @@ def page(title: str, parts: Iterable[tuple[str, Any]]) -> str:
         elif hasattr(part, "to_dict"):
             charts = True
             spec = part.to_dict()
-            caption = html.escape(spec.get("description", ""))
+            caption, data = html.escape(spec.get("description", "")), json_in_script(spec)
             body.append(
                 f'<figure role="group" aria-label="{html.escape(spec.get("description", ""), quote=True)}"><div></div>'
-                f'<script type="application/json">{_script(spec)}</script><figcaption>{caption}</figcaption></figure>'
+                f'<script type="application/json">{data}</script><figcaption>{caption}</figcaption></figure>'
             )
         else:
             body.append(part._repr_html_())
@@ -77,9 +72,7 @@ def page(title: str, parts: Iterable[tuple[str, Any]]) -> str:
 
 def _library() -> str:
     """The drawing library as one script that sets `vegaEmbed`."""
-    try:
-        import vl_convert
-    except ImportError:
-        raise ValueError("charts in a report need vl-convert-python: pip install 'precsim[book]'") from None
+    import vl_convert  # 88 MB that only a report needs
+
     code = f"(() => {{{vl_convert.javascript_bundle()}}})();"  # pyright: ignore[reportCallIssue] - a default it has
     return code.replace("</script", "<\\/script")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import altair as alt
 
-from precsim.view.book import VEGA_LITE
+VEGA_LITE = "application/vnd.vegalite.v5+json"  #: a chart's specification, in a notebook's output
+WIDGET = "application/vnd.precsim.widget+json"  #: a widget's script, state and static view, likewise
 
 # Eight hues of middle lightness: at least 3:1 against the white and the dark page, apart for color-blind readers.
 HUES = ("#2f7fc1", "#d9730d", "#2a9470", "#c2558f", "#8a7a2f", "#7b6fd0", "#5c8a1e", "#b5523b")
@@ -47,6 +49,11 @@ def _mimebundle(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     # The newest Vega-Lite mime type that JupyterLab draws by itself is version 5's; what we use of 6 is in 5.
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
     return {VEGA_LITE: spec, "text/plain": spec.get("description", "chart")}
+
+
+def json_in_script(data: object) -> str:
+    """Return JSON that may stand inside a script element: no character sequence can end it early."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def enable() -> None:
@@ -110,3 +117,10 @@ def log_axis(field: str, title: str) -> alt.X:
     """Return a logarithmic axis of counts, labelled 10k, 100k, 1M, with room between the labels."""
     axis = alt.Axis(format="~s", tickCount=6, labelOverlap="greedy", labelSeparation=8)
     return alt.X(f"{field}:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=12), axis=axis)
+
+
+def log_slider(name: str, label: str, ends: tuple[float, float]) -> alt.Parameter:
+    """Return a slider of the decimal logarithm of a count, from end to end, that begins in the middle."""
+    low, high = (round(math.log10(v), 2) for v in ends)
+    middle = round((low + high) / 2, 1)
+    return alt.param(name=name, value=middle, bind=alt.binding_range(min=low, max=high, step=0.05, name=label))

@@ -102,16 +102,18 @@ def specs(table) -> dict[str, dict]:
     return {name: chart.to_dict() for name, chart in all_charts(table).items()}
 
 
-# Tested in test_view_laws.py, test_explorer.py, test_view_training.py and test_paper.py.
-ELSEWHERE = {"contours", "budgets", "decisions", "exploring", "factors", "report", "searching", "tables"}
-ELSEWHERE |= {"pairs", "places", "repeats", "scales", "straight", "trials"} | {"formulas", "words"}
+# Modules whose charts are tested in tests/view/{laws,numbers,planning,training} and tests/evidence/paper.
+ELSEWHERE = set(
+    "budgets by_hand contours decisions effective_parameters explorer formula_and_numbers gptq_pair paired_runs "
+    "recipe_map report scale_groups straight_through table tables trials".split()
+)
 
 
 def test_every_chart_of_the_module_is_tested_here(table):
     drawn = {
         name
         for name in VIEW.__all__
-        if name not in {"Bits", "FormatTable", "bit_flipper", "enable", "finish", "format_table"}
+        if name not in {"Bits", "bit_flipper", "enable", "finish", "format_table"}
         and getattr(VIEW, name).__module__.rpartition(".")[2] not in ELSEWHERE
     }
     assert drawn == set(all_charts(table)) == set(NAMES)
@@ -322,15 +324,18 @@ def test_page_data_cannot_end_its_script_element():
 def test_the_widget_has_a_static_view_and_state_of_plain_types():
     bundle = VIEW.Bits(ps.FP8_E5M2, 0x3C)._repr_mimebundle_()
     bundle = bundle[0] if isinstance(bundle, tuple) else bundle
-    page = bundle[book.WIDGET]
+    page = bundle[theme.WIDGET]
     json.dumps(page, allow_nan=False)
     assert page["static"] == bundle["text/plain"] == "FP8_E5M2: code 60 = 0 01111 00 in bits has the value 1."
     assert "application/vnd.jupyter.widget-view+json" in bundle  # anywidget is installed here
 
 
-def test_the_widget_works_without_anywidget(monkeypatch):
-    from precsim.view.numbers import widgets
+def test_a_widget_says_what_to_install_where_anywidget_is_not(monkeypatch):
+    from precsim.view import widget
 
-    monkeypatch.setattr(widgets, "_anywidget", lambda: None)
+    monkeypatch.setattr(widget, "_live", lambda module, names: None)
     bundle = VIEW.Bits(ps.FP8_E5M2)._repr_mimebundle_()
-    assert set(bundle) == {book.WIDGET, "text/html", "text/plain"}
+    assert set(bundle) == {theme.WIDGET, "text/html", "text/plain"}
+    for kind in ("text/html", "text/plain"):
+        assert "precsim[widgets]" in bundle[kind]
+    assert "precsim[widgets]" not in bundle[theme.WIDGET]["static"]  # the page of the book is live without it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
+from precsim.laws.optima import implied_factor
 from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
 
 if TYPE_CHECKING:
@@ -149,8 +150,6 @@ def _band(
 def _implied(
     law: Law, table: Any, parts: Sequence[str], drawn: Sequence[str], bits: tuple[float, float]
 ) -> tuple[list[dict[str, Any]], str]:
-    from precsim.laws.optima import implied_factor
-
     have = [name for name in ("weights", "activations", "kv", "post") if name in table.columns]
     if missing := [name for name in ("N", "D", "loss") if name not in table.columns]:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import html
 import math
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from precsim.view.book import WIDGET
-from precsim.view.laws.expression_trees import formulas, values
+from precsim.view.laws.formulas import numbers, trees
+from precsim.view.widget import Widget
 
 if TYPE_CHECKING:
     from precsim.fitting.uncertainty import Draws
@@ -63,7 +60,7 @@ class Explored:
                 raise ValueError(f"{what} must be (least, largest) of the runs, got {(low, high)}")
         if not 0 < self.level < 1:
             raise ValueError(f"level must be between 0 and 1, got {self.level}")
-        formulas(self.law)
+        trees(self.law)
         if self.draws is not None and set(self.draws.values) - set(self.law.parameters):
             raise ValueError(
                 f"the draws are of another law: {sorted(set(self.draws.values) - set(self.law.parameters))}"
@@ -73,18 +70,19 @@ class Explored:
     def state(self) -> dict[str, Any]:
         """What the script needs, in JSON types; numbers are not rounded."""
         found = {"name": self.name, "note": self.note, "N": list(self.N), "D": list(self.D), "level": self.level}
-        return found | formulas(self.law) | {"draws": None if self.draws is None else values(self.draws.values)}
+        return found | trees(self.law) | {"draws": None if self.draws is None else numbers(self.draws.values)}
 
 
 @dataclass(frozen=True, slots=True)
-class Explorer:
+class Explorer(Widget):
     """Sliders for N, D, bits of weights, activations, KV cache and serving; the law's answers with intervals.
 
-    A value to be shown at the end of a cell: live in the book's page without a kernel, live in JupyterLab if
-    anywidget is installed, a sentence elsewhere. It shows the loss, N_eff, δ, the critical tokens and P*.
+    It shows the loss, N_eff, δ, the critical tokens and P*.
     """
 
     laws: tuple[Explored, ...]
+
+    module: ClassVar[str] = "explorer"
 
     def __post_init__(self) -> None:
         """Refuse an empty list, and two laws of one name."""
@@ -94,24 +92,19 @@ class Explorer:
 
     @property
     def text(self) -> str:
-        """The static view."""
-        return f"Explorer of {_counted(self.laws)}: {', '.join(law.name for law in self.laws)}."
+        """How many laws there are, and their names."""
+        count = "one law" if len(self.laws) == 1 else f"{len(self.laws)} laws"
+        return f"Explorer of {count}: {', '.join(law.name for law in self.laws)}."
 
     @property
-    def state(self) -> dict[str, Any]:
-        """What the script needs, in JSON types."""
-        return {"laws": [law.state for law in self.laws]}
+    def description(self) -> str:
+        """The same, and what the sliders do."""
+        return f"{self.text} Sliders set parameters, tokens and bits; a table has the law's answers."
 
-    def _repr_mimebundle_(self, **_: Any) -> Any:
-        description = f"{self.text} Sliders set parameters, tokens and bits; a table has the law's answers."
-        page = {"module": "explorer", "state": self.state, "description": description, "static": html.escape(self.text)}
-        bundle = {WIDGET: page, "text/html": f"<p>{html.escape(self.text)}</p>", "text/plain": self.text}
-        live = _anywidget()
-        if live is None:
-            return bundle
-        view = live(**self.state)._repr_mimebundle_()
-        data, metadata = view if isinstance(view, tuple) else (view, {})
-        return {**(data or {}), **bundle}, metadata
+    @property
+    def state(self) -> dict[str, list[dict[str, Any]]]:
+        """The laws as the script reads them, in JSON types."""
+        return {"laws": [law.state for law in self.laws]}
 
 
 def explore(*laws: Explored) -> Explorer:
@@ -119,7 +112,7 @@ def explore(*laws: Explored) -> Explorer:
 
     Notes
     -----
-    The page gets each law's own expression as a tree of operations (``expression_trees``), evaluates it in dual
+    The page gets each law's own expression as a tree of operations (`precsim.symbolic.to_tree`), evaluates it in dual
     numbers, and finds P* and the critical tokens by the same searches as `precsim.laws.best_bits` and
     `precsim.laws.critical_tokens`; intervals are percentiles over the draws, as in `precsim.interval`.
 
@@ -130,24 +123,3 @@ def explore(*laws: Explored) -> Explorer:
     'Explorer of one law: Kumar 2024.'
     """
     return Explorer(laws)
-
-
-@functools.cache
-def _anywidget() -> Any:
-    """The live widget's class, or None where anywidget is not installed."""
-    try:
-        import anywidget
-        import traitlets
-    except ImportError:
-        return None
-
-    class LiveExplorer(anywidget.AnyWidget):
-        _esm = files("precsim.view").joinpath("modules/explorer.js").read_text(encoding="utf-8")
-        _css = files("precsim.view").joinpath("modules/explorer.css").read_text(encoding="utf-8")
-        laws = traitlets.List().tag(sync=True)
-
-    return LiveExplorer
-
-
-def _counted(laws: tuple[Explored, ...]) -> str:
-    return "one law" if len(laws) == 1 else f"{len(laws)} laws"

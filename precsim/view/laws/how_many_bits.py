@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from precsim.view.theme import GRAY, HUES, WIDTH, finish, log_axis, si, values
+from precsim.view.laws.formulas import at, loss_formula, share_formulas
+from precsim.view.theme import GRAY, HUES, WIDTH, finish, log_axis, log_slider, si, values
 
 if TYPE_CHECKING:
     from precsim.laws import Law
@@ -52,7 +52,7 @@ def how_many_bits(law: Law, *, N: tuple[float, float], D: tuple[float, float], n
     _check(law, N, D)
     formulas = _formulas(law)
     curves = [name for name in (TRAINED, AFTER) if name in formulas]
-    sliders = [_slider("log_N", "log₁₀ N [parameters]", N), _slider("log_D", "log₁₀ D [tokens]", D)]
+    sliders = [log_slider("log_N", "log₁₀ N [parameters]", N), log_slider("log_D", "log₁₀ D [tokens]", D)]
     bits = alt.param(
         name="bits", value=4, bind=alt.binding_range(min=LEAST_BITS, max=MOST_BITS, step=0.5, name="bits P")
     )
@@ -83,28 +83,14 @@ def _check(law: Law, N: tuple[float, float], D: tuple[float, float]) -> None:
 
 
 def _formulas(law: Law) -> dict[str, str]:
-    """For each curve the law as a Vega expression in n, d (of a datum) and p."""
-    from precsim import symbolic as s
-
-    found: dict[str, Any] = {FULL: law(s.N, s.D)}
+    """For each curve the law as a Vega expression in N, D and P."""
+    found = {FULL: loss_formula(law)}
     if law.factors:
-        found[TRAINED] = law(s.N, s.D, weights=s.P)
-        found["share"] = law.n_eff(s.N, s.D, weights=s.P) / s.N
+        found[TRAINED] = loss_formula(law, weights="P")
+        found["share"] = share_formulas(law, "weights")[0]
     if law.degradations:
-        found[AFTER] = law(s.N, s.D, post=s.P)
-    return {name: s.to_vega(expression) for name, expression in found.items()}
-
-
-def _at(formula: str, **names: str) -> str:
-    """The formula with other expressions in the places of its symbols N, D, P."""
-    return re.sub(r"\b[NDP]\b", lambda m: f"({names[m[0]]})", formula)
-
-
-def _slider(name: str, label: str, ends: tuple[float, float]) -> alt.Parameter:
-    low, high = (math.log10(v) for v in ends)
-    low, high = round(low, 2), round(high, 2)
-    middle = round((low + high) / 2, 1)
-    return alt.param(name=name, value=middle, bind=alt.binding_range(min=low, max=high, step=0.05, name=label))
+        found[AFTER] = loss_formula(law, post="P")
+    return found
 
 
 _N, _D = "pow(10, log_N)", "pow(10, log_D)"
@@ -122,10 +108,10 @@ def _readout(formulas: dict[str, str]) -> alt.Chart:
     here = {"N": f"{_N} * {_HELD.format('bits')}", "D": _D, "P": "bits"}
     lines = [f"'N = ' + format({here['N']}, '.3s') + ',  D = ' + format({_D}, '.3s') + ',  P = ' + bits + ' bits'"]
     if TRAINED in formulas:
-        loss, share = _at(formulas[TRAINED], **here), _at(formulas["share"], **here)
+        loss, share = at(formulas[TRAINED], **here), at(formulas["share"], **here)
         lines.append(f"'trained in P bits: ' + format({loss}, '.4f') + ',  N_eff/N = ' + format({share}, '.3f')")
     if AFTER in formulas:
-        loss, full = _at(formulas[AFTER], **here), _at(formulas[FULL], **here)
+        loss, full = at(formulas[AFTER], **here), at(formulas[FULL], **here)
         lines.append(f"'quantized after: ' + format({loss}, '.4f') + ',  δ = ' + format({loss} - ({full}), '.4f')")
     text = " : ".join(f"datum.line == {i} ? {line}" for i, line in enumerate(lines)) + " : ''"
     return (
@@ -147,7 +133,7 @@ def _against_bits(formulas: dict[str, str], curves: list[str], nats: str) -> Any
     lines = _fold(alt.Chart(grid), formulas, [*curves, FULL], N=size, D=_D, P="datum.P")
     x = alt.X("P:Q", title="P [bits]").scale(domain=[LEAST_BITS, MOST_BITS], nice=False)
     # Two or three bits can cost many nats; the axis ends where the interesting part does.
-    top = f"1.3 * ({_at(formulas[FULL], N=_N, D=_D, P='bits')})"
+    top = f"1.3 * ({at(formulas[FULL], N=_N, D=_D, P='bits')})"
     return _with_least(lines, x, _loss_axis(nats, top), "bits", inside="datum.P", ends=(LEAST_BITS, MOST_BITS))
 
 
@@ -157,7 +143,7 @@ def _against_tokens(formulas: dict[str, str], curves: list[str], D: tuple[float,
     grid = alt.sequence(0, 101, 1, as_="k")
     rows = alt.Chart(grid).transform_calculate(D=f"pow(10, {low!r} + datum.k * {(high - low) / 100!r})")
     lines = _fold(rows, formulas, [*curves, FULL], N=size, D="datum.D", P="bits")
-    top = f"1.1 * ({_at(formulas[FULL], N=size, D=repr(float(D[0])), P='bits')})"
+    top = f"1.1 * ({at(formulas[FULL], N=size, D=repr(float(D[0])), P='bits')})"
     return _with_least(lines, log_axis("D", "D [tokens]"), _loss_axis(nats, top), _D, inside="datum.D", ends=D)
 
 
@@ -166,7 +152,7 @@ def _loss_axis(nats: str, top: str) -> alt.Y:
 
 
 def _fold(chart: alt.Chart, formulas: dict[str, str], curves: list[str], **names: str) -> alt.Chart:
-    fields = {f"c{i}": _at(formulas[name], **names) for i, name in enumerate(curves)}
+    fields = {f"c{i}": at(formulas[name], **names) for i, name in enumerate(curves)}
     label = "{" + ", ".join(f"c{i}: '{name}'" for i, name in enumerate(curves)) + "}[datum.key]"
     return (
         chart.transform_calculate(**fields)

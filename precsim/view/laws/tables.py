@@ -2,72 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from precsim.fitting.uncertainty import Draws, interval
+from precsim.view.table import Table
 
 if TYPE_CHECKING:
     from precsim.fitting.comparison import Comparison
-    from precsim.fitting.uncertainty import Draws
+    from precsim.fitting.fits import Fit
     from precsim.planning.plans import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A small table with a caption: HTML at the end of a cell, Markdown as text.
-
-    Attributes
-    ----------
-    head : tuple of str
-    rows : tuple of tuples of str
-        Each as long as the head; the first cell names the row.
-    caption : str
-        What the numbers are, with their unit and method.
-
-    Examples
-    --------
-    >>> print(Table(("parameter", "value"), (("alpha", "0.35"),), "Fitted to 240 runs."))
-    | parameter | value |
-    | --- | ---: |
-    | alpha | 0.35 |
-    <BLANKLINE>
-    Fitted to 240 runs.
-    """
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str
-
-    def __post_init__(self) -> None:
-        if uneven := [row for row in self.rows if len(row) != len(self.head)]:
-            raise ValueError(f"a row has one cell for each of {', '.join(self.head)}; got {uneven[0]}")
-
-    def __str__(self) -> str:
-        lines = [_line(self.head), "| --- |" + " ---: |" * (len(self.head) - 1), *map(_line, self.rows)]
-        return "\n".join(lines) + f"\n\n{self.caption}"
-
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(first)}</th>'
-            + "".join(f"<td>{html.escape(c)}</td>" for c in rest)
-            + "</tr>"
-            for first, *rest in self.rows
-        )
-        caption = f"<caption>{html.escape(self.caption)}</caption>"
-        return (
-            f'<div class="ps-scroll"><table class="table ps-formats">{caption}<thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
-        )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def parameter_table(fit: Any, draws: Draws | None = None, *, level: float = 0.95) -> Table:
+def parameter_table(fit: Fit, draws: Draws | None = None, *, level: float = 0.95) -> Table:
     """Return the estimated parameters with intervals: value, interval, and in the caption level and method.
 
     Parameters
@@ -83,10 +31,6 @@ def parameter_table(fit: Any, draws: Draws | None = None, *, level: float = 0.95
     ValueError
         If the level is not between 0 and 1.
     """
-    from statistics import NormalDist
-
-    from precsim.fitting.uncertainty import interval
-
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
     z = NormalDist().inv_cdf(0.5 + level / 2)
@@ -187,56 +131,6 @@ def plan_table(plan: Plan) -> Table:
     return Table(head, tuple(rows), caption)
 
 
-def _number(value: Any) -> str:
+def _number(value: float) -> str:
     value = float(value)
     return f"{value:.4g}" if math.isfinite(value) else ("∞" if value > 0 else "−∞")
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A table of short texts with a caption: HTML at the end of a cell, lines as text.
-
-    Attributes
-    ----------
-    head : tuple of str
-    rows : tuple of tuples of str
-        Each as long as the head, no cell empty; the first cell names the row.
-    caption : str
-
-    Raises
-    ------
-    ValueError
-        If a row has another length than the head, or an empty cell.
-
-    Examples
-    --------
-    >>> print(Words(("equation", "proof"), (("7", "α cancels."),), "Proofs."))
-    Proofs.
-    equation: 7. proof: α cancels.
-    """
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.head) or not all(cell.strip() for cell in row):
-                raise ValueError(f"a row has one cell, not empty, for each of {', '.join(self.head)}; got {row}")
-
-    def __str__(self) -> str:
-        lines = [". ".join(f"{h}: {c.rstrip('.')}" for h, c in zip(self.head, row, strict=True)) for row in self.rows]
-        return "\n".join([self.caption, *(f"{line}." for line in lines)])
-
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(first)}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
-            + "</tr>"
-            for first, *rest in self.rows
-        )
-        return (
-            f'<div class="ps-scroll" tabindex="0"><table class="table ps-words"><caption>{html.escape(self.caption)}'
-            f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from precsim.numerics.formats import Format
+from precsim.numerics.formats import INT4, Format
 from precsim.numerics.rounding import GivenBits, Rounding, round_to
 from precsim.view.theme import GRAY, HUES, NORMAL, WIDTH, finish, values
 
@@ -127,8 +127,6 @@ def stochastic_bias(*, bits: Sequence[int] = (1, 2, 3, 4, 5), steps: int = 48) -
         raise ValueError(f"bits must be consecutive numbers from 1 to 10; received {tuple(bits)}")
     if steps < 3 or steps % 3:
         raise ValueError(f"steps must be a multiple of 3; received {steps}")
-    from precsim.numerics.formats import INT4
-
     fraction = np.arange(steps + 1) / steps
     rows = []
     for N in bits:

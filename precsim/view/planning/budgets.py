@@ -8,34 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from precsim.view.laws.how_many_bits import _at, _slider
-from precsim.view.theme import HUES, WIDTH, finish, log_axis, si
+from precsim.laws.base import Chinchilla
+from precsim.view.laws.formulas import at, loss_formula, share_formulas
+from precsim.view.theme import HUES, WIDTH, finish, log_axis, log_slider, si
 
 if TYPE_CHECKING:
-    from precsim.laws import Law
+    from precsim.laws.law import Law
 
 _WIDTHS = (4, 6, 8, 16)
 _LOSS = "loss [nats/token]"
 
 
-def _expression(law: Law, **bits: Any) -> str:
-    from precsim import symbolic as s
-
-    if law.free:
-        raise ValueError(f"{', '.join(law.free)} have no value yet: fit the law first")
-    return s.to_vega(law(s.N, s.D, **bits))
-
-
 def _tied(law: Law) -> str:
     """The law with all tensors at P bits, as an expression in N, D, P; infinite where a factor is not positive."""
-    from precsim import symbolic as s
-
     if law.base is None or not law.factors:
         raise ValueError(f"the chart needs a base and factors of precision, got {law.label}")
-    at = law.setting(s.N, s.D, weights=s.P, activations=s.P, kv=s.P)
-    signs = [s.to_vega(part.factor(at)) for part in law.factors]
-    full = _expression(law, weights=s.P, activations=s.P, kv=s.P)
-    return f"(({') > 0 && ('.join(signs)}) > 0 ? {full} : NaN)"
+    _, *signs = share_formulas(law, "weights", "activations", "kv")
+    return f"(({') > 0 && ('.join(signs)}) > 0 ? {loss_formula(law, weights='P', activations='P', kv='P')} : NaN)"
 
 
 def _grid(name: str, ends: tuple[float, float], steps: int = 160) -> alt.Chart:
@@ -67,7 +56,7 @@ def iso_flop(law: Law, *, N: tuple[float, float], C: tuple[float, float]) -> alt
     """
     _check(N=N, C=C)
     formula, budget = _tied(law), "pow(10, log_C)"
-    fields = {f"c{p}": _at(formula, N="datum.N", D=f"{budget} * 16 / (6 * datum.N * {p})", P=str(p)) for p in _WIDTHS}
+    fields = {f"c{p}": at(formula, N="datum.N", D=f"{budget} * 16 / (6 * datum.N * {p})", P=str(p)) for p in _WIDTHS}
     names = "{" + ", ".join(f"c{p}: '{p}'" for p in _WIDTHS) + "}[datum.key]"
     lines = (
         _grid("N", N)
@@ -97,7 +86,7 @@ def iso_flop(law: Law, *, N: tuple[float, float], C: tuple[float, float]) -> alt
         f"Predicted loss against parameters at one compute, for {', '.join(domain)} bits with tokens D = 16 C/(6 N P);"
         f" a slider sets the compute from {C[0]:.0e} to {C[1]:.0e} FLOP. Diamonds mark the best size of each width."
     )
-    slider = _slider("log_C", "log₁₀ compute C [FLOP]", C)
+    slider = log_slider("log_C", "log₁₀ compute C [FLOP]", C)
     return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text)
 
 
@@ -116,7 +105,7 @@ def fixed_model(law: Law, *, N: tuple[float, float], D: tuple[float, float]) -> 
     At P bits the model reads 16 D/P tokens for the same C (kumar2024, section 4.3.2).
     """
     _check(N=N, D=D)
-    loss = _at(_tied(law), N="pow(10, log_N)", D="pow(10, log_D) * 16 / datum.P", P="datum.P")
+    loss = at(_tied(law), N="pow(10, log_N)", D="pow(10, log_D) * 16 / datum.P", P="datum.P")
     rows = alt.Chart(alt.sequence(2, 16.05, 0.1, as_="P")).transform_calculate(
         loss=loss, tokens="pow(10, log_D) * 16 / datum.P"
     )
@@ -137,7 +126,7 @@ def fixed_model(law: Law, *, N: tuple[float, float], D: tuple[float, float]) -> 
         f" ({si(N[0])} to {si(N[1])}) and for the tokens it reads at 16 bits ({si(D[0])} to {si(D[1])})."
         " A diamond marks the best width."
     )
-    sliders = [_slider("log_N", "log₁₀ N [parameters]", N), _slider("log_D", "log₁₀ D at 16 bits [tokens]", D)]
+    sliders = [log_slider("log_N", "log₁₀ N [parameters]", N), log_slider("log_D", "log₁₀ D at 16 bits [tokens]", D)]
     return finish(alt.vconcat(chart.properties(width=WIDTH, height=280)).add_params(*sliders), text)
 
 
@@ -157,8 +146,6 @@ def serving_cost(law: Law, *, N: tuple[float, float], served: tuple[float, float
     ----------
     sardana2024, equation 4.
     """
-    from precsim.laws import Chinchilla
-
     if not isinstance(law, Chinchilla) or law.free:
         raise ValueError(f"the chart needs Chinchilla's form with numbers, got {law!r}")
     _check(N=N, served=served)
@@ -198,7 +185,7 @@ def serving_cost(law: Law, *, N: tuple[float, float], served: tuple[float, float
         f"Cost of training and serving models that all reach a loss of {target:.4f} nats per token, against their"
         f" parameters; a slider sets the tokens to be served from {si(served[0])} to {si(served[1])}."
     )
-    slider = _slider("log_T", "log₁₀ served tokens", served)
+    slider = log_slider("log_T", "log₁₀ served tokens", served)
     return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text)
 
 
@@ -220,8 +207,8 @@ def added_loss(
         raise ValueError("no laws to draw")
     fields = {}
     for i, (law, low) in enumerate(rivals.values()):
-        difference = f"({_expression(law, **low)}) - ({_full(law)})"
-        fields[f"c{i}"] = _at(difference, N="pow(10, log_N)", D="datum.D", P="0")
+        difference = f"({loss_formula(law, **low)}) - ({'0' if law.base is None else loss_formula(law.base)})"
+        fields[f"c{i}"] = at(difference, N="pow(10, log_N)", D="datum.D", P="0")
     names = list(rivals)
     lines = (
         _grid("D", D, 100)
@@ -241,12 +228,5 @@ def added_loss(
         f"Loss that a low precision adds, against tokens ({si(D[0])} to {si(D[1])}), as {len(names)} laws have it:"
         f" {', '.join(names)}. A slider sets the parameters from {si(N[0])} to {si(N[1])}."
     )
-    slider = _slider("log_N", "log₁₀ N [parameters]", N)
+    slider = log_slider("log_N", "log₁₀ N [parameters]", N)
     return finish(alt.vconcat(chart.properties(width=WIDTH, height=320)).add_params(slider), text)
-
-
-def _full(law: Law) -> str:
-    """The loss without low precision; 0 for a law of δ alone."""
-    from precsim import symbolic as s
-
-    return "0" if law.base is None else s.to_vega(law.base(s.N, s.D))

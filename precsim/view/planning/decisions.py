@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
+from precsim.fitting.uncertainty import profile
 from precsim.view.theme import GRAY, HUES, WIDTH, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
@@ -43,10 +45,6 @@ def profile_likelihood(fit: Any, name: str, *, level: float = 0.95, points: int 
     (`precsim.fitting.uncertainty.profile`); the interval is where it stays below the quantile of chi squared with one
     degree of freedom.
     """
-    from statistics import NormalDist
-
-    from precsim.fitting.uncertainty import profile
-
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
     if points < 5:

@@ -1,9 +1,12 @@
-"""A SymPy expression in the language of Vega's expressions, which the static charts evaluate in the browser."""
+"""A SymPy expression for a browser: text in Vega's language for the charts, or a tree for a script of our own.
+
+Both come from `_plain`, which refuses what a browser would silently compute differently. Charts are evaluated by Vega;
+the explorer needs derivatives besides, which its script takes on the tree, in dual numbers: no text is executed there.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import sympy as sp
 from sympy.printing.jscode import JavascriptCodePrinter
@@ -54,6 +57,22 @@ class _Printer(JavascriptCodePrinter):
         raise ValueError(f"{expr.func.__name__} has no counterpart in a Vega expression")
 
 
+def _plain(expr: sp.Expr) -> sp.Basic:
+    """The expression without functions that both notations lack, its names checked."""
+    plain = sp.sympify(expr).replace(sp.tanh, lambda x: sp.tanh(x).rewrite(sp.exp))
+    names = sorted(str(s) for s in plain.free_symbols)
+    taken = [n for n in names if n in RESERVED]
+    if taken:
+        raise ValueError(
+            f"{', '.join(taken)} means something else in a Vega expression; rename the symbol, "
+            "as symbolic.symbol does (E becomes E_inf)"
+        )
+    strange = [n for n in names if not re.fullmatch(r"[A-Za-z_]\w*", n, re.ASCII)]
+    if strange:
+        raise ValueError(f"{', '.join(strange)} is no identifier in a Vega expression; use letters, digits and _")
+    return plain
+
+
 def to_vega(expr: sp.Expr) -> str:
     """Vega expression that computes the same number, its symbols being signals or parameters of the chart.
 
@@ -69,15 +88,38 @@ def to_vega(expr: sp.Expr) -> str:
     >>> to_vega(2 * N**-alpha + sp.exp(-N))
     'exp(-N) + 2*pow(N, -alpha)'
     """
-    plain: Any = sp.sympify(expr).replace(sp.tanh, lambda x: sp.tanh(x).rewrite(sp.exp))
-    names = sorted(str(s) for s in plain.free_symbols)
-    taken = [n for n in names if n in RESERVED]
-    if taken:
-        raise ValueError(
-            f"{', '.join(taken)} means something else in a Vega expression; rename the symbol, "
-            "as symbolic.symbol does (E becomes E_inf)"
-        )
-    strange = [n for n in names if not re.fullmatch(r"[A-Za-z_]\w*", n, re.ASCII)]
-    if strange:
-        raise ValueError(f"{', '.join(strange)} is no identifier in a Vega expression; use letters, digits and _")
-    return str(_Printer().doprint(plain))
+    return str(_Printer().doprint(_plain(expr)))
+
+
+#: A number, a name, or [operation, argument, …].
+Tree = float | str | list["Tree"]
+#: Operations that the explorer's script knows.
+_OPERATIONS = {sp.Add: "+", sp.Mul: "*", sp.Pow: "^", sp.exp: "exp", sp.log: "log", sp.Max: "max"}
+
+
+def to_tree(expr: sp.Expr) -> Tree:
+    """The same expression as numbers, names and lists [operation, argument, …].
+
+    Raises
+    ------
+    ValueError
+        As `to_vega`.
+
+    Examples
+    --------
+    >>> N, alpha = sp.symbols("N alpha", positive=True)
+    >>> to_tree(2 * N**-alpha)
+    ['*', 2.0, ['^', 'N', ['*', -1.0, 'alpha']]]
+    """
+    return _tree(_plain(expr))
+
+
+def _tree(expr: sp.Basic) -> Tree:
+    if isinstance(expr, sp.Symbol):
+        return expr.name
+    if isinstance(expr, sp.Number | sp.NumberSymbol):
+        return float(expr)
+    if expr.func not in _OPERATIONS:
+        known = ", ".join(_OPERATIONS.values())
+        raise ValueError(f"{expr.func.__name__} has no counterpart in the explorer's script; it knows {known}")
+    return [_OPERATIONS[expr.func], *map(_tree, expr.args)]

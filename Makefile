@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs records bench course ci lock clean
+.PHONY: help env book test test-all lab fmt lint type runs records bench course plain ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,7 +73,10 @@ bench: $(STAMP)  ## speed, as ratios
 course: $(STAMP)  ## student notebooks, answer key, graded release
 	$(BIN)/python -m precsim.course build
 
-ci: lint type test-all  ## what .ci/run runs; the book is built on the way
+plain: $(STAMP)  ## the wheel without extras, in an empty environment
+	$(BIN)/python tests/plain_install.py
+
+ci: lint type plain test-all  ## what .ci/run runs; the book is built on the way
 
 lock: $(STAMP)  ## solve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \

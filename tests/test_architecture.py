@@ -84,11 +84,10 @@ def test_a_module_is_named_after_its_idea_and_fits_in_the_head(path):
 HOMES = {
     "numba": {"numerics"},
     "jax": {"numerics", "models", "training", "evidence"},
-    "scipy": {"laws", "fitting", "planning", "evidence", "symbolic"},
+    "scipy": {"laws", "fitting", "planning", "evidence", "symbolic", "course"},
     "sympy": {"symbolic"},
     "altair": {"view"},
     "anywidget": {"view"},
-    "ipywidgets": {"view"},
     "docutils": {"view"},
     "distributed": {"training"},
     "nbformat": {"course"},
@@ -271,6 +270,53 @@ def test_environment_yml_agrees_with_pyproject():
     conda_names = {"dask": "dask", "jax": "jax"}
     needed = wanted("widgets", "book", "course", "cluster")
     assert {conda_names.get(n, n): b for n, b in needed.items()} == listed
+
+
+#: Libraries that no `import` of ours names: where the text stands without which they would not be needed.
+NAMED_ELSEWHERE = {
+    "basedpyright": ("Makefile", "$(BIN)/basedpyright"),
+    "dask": ("precsim/training/executors.py", "distributed"),
+    "django-static-mathjax": ("book/build.py", 'files("mathjax")'),
+    "hatchling": ("pyproject.toml", 'build-backend = "hatchling.build"'),
+    "import-linter": ("Makefile", "$(BIN)/lint-imports"),
+    "ipykernel": ("precsim/course/notebooks.py", "ipykernel"),
+    "jupyter-book": ("book/build.py", '"jupyter-book", "build"'),
+    "jupyterlab": ("precsim/course/__main__.py", '"jupyter", "lab"'),
+    "jupyterlab-myst": ("precsim/course/__main__.py", '"myst"'),
+    "nbgrader": ("tests/course/test_notebooks.py", '"nbgrader"'),
+    "pre-commit": (".pre-commit-config.yaml", "repos:"),
+    "pyarrow": ("precsim/data/conversion.py", "read_parquet"),
+    "pytest-benchmark": ("Makefile", "pytest tests/bench"),
+    "pytest-xdist": ("Makefile", "--dist worksteal"),
+    "ruff": ("Makefile", "$(BIN)/ruff"),
+    "sphinx-book-theme": ("_config.yml", "sphinx_book_theme"),
+    "sphinx-exercise": ("_config.yml", "sphinx_exercise"),
+    "sphinxcontrib-bibtex": ("_config.yml", "sphinxcontrib.bibtex"),
+    "uv": ("Makefile", "$(BIN)/uv"),
+}
+IMPORTED_AS = {"vl-convert-python": "vl_convert"}
+
+
+def without_use(names: set[str], imported: set[str]) -> set[str]:
+    """Declared libraries that are neither imported nor named where `NAMED_ELSEWHERE` says."""
+    seen = {name for name in names if IMPORTED_AS.get(name, name.replace("-", "_")) in imported}
+    seen |= {
+        name for name, (file, words) in NAMED_ELSEWHERE.items() if words in (ROOT / file).read_text(encoding="utf-8")
+    }
+    return names - seen
+
+
+def test_no_dependency_is_declared_without_a_use():
+    package = {name for path in PACKAGE for name in imports(ast.parse(path.read_text(encoding="utf-8")))}
+    assert without_use(set(wanted()) | set(wanted("widgets")), package) == set()
+    others = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "book").rglob("*.py")]
+    everywhere = package | {name for path in others for name in imports(ast.parse(path.read_text(encoding="utf-8")))}
+    everywhere |= {name for page in PAGES for cell in cells(page) for name in re.findall(r"(?m)^from (\w+)", cell)}
+    declared = wanted("widgets", "book", "course", "cluster", "dev")
+    assert without_use(set(declared), everywhere) == set()
+    assert without_use({"numpy", "tensorflow"}, everywhere) == {"tensorflow"}
+    assert without_use({"scipy"}, set()) == {"scipy"}
+    assert set(NAMED_ELSEWHERE) <= set(declared), "an entry that excuses nothing"
 
 
 def test_the_lock_names_no_index_and_pins_every_dependency():

@@ -216,12 +216,23 @@ def intervals(draws: Draws | None, level: float) -> dict[str, Interval]:
     return {name: interval(draws, lambda law, n=name: getattr(law, n), level) for name in draws.values}
 
 
+def _region(found: Fit) -> dict[str, Any]:
+    """The sizes and tokens of the runs behind a fit."""
+    import numpy as np
+
+    from precsim.laws.region import Region
+
+    settings = [stage.observations.setting for stage in found.stages]
+    return asdict(Region.of({name: np.concatenate([getattr(s, name) for s in settings]) for name in ("N", "D")}))
+
+
 def record_of(found: Fit, draws: Draws | None, level: float, left: tuple[Misfit, ...] | None = None) -> dict[str, Any]:
     """A fit as JSON values; ``law`` is what `precsim.cli.law_words.read` needs."""
     spread = intervals(draws, level)
     return {
         "law": json.loads(found.law.to_json()),
         "form": found.form.label,
+        "runs": _region(found),
         "status": found.status.name,
         "message": found.message,
         "parameters": {

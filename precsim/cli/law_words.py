@@ -11,7 +11,9 @@ from typing import Any
 from precsim import laws
 from precsim.fitting.uncertainty import Draws
 from precsim.laws import Effective, Law, Tensor
+from precsim.laws.law import check_parameter
 from precsim.laws.published import CATALOG, Published
+from precsim.laws.region import Region
 
 _TENSORS = {tensor.value: tensor for tensor in Tensor}
 _ON = {"N": Effective.N, "D": Effective.D}
@@ -143,12 +145,25 @@ def read(path: str | Path) -> tuple[Law, Draws | None]:
         law = Law.from_json(json.dumps(parts))
         values = record.get("draws") if isinstance(record, dict) else None
         return law, draws(law, values, record["interval"]["method"]) if values else None
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
+    except OSError as failure:
+        raise ValueError(f"there is no file {path}: {failure.strerror or failure}") from None
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as failure:
         raise ValueError(
             f"{path} holds no law ({type(failure).__name__}: {failure}); use the output of precsim fit --json"
         ) from None
+
+
+def region(text: str) -> Region | None:
+    """Where the law that a text describes was learned, if its file or the catalog says it."""
+    if not text.endswith(".json"):
+        entry = published().get(text)
+        return entry.runs if entry else None
+    record = json.loads(Path(text).read_text(encoding="utf-8"))
+    runs = record.get("runs") if isinstance(record, dict) else None
+    try:
+        return Region(**{name: (float(low), float(high)) for name, (low, high) in runs.items()}) if runs else None
+    except (TypeError, ValueError, AttributeError) as failure:
+        raise ValueError(f"runs in {text} must hold a range of N, of D and of per_parameter: {failure}") from None
 
 
 def draws(law: Law, values: dict[str, list[float]], method: str) -> Draws:
@@ -157,8 +172,16 @@ def draws(law: Law, values: dict[str, list[float]], method: str) -> Draws:
 
     arrays = {name: np.asarray(v, dtype=float) for name, v in values.items()}
     unknown = set(arrays) - set(law.parameters)
-    if unknown or len({a.shape for a in arrays.values()}) != 1:
+    if (
+        unknown
+        or len({a.shape for a in arrays.values()}) != 1
+        or not all(a.ndim == 1 and a.size for a in arrays.values())
+    ):
         raise ValueError(f"draws must be lists of one length for {', '.join(law.parameters)}")
+    for name, array in arrays.items():
+        check_parameter(
+            f"the draws of {name}", array[np.argmin(array)] if np.isfinite(array).all() else np.nan, law.describe(name)
+        )
     return Draws(law, arrays, method=method)
 
 

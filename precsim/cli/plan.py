@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,15 @@ def add_to(commands: Any) -> None:
     plan.add_argument("--parameters", type=float, metavar="N", help="a fixed model")
     plan.add_argument("--bits", metavar="P,P,…", help="common widths to choose from, such as 4,8,16")
     plan.add_argument(
-        "--choice", action="append", metavar="W,A,KV[,POST]", help="widths of one choice; full = not quantized"
+        "--choice",
+        action="append",
+        metavar="W,A,KV[,POST]",
+        help="widths of one choice; full = not quantized; what else the law reads after them: 4,4,full,scheme=W4A4",
     )
+    plan.add_argument(
+        "--free-unread", action="store_true", help="let widths that the law does not read be narrow, at no loss"
+    )
+    plan.add_argument("--reach", type=float, default=10.0, help="factor outside the runs that is extrapolation (10)")
     plan.add_argument("--tolerance", type=float, default=1e-3, help="loss that does not matter (1e-3 nats/token)")
     plan.add_argument("--level", type=float, default=0.95, help="of the intervals, for a law with draws (0.95)")
     plan.add_argument("--json", action="store_true", help="print JSON")
@@ -81,13 +89,28 @@ def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | N
 
     found = [Choice.tied(_bits(word, bits or "")) for word in bits.split(",")] if bits else []
     for text in given or ():
-        words = text.split(",")
+        words = [word for word in text.split(",") if "=" not in word]
         if not 3 <= len(words) <= 4:
             raise ValueError(
                 f"--choice has widths of weights, activations, KV and perhaps after training; got {text!r}"
             )
-        found.append(Choice(*(_bits(word, text) for word in words)))
+        pairs = (word.strip().partition("=") for word in text.split(",") if "=" in word)
+        context = {name.strip(): _context(name.strip(), value.strip(), text) for name, _, value in pairs}
+        found.append(Choice(*(_bits(word, text) for word in words), context=context))
     return tuple(found) or None
+
+
+def _context(name: str, value: str, text: str) -> Any:
+    """A further input of a choice: the name of a scheme, or a number."""
+    if name == "scheme" and value:
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{name}= takes a number; got {value!r} in {text!r}")
+    return number
 
 
 def _bits(word: str, text: str) -> float:
@@ -104,30 +127,27 @@ def _bits(word: str, text: str) -> float:
 
 def _plan(options: argparse.Namespace) -> int:
     from precsim.cli.fit import _writable
-    from precsim.cli.law_words import assignments, form, read
+    from precsim.cli.law_words import assignments, form, read, region
     from precsim.fitting.uncertainty import Draws
-    from precsim.planning.plans import Choice, plan
+    from precsim.planning.inputs import Unread, hold
+    from precsim.planning.plans import plan
 
     _writable(options.html)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
     law, draws = read(options.law) if options.law.endswith(".json") else (form(options.law), None)
+    runs = region(options.law)  # before a parameter is changed: a changed law was learned nowhere else
     fixed = assignments(options.fix)
-    law = law.replace(**fixed)
+    law = law.replace(**fixed).checked()
     if law.free:
         raise ValueError(f"{', '.join(law.free)} have no value: fit the law first (precsim fit --save), or --fix them")
-    if law.base is None:
-        raise ValueError(f"{options.law} predicts an added loss only; a plan needs a law with a base")
     believed: Any = law
     if draws:
         believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
     if isinstance(believed, Draws) and not believed.values:
         believed = law
-    wanted = choices(options.bits, options.choice)
-    if not law.factors:  # such a law sees no harm in low precision: the narrowest width would always win
-        if any(choice.width < 16 for choice in wanted or ()):
-            raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits and --choice out")
-        wanted = wanted or (Choice(),)
+    common, named = choices(options.bits, None) or (), choices(None, options.choice) or ()
+    wanted = (*dict.fromkeys(hold(law, choice) for choice in common), *named) or None
     tokens = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
     parameters = options.parameters
     if options.model is not None:
@@ -147,6 +167,9 @@ def _plan(options: argparse.Namespace) -> int:
         kv_bytes=options.kv_bytes,
         smallest=options.smallest,
         choices=wanted,
+        unread=Unread.FREE if options.free_unread else Unread.HELD,
+        runs=runs,
+        reach=options.reach,
         level=options.level,
         tolerance=options.tolerance,
         **tokens,
@@ -177,6 +200,10 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
         "D": found.D,
         "loss": found.loss,
         "binding": found.binding.name,
+        "spent": found.spent,
+        "runs": asdict(found.runs) if found.runs else None,
+        "reach": found.reach,
+        "extrapolation": found.extrapolation,
         "sizes": list(found.sizes),
         "tolerance": found.tolerance,
         "near": [choice.label for choice in found.near],
@@ -184,10 +211,14 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
             {
                 "choice": o.choice.label,
                 "bits": o.choice.bits,
+                "context": dict(o.choice.context),
                 "N": o.N,
                 "D": o.D,
                 "loss": o.loss,
                 "regret": o.regret,
+                "extra_compute": o.extra_compute,
+                "flops": o.flops,
+                "beyond": dict(o.beyond),
                 "loss_interval": o.loss_interval,
                 "regret_interval": o.regret_interval,
             }
@@ -195,12 +226,15 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
         ],
         "refused": found.refused,
         "unseen": list(found.unseen),
+        "held": list(found.held),
         "lacking": {f"{width:g}": paid for width, paid in found.lacking.items()},
     }
 
 
 def text_of(found: Plan, law: str, level: float, method: str) -> str:
     """A plan for a person; `method` made its intervals."""
+    from precsim.planning.result import more_compute
+
     best = found.best
     lines = [
         f"law      {law}",
@@ -208,6 +242,8 @@ def text_of(found: Plan, law: str, level: float, method: str) -> str:
         f"train    {best.choice.label}: N = {best.N:.4g}, D = {best.D:.4g} tokens (D/N {best.D / best.N:.3g})",
         f"loss     {best.loss:.5f} nats/token predicted" + _within(best.loss_interval, level, method),
         f"limit    {found.binding.value}",
+        *([f"spent    {found.spent:.3%} of the budget"] if found.spent < 1 - 1e-6 else []),
+        *([f"runs     {_runs(found)}"] if found.runs or found.extrapolation else []),
         f"flat     N from {count(found.sizes[0])} to {count(found.sizes[1])} stays within {found.tolerance:g} nats;"
         f" so do {', '.join(choice.label for choice in found.near)}",
         "",
@@ -218,7 +254,9 @@ def text_of(found: Plan, law: str, level: float, method: str) -> str:
                 "D": f"{o.D:.3g}",
                 "loss": f"{o.loss:.5f}",
                 "regret": f"{o.regret:.5f}",
+                "compute": more_compute(o.extra_compute),
             }
+            | ({"extrapolation": found.outside(o)} if any(map(found.outside, found.options)) else {})
             | ({} if o.regret_interval is None else {f"{level:.0%}": "{:.5f} to {:.5f}".format(*o.regret_interval)})
             for o in found.options
         ),
@@ -228,8 +266,17 @@ def text_of(found: Plan, law: str, level: float, method: str) -> str:
             for width, paid in found.lacking.items()
         ),
         *(f"the law does not read the bits of {name}: what they cost is not in this plan" for name in found.unseen),
+        *(f"the law does not read the bits of {name}: held at 16" for name in found.held),
     ]
     return "\n".join(lines)
+
+
+def _runs(found: Plan) -> str:
+    """Where the law was learned, and how far outside the plan is."""
+    r = found.runs
+    known = f"N {r.N[0]:.3g} to {r.N[1]:.3g}, D {r.D[0]:.3g} to {r.D[1]:.3g}" if r else "not known"
+    outside = found.outside(found.best)
+    return known + (f"; EXTRAPOLATION: {outside} outside (more than ×{found.reach:g})" if outside else "")
 
 
 def _within(bounds: tuple[float, float] | None, level: float, method: str) -> str:

@@ -15,10 +15,14 @@ from precsim.laws.setting import Setting, Tensor, parameter
 
 
 def _after_training(s: Setting):
-    """(post bits with inf made harmless, 1 where quantized and 0 elsewhere), or None if nothing is."""
+    """(post bits with inf made harmless, 1 where weights are rounded once more and 0 elsewhere), or None if none are.
+
+    Weights that were trained on a grid of P bits lie on it already: P bits or more afterwards move none of them, so
+    a model that is served as it was trained pays once. Symbols cannot be compared: they stand for post < weights.
+    """
     if not numeric(s.post):
         return s.post, 1
-    off = np.isinf(s.post)
+    off = np.isinf(s.post) | (s.post >= s.weights) if numeric(s.weights) else np.isinf(s.post)
     if np.all(off):
         return None
     return np.where(off, 1e3, s.post)[()], (1.0 - off) if np.any(off) else 1.0
@@ -27,6 +31,8 @@ def _after_training(s: Setting):
 @dataclass(frozen=True)
 class KumarDegradation(Degradation):
     """δ = C_T·e^b·D^γ_D/N_eff^γ_N·e^(−P/γ_post), P the bits of the weights after training.
+
+    Zero where the weights were trained at P bits or fewer: rounding to the same grid moves nothing.
 
     C_T and e^b are one number: a fit needs one of them given (b = 0 unless you say otherwise).
 
@@ -43,7 +49,7 @@ class KumarDegradation(Degradation):
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(-0.2, 1.2, positive=False)
-    gamma_post: Any = parameter(0.3, 1.5)
+    gamma_post: Any = parameter(0.3, 1.5, divides=True)
     b: Any = parameter(-3.0, 3.0, positive=False, default=0.0)
 
     def added(self, s: Setting, n_eff) -> Any:
@@ -75,7 +81,7 @@ class RobustDegradation(Degradation):
     C_T: Any = parameter(1e-3, 10.0)
     gamma_D: Any = parameter(0.1, 1.5)
     gamma_N: Any = parameter(-0.2, 1.2, positive=False)
-    gamma_post: Any = parameter(0.3, 1.5)
+    gamma_post: Any = parameter(0.3, 1.5, divides=True)
     C_w: Any = parameter(0.05, 3.0)
     C_a: Any = parameter(0.05, 3.0)
     C_kv: Any = parameter(0.05, 3.0)
@@ -174,6 +180,8 @@ class ChenDegradation(Degradation):
 
     paired: ClassVar[bool] = False
     amplitude: ClassVar[tuple[str, int]] = ("k", 1)
+    reads: ClassVar[frozenset[str]] = frozenset({"group"})
+    only_bits: ClassVar[float] = 4.0  # the one width of the source: no other is priced by this form
     tensor: Tensor
     k: Any = parameter(1e-2, 10.0)
     gamma_N: Any = parameter(0.05, 1.0)
@@ -189,7 +197,7 @@ class ChenDegradation(Degradation):
     def added(self, s: Setting, n_eff) -> Any:
         """Delta at a setting [nats/token]; zero at `off_bits` bits or more."""
         P = s.bits(self.tensor)
-        if P is None:
+        if P is None or (numeric(P) and np.all(P >= self.off_bits)):
             return 0.0
         G = s.need("group", "ChenDegradation")
         log_group = np.log2(G) if numeric(G) else G
@@ -215,9 +223,10 @@ class SunPenalty(Degradation):
 
     paired: ClassVar[bool] = False
     amplitude: ClassVar[tuple[str, int]] = ("gamma", -1)
+    reads: ClassVar[frozenset[str]] = frozenset({"exponent_bits", "significand_bits", "block"})
     alpha: Any = parameter(0.1, 1.0)
     beta: Any = parameter(0.1, 1.0)
-    gamma: Any = parameter(10.0, 1e6)
+    gamma: Any = parameter(10.0, 1e6, divides=True)
     delta_e: Any = parameter(0.5, 6.0)
     nu: Any = parameter(0.5, 6.0)
 

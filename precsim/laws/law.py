@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -31,6 +31,22 @@ def _positive(f):
     if isinstance(f, Jet):
         return Jet(_positive(f.value), f.first, f.second)
     return np.where(f > 0, f, np.nan)[()] if numeric(f) and np.any(np.asarray(f) <= 0) else f
+
+
+def check_parameter(name: str, value: Any, rule: Mapping[str, Any]) -> None:
+    """ValueError unless the value is a finite number of the sign that the rule (`Law.describe`) asks for."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    if rule.get("divides") and number <= 0:
+        raise ValueError(f"{name} must be greater than 0, got {number}")
+    if rule["positive"] and number < 0:
+        raise ValueError(f"{name} must be 0 or more, got {number}")
 
 
 class Law(ABC):
@@ -196,6 +212,30 @@ class Law(ABC):
         """P* = argmax f(P)/price(P) when every tensor trains at P bits; see `precsim.laws.optima.best_bits`."""
         return optima.best_bits(self, price, low=low, high=high)
 
+    def checked(self) -> Self:
+        """The law itself, if every parameter that it has is a finite number of the sign its form needs.
+
+        A law is not checked when it is made, because parameters may be arrays, jets or symbols; what a user or a file
+        gives is.
+
+        Raises
+        ------
+        ValueError
+            With the parameter, its value and what would do.
+
+        Examples
+        --------
+        >>> from precsim.laws import Chinchilla
+        >>> Chinchilla(E=-100.0, A=400.0, B=800.0, alpha=0.5, beta=0.5).checked()
+        Traceback (most recent call last):
+            ...
+        ValueError: E must be 0 or more, got -100.0
+        """
+        for name, value in self.parameters.items():
+            if value is not None:
+                check_parameter(name, value, self.describe(name))
+        return self
+
     def _require(self):
         free = self.free
         if free:
@@ -213,16 +253,15 @@ class Law(ABC):
         Raises
         ------
         ValueError
-            If the text is no JSON list of one or more parts, or names a part that there is not.
+            If the text is no JSON list of one or more parts, names a part that there is not, or gives a parameter a
+            value of the wrong type, sign or size.
         """
         records = json.loads(text)
         if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
             raise ValueError(f"a law is written as a list of one or more parts, got {text[:60]!r}")
-        strange = [r.get("kind") for r in records if r.get("kind") not in Part.kinds]
-        if strange:
-            raise ValueError(f"no part of a law is called {strange[0]!r}; there are {', '.join(sorted(Part.kinds))}")
-        parts = tuple(Part.kinds[r["kind"]].from_record(r) for r in records)
-        return parts[0] if len(parts) == 1 else Composite(parts)
+        parts = tuple(Part.written(r) for r in records)
+        law = parts[0] if len(parts) == 1 else Composite(parts)
+        return law.checked()
 
 
 @dataclass(frozen=True)
@@ -230,6 +269,8 @@ class Part(Law):
     """One ingredient of a law. Subclasses are frozen dataclasses; `parameter` fields are what a fit estimates."""
 
     kinds: ClassVar[dict[str, type[Part]]] = {}
+    #: Inputs beside N, D and bits that the part reads: names of `precsim.laws.setting.CONTEXT`.
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -270,11 +311,31 @@ class Part(Law):
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         return {"kind": type(self).__name__} | {k: v.name if isinstance(v, Enum) else v for k, v in values.items()}
 
+    @staticmethod
+    def written(record: Mapping[str, Any]) -> Part:
+        """The part that a record describes, of whichever kind it names; ValueError if it names none."""
+        kind = record.get("kind") if isinstance(record, Mapping) else None
+        if not isinstance(kind, str) or kind not in Part.kinds:
+            raise ValueError(f"no part of a law is called {kind!r}; there are {', '.join(sorted(Part.kinds))}")
+        return Part.kinds[kind].from_record(record)
+
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Part:
-        """The part that `record` described."""
+        """The part that `record` described; ValueError for a field that it has not, or lacks, or cannot take."""
+        given = {k: v for k, v in record.items() if k != "kind"}
+        own = {f.name: f for f in dataclasses.fields(cls) if f.init}
+        needed = {n for n, f in own.items() if f.default is f.default_factory is dataclasses.MISSING}
+        if set(given) - set(own) or needed - set(given):
+            raise ValueError(f"{cls.__name__} has the fields {', '.join(own)}, got {', '.join(given) or 'none'}")
         enums = {"tensor": Tensor, "on": Effective}
-        return cls(**{k: enums[k][v] if k in enums else v for k, v in record.items() if k != "kind"})
+        for name, value in given.items():
+            if name in enums:
+                if not isinstance(value, str) or value not in enums[name].__members__:
+                    raise ValueError(f"{name} must be one of {', '.join(enums[name].__members__)}, got {value!r}")
+                given[name] = enums[name][value]
+            elif own[name].kw_only:  # a unit of the form, such as N0
+                check_parameter(name, value, {"positive": True, "divides": True})
+        return cls(**given)
 
 
 class Base(Part):

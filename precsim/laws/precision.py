@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Saturating(BitFactor):
 
     tensor: Tensor
     c: Any = parameter(0.5, 60.0)
-    gamma: Any = parameter(0.5, 6.0)
+    gamma: Any = parameter(0.5, 6.0, divides=True)
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
@@ -75,7 +75,7 @@ class Plain(BitFactor):
     """
 
     tensor: Tensor
-    gamma: Any = parameter(0.4, 8.0)
+    gamma: Any = parameter(0.4, 8.0, divides=True)
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
@@ -96,7 +96,7 @@ class Offset(BitFactor):
     """
 
     tensor: Tensor
-    gamma: Any = parameter(0.4, 6.0)
+    gamma: Any = parameter(0.4, 6.0, divides=True)
     n: Any = parameter(-0.5, 3.0, positive=False)
     on: Effective = field(default=Effective.N, kw_only=True)
 
@@ -116,7 +116,7 @@ class Powered(BitFactor):
     """
 
     tensor: Tensor
-    gamma: Any = parameter(0.4, 8.0)
+    gamma: Any = parameter(0.4, 8.0, divides=True)
     n: Any = parameter(0.3, 20.0)
     on: Effective = field(default=Effective.N, kw_only=True)
 
@@ -141,6 +141,7 @@ class GaussianCapacity(BitFactor):
     0.7616
     """
 
+    reads: ClassVar[frozenset[str]] = frozenset({"capacity"})
     tensor: Tensor
     rate: Any = parameter(0.05, 2.0)
     power: Any = parameter(0.3, 6.0)
@@ -223,6 +224,7 @@ class PerScheme(Factor):
     700000.0
     """
 
+    reads: ClassVar[frozenset[str]] = frozenset({"scheme"})
     schemes: tuple[str, ...]
     values: tuple[Any, ...] = ()
     on: Effective = field(default=Effective.N, kw_only=True)
@@ -232,6 +234,17 @@ class PerScheme(Factor):
         object.__setattr__(self, "values", tuple(self.values or [None] * len(self.schemes)))
         if len(self.values) != len(self.schemes) or len(set(self.schemes)) != len(self.schemes):
             raise ValueError(f"one value for each of {len(self.schemes)} distinct schemes, got {self.values}")
+
+    @classmethod
+    def from_record(cls, record):
+        """The schemes that `record` described."""
+        for name in ("schemes", "values"):
+            found = record.get(name, [])
+            if not isinstance(found, list) or (name == "schemes" and not all(isinstance(s, str) and s for s in found)):
+                raise ValueError(
+                    f"{name} must be a list of {'names' if name == 'schemes' else 'numbers'}, got {found!r}"
+                )
+        return super().from_record(record)
 
     @property
     def names(self) -> dict[str, str]:
@@ -324,9 +337,11 @@ class Drifting(Factor):
     @classmethod
     def from_record(cls, record):
         """The factor that `record` described."""
-        inner: Any = Part.kinds[record["inner"]["kind"]].from_record(record["inner"])
-        rest: dict[str, Any] = {k: v for k, v in record.items() if k not in ("kind", "inner")}
-        return cls(inner, **rest)
+        inner = Part.written(record.get("inner"))
+        if not isinstance(inner, Factor) or isinstance(inner, Drifting):
+            raise ValueError(f"inner must be a factor that does not drift, got {record['inner'].get('kind')!r}")
+        plain: Any = super().from_record(record)  # its inner factor is still a record
+        return replace(plain, inner=inner)
 
     def factor(self, s: Setting) -> Any:
         """f at a setting."""

@@ -8,18 +8,23 @@ from precsim.laws.base import Chinchilla, Kaplan, OuterExponent
 from precsim.laws.degradation import ChenDegradation, KumarDegradation, OuyangDegradation, SunPenalty
 from precsim.laws.law import Law
 from precsim.laws.precision import Offset, PerScheme, Plain
+from precsim.laws.region import Region
 from precsim.laws.setting import Effective, Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A printed law: where it stands, what it was fitted to, and what is known to be wrong or inferred."""
+    """A printed law: where it stands, what it was fitted to, and what is known to be wrong or inferred.
+
+    `runs` is the range of the runs behind it, where the source says it.
+    """
 
     name: str
     law: Law
     source: str
     fitted_to: str
     notes: tuple[str, ...] = ()
+    runs: Region | None = None
 
 
 _KUMAR_BASE = Chinchilla(E=2.7648, A=4.299e3, B=1.806e4, alpha=0.4965, beta=0.4965)
@@ -94,6 +99,11 @@ CHEN_2025_W16A4 = _CHEN_BASE | ChenDegradation(
     Tensor.ACTIVATIONS, k=0.1004, gamma_N=0.1816, gamma_D=0.0331, gamma_G=0.9812
 )
 
+_KUMAR_RUNS = Region(N=(30e6, 220e6), D=(1.5e9, 26e9))
+_OUYANG_RUNS = Region(N=(160e6, 12e9), D=(1e9, 206e9))
+_CHEN_RUNS = Region(N=(74e6, 595e6), D=(10e9, 100e9))
+_HOFFMANN_RUNS = Region(N=(57e6, 16.2e9), D=(0.25e9, 318e9), per_parameter=(0.036, 341))
+
 CATALOG: tuple[Published, ...] = (
     Published(
         "Kumar 2024",
@@ -107,6 +117,7 @@ CATALOG: tuple[Published, ...] = (
             "equation 7 has a spare alpha and equation 28 a spare u(P)",
             "the authors claim the trends, not the constants, for other set-ups",
         ),
+        runs=_KUMAR_RUNS,
     ),
     Published(
         "Kumar 2024, main-text form",
@@ -114,6 +125,7 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2411.04330, equations 3 and 4 with table 2",
         "as Kumar 2024",
         ("drops the offsets its constants were fitted with: gives P* = 3.5 bits and 1.6x at 4 bits",),
+        runs=_KUMAR_RUNS,
     ),
     Published(
         "Kumar 2024, floating point",
@@ -121,14 +133,22 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2411.04330, appendix N",
         "140 weight-only floating-point runs",
         ("a 5-bit format is printed as E4M1, whose bits add up to 6",),
+        runs=_KUMAR_RUNS,
     ),
-    Published("Ouyang 2024", OUYANG_2024, "arXiv 2411.17691", "Pythia 160M-12B, 1B-206B tokens, GPTQ at 2-4 bits"),
+    Published(
+        "Ouyang 2024",
+        OUYANG_2024,
+        "arXiv 2411.17691",
+        "Pythia 160M-12B, 1B-206B tokens, GPTQ at 2-4 bits",
+        runs=_OUYANG_RUNS,
+    ),
     Published(
         "Ouyang 2024, with loss",
         OUYANG_2024_LOSS,
         "arXiv 2411.17691",
         "as Ouyang 2024; the base to unquantized Pythia checkpoints",
         ("checkpoints of one long run for each size: tokens and the decay of the learning rate move together",),
+        runs=_OUYANG_RUNS,
     ),
     Published(
         "Sun 2025",
@@ -136,6 +156,7 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2501.02423",
         "366 runs, 41-679M parameters, 10-100B tokens of Dolma; floating-point formats",
         ("channel-wise scaling acts like log2(block) = 13.16",),
+        runs=Region(N=(41e6, 679e6), D=(10e9, 100e9)),
     ),
     Published("Frantar 2025", FRANTAR_2025, "arXiv 2502.16440", "one factor for each compressed format"),
     Published(
@@ -144,6 +165,7 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2502.05003, repository notebook",
         "C4, 30-822M parameters",
         ("E = 0.0014: E and alpha are not separately identified by these runs",),
+        runs=Region(N=(30e6, 822e6), D=(0.75e9, 80e9), per_parameter=(24, 101)),
     ),
     Published(
         "Quartet 2025",
@@ -151,16 +173,24 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2505.14669",
         "C4, 30-200M parameters, MXFP4",
         ("points labelled FP8 in the repository's plot are BF16 losses",),
+        runs=Region(N=(30e6, 822e6), D=(0.75e9, 80e9), per_parameter=(24, 1575)),
     ),
-    Published("Chen 2025, W4A4", CHEN_2025_W4A4, "arXiv 2505.14302", "268 runs, 74-595M parameters, 10-100B tokens"),
-    Published("Chen 2025, W4A16", CHEN_2025_W4A16, "arXiv 2505.14302", "as W4A4"),
-    Published("Chen 2025, W16A4", CHEN_2025_W16A4, "arXiv 2505.14302", "as W4A4"),
+    Published(
+        "Chen 2025, W4A4",
+        CHEN_2025_W4A4,
+        "arXiv 2505.14302",
+        "268 runs, 74-595M parameters, 10-100B tokens",
+        runs=_CHEN_RUNS,
+    ),
+    Published("Chen 2025, W4A16", CHEN_2025_W4A16, "arXiv 2505.14302", "as W4A4", runs=_CHEN_RUNS),
+    Published("Chen 2025, W16A4", CHEN_2025_W16A4, "arXiv 2505.14302", "as W4A4", runs=_CHEN_RUNS),
     Published(
         "Hoffmann 2022",
         HOFFMANN_2022,
         "arXiv 2203.15556, approach 3, exponents to three digits",
         "about 245 points of its figure 4",
         ("exponents rounded to 0.34 and 0.28 change a served-model plan by 15 %",),
+        runs=_HOFFMANN_RUNS,
     ),
     Published(
         "Epoch 2024",
@@ -168,6 +198,7 @@ CATALOG: tuple[Published, ...] = (
         "arXiv 2404.10102",
         "240 points read off Hoffmann et al.'s figure 4",
         ("not the optimum of the stated objective: that is A 477.826, B 2143.417, alpha 0.347310, beta 0.367172",),
+        runs=_HOFFMANN_RUNS,
     ),
 )
 

@@ -36,12 +36,15 @@ class Effective(Enum):
     D = "D"
 
 
-def parameter(low: float, high: float, *, positive: bool = True, default: float | None = None) -> Any:
+def parameter(
+    low: float, high: float, *, positive: bool = True, default: float | None = None, divides: bool = False
+) -> Any:
     """Field of a part that a fit may estimate: searched first in [low, high], then without limits.
 
-    `positive` parameters are moved on a logarithmic scale.
+    `positive` parameters are moved on a logarithmic scale; one that `divides` cannot be zero either.
     """
-    return field(default=default, metadata={"low": low, "high": high, "positive": positive, "default": default})
+    rule = {"low": low, "high": high, "positive": positive, "default": default, "divides": divides}
+    return field(default=default, metadata=rule)
 
 
 def bits_of(x):

@@ -1,8 +1,9 @@
 """Decisions: what to train, in how many bits, on which machine, and which runs to make before.
 
 `plan` takes a law, a `Budget` and the `Choice`s of widths and returns a `Plan`: N, D, bits, predicted loss, and how
-flat the choice is. ``hardware`` knows rates and prices of machines, ``serving`` the cost of a served token; ``design``
-proposes the runs from which a law is learned best (``information`` is its mathematics).
+flat the choice is; ``inputs`` says what the law reads, ``search`` finds the optima. ``hardware`` knows rates and
+prices of machines, ``serving`` the cost of a served token; ``design`` proposes the runs from which a law is learned
+best (``information`` is its mathematics).
 """
 
 from precsim.planning.plans import (
@@ -20,6 +21,7 @@ from precsim.planning.plans import (
     Option,
     Plan,
     PriceByBits,
+    Unread,
     cheapest,
     plan,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "Option",
     "Plan",
     "PriceByBits",
+    "Unread",
     "cheapest",
     "plan",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from precsim.laws.setting import bits_of
+from precsim.laws.setting import CONTEXT, bits_of
 from precsim.planning.hardware import Hardware
 
 _REFERENCE = 16.0  # bits at which a FLOP costs one FLOP: the paper's C = 6 N D at 16 bits
@@ -17,16 +18,36 @@ _REFERENCE = 16.0  # bits at which a FLOP costs one FLOP: the paper's C = 6 N D 
 class Choice:
     """Bits (or `Format`s) of every tensor in training, and of the weights after it; inf is left unquantized.
 
+    Attributes
+    ----------
+    weights, activations, kv, post : float or Format
+        [bits]
+    context : mapping
+        What else some laws read, by the names of a law's call: ``{"scheme": "W4A4"}``, ``{"group": 128}``,
+        ``{"experts": 8}``.
+
+    Raises
+    ------
+    ValueError
+        For an input that no law reads.
+
     Examples
     --------
     >>> Choice.tied(8).width
     8.0
+    >>> Choice(4, 4, context={"scheme": "QuEST"}).label
+    'W4A4KV16 QuEST'
     """
 
     weights: Any = np.inf
     activations: Any = np.inf
     kv: Any = np.inf
     post: Any = np.inf
+    context: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self):
+        if unknown := set(self.context) - CONTEXT:
+            raise ValueError(f"no law reads {sorted(unknown)}; beside bits they read {', '.join(sorted(CONTEXT))}")
 
     @staticmethod
     def tied(P, post=np.inf) -> Choice:
@@ -37,6 +58,11 @@ class Choice:
     def bits(self) -> dict[str, float]:
         """The widths [bits] as a law takes them."""
         return {name: float(bits_of(getattr(self, name))) for name in ("weights", "activations", "kv", "post")}
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Widths and context: what a law is called with beside N and D."""
+        return self.bits | dict(self.context)
 
     @property
     def width(self) -> float:
@@ -52,14 +78,15 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """``W8A8KV8`` and, if quantized after training, ``>4``."""
+        """``W8A8KV8`` and, if quantized after training, ``>4``; then the scheme and other inputs."""
         b = self.bits
 
         def text(x):
             return "16" if np.isinf(x) else f"{x:g}"
 
         after = "" if np.isinf(b["post"]) else f">{b['post']:g}"
-        return f"W{text(b['weights'])}A{text(b['activations'])}KV{text(b['kv'])}{after}"
+        rest = "".join(f" {v}" if k == "scheme" else f" {k}={v:g}" for k, v in self.context.items())
+        return f"W{text(b['weights'])}A{text(b['activations'])}KV{text(b['kv'])}{after}{rest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +130,16 @@ class Budget:
     max_parameters: float = np.inf
     max_tokens: float = np.inf
 
+    def prices(self, choice: Choice) -> tuple[float, float]:
+        """Cost of a FLOP of training and of serving at these widths, relative to 16 bits."""
+        return self.machine.price(choice.width), self.machine.price(min(choice.width, choice.serving))
+
     def tokens(self, N, choice: Choice):
         """Training tokens that the budget leaves for N parameters at these widths (negative: none)."""
-        train, serve = self.machine.price(choice.width), self.machine.price(min(choice.width, choice.serving))
+        train, serve = self.prices(choice)
         return (self.flops - 2 * N * self.served_tokens * serve) / (6 * N * train)
+
+    def cost(self, N, D, choice: Choice):
+        """What N parameters on D tokens cost with their serving, in FLOPs at 16 bits."""
+        train, serve = self.prices(choice)
+        return 6 * N * D * train + 2 * N * self.served_tokens * serve

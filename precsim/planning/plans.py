@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from precsim.fitting.uncertainty import Draws
 from precsim.laws.law import Law
+from precsim.laws.published import CATALOG
+from precsim.laws.region import SANE, Region
 from precsim.planning.budget import Budget, Choice, PriceByBits
 from precsim.planning.hardware import A100, B200, H100, H200, HARDWARE, MI300X, TPU_V5P, Hardware
-from precsim.planning.result import Binding, Option, Plan, unseen
+from precsim.planning.inputs import Unread, default_choices, held, refusal, unseen
+from precsim.planning.result import Binding, Option, Plan
+from precsim.planning.search import Lanes, least_budget, least_loss, may_turn
 
 __all__ = [
     "A100",
@@ -27,12 +33,9 @@ __all__ = [
     "Option",
     "Plan",
     "PriceByBits",
+    "Unread",
     "cheapest",
-    "flat_range",
-    "loss_at",
-    "minimize",
     "plan",
-    "size_range",
 ]
 
 _WIDTHS = (3, 4, 5, 6, 7, 8, 12, 16)
@@ -53,6 +56,9 @@ def plan(
     parameters: float | None = None,
     smallest: float = 1.0,
     choices: Iterable[Choice] | None = None,
+    unread: Unread = Unread.HELD,
+    runs: Any = None,
+    reach: float = 10.0,
     level: float = 0.95,
     tolerance: float = 1e-3,
 ) -> Plan:
@@ -61,7 +67,7 @@ def plan(
     Parameters
     ----------
     law : Law or Draws
-        Draws give every number an interval.
+        With a base; draws give every number an interval.
     compute : float
         Budget in FLOPs at 16 bits. Alternatively `hours` of one `hardware` device at its utilization, or `dollars`
         at `dollars_per_hour`.
@@ -81,17 +87,30 @@ def plan(
     smallest : float
         Fewest parameters to consider.
     choices : iterable of Choice, optional
-        By default all tensors at 3, 4, 5, 6, 7, 8, 12 or 16 bits.
+        By default all tensors that the law reads at 3, 4, 5, 6, 7, 8, 12 or 16 bits; for a law of schemes, those
+        whose names say their bits.
+    unread : Unread
+        By default a tensor that the law does not read stays at 16 bits, and a choice that gives it fewer is refused;
+        `Unread.FREE` lets it have them, at no loss.
+    runs : table of runs or Region, optional
+        The runs behind the law, whose range says what is an extrapolation; known for published laws.
+    reach : float
+        Factor outside the runs, in N, D or D/N, beyond which an option is marked as an extrapolation.
     level : float
         Of the intervals.
     tolerance : float
         Loss difference that does not matter [nats/token].
 
+    Returns
+    -------
+    Plan
+        Within the budget: where more data would hurt a model that is quantized afterwards, compute is left over.
+
     Raises
     ------
     ValueError
-        If there is not exactly one budget, or it is below the smallest model, or no choice has a prediction; the
-        message says for each choice why.
+        If the law has no base, there is not exactly one budget, it is below the smallest model, or no choice has a
+        prediction; the message says for each choice why.
 
     References
     ----------
@@ -100,10 +119,21 @@ def plan(
     Examples
     --------
     >>> from precsim.laws.published import KUMAR_2024
-    >>> best = plan(KUMAR_2024, compute=1e23)
+    >>> best = plan(KUMAR_2024, compute=1e23).best
     >>> f"{best.choice.label} N={best.N:.3g} D={best.D:.3g} L={best.loss:.5f}"
     'W7A7KV7 N=5.34e+10 D=7.13e+11 L=2.81187'
+
+    An 8-billion model that is served at 3 bits is best stopped long before the budget is spent:
+
+    >>> served = plan(KUMAR_2024, compute=1e24, parameters=8e9, choices=[Choice(post=3)])
+    >>> f"D={served.D:.2g} L={served.loss:.3f}, {served.spent:.2%} of the budget"
+    'D=3.6e+10 L=3.022, 0.17% of the budget'
     """
+    point = law.form if isinstance(law, Draws) else law
+    if point.base is None:
+        raise ValueError(f"{point.label} predicts an added loss only: a plan needs a law with a base")
+    if point.free:
+        raise ValueError(f"{', '.join(point.free)} have no value yet: fit the law first, or pass numbers")
     flops = _flops(compute, hours, dollars, dollars_per_hour, hardware)
     for name, x in (
         ("served_tokens", served_tokens),
@@ -112,45 +142,101 @@ def plan(
         ("parameters", parameters),
         ("kv_bytes", kv_bytes),
         ("smallest", smallest),
+        ("reach", reach),
     ):
         if x is not None and (np.isnan(x) or x < 0 or (name not in ("served_tokens", "kv_bytes") and x == 0)):
             raise ValueError(f"{name} must be positive, got {x}")
-    choices = tuple(choices) if choices is not None else tuple(Choice.tied(P) for P in _WIDTHS)
+    asked = tuple(choices) if choices is not None else default_choices(point, _WIDTHS)
     budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens, max_tokens=max_tokens)
-    point = law.form if isinstance(law, Draws) else law
-    found, refused = [], {}
-    for choice in choices:
-        cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16
-        most = np.inf if memory is None else 8 * max(memory - cache, 0.0) / choice.serving
-        if (parameters or smallest) > most:
-            refused[choice.label] = (
-                f"{parameters or smallest:g} parameters at {choice.serving:g} bits"
-                + (f" and a cache of {cache:.3g} B" if cache else "")
-                + f" need more than {memory:g} B"
-            )
-            continue
-        try:
-            low, high = size_range(budget, choice, most, parameters, smallest)
-        except ValueError as error:
-            refused[choice.label] = str(error)
-            continue
-        N, loss = minimize(lambda n, c=choice: loss_at(point, n, budget, c), low, high)
-        if np.isfinite(loss):
-            found.append((choice, float(N), float(loss), low, high))
+    limits, refused = {}, {}
+    for choice in asked:
+        why, ends = _limits(point, choice, budget, memory, kv_bytes, parameters, smallest, unread)
+        if why:
+            refused[choice.label] = why
         else:
-            refused[choice.label] = "the law has no prediction there: a factor is not positive at these widths"
+            limits[choice.label] = (choice, *ends)
+    found = {}
+    for group in _groups(point, limits.values()):
+        lanes = Lanes.of(point, {}, *_columns(group, budget))
+        for row, N, D, loss in zip(group, *least_loss(lanes, flops), strict=True):
+            if np.isfinite(loss):
+                found[row[0].label] = (row, float(N), float(D), float(loss))
+            else:
+                refused[row[0].label] = "the law has no prediction there: a factor is not positive at these widths"
     if not found:
         reasons: dict[str, list[str]] = {}
         for label, why in refused.items():
             reasons.setdefault(why, []).append(label)
         raise ValueError("no choice can be planned: " + "; ".join(f"{', '.join(v)}: {k}" for k, v in reasons.items()))
-    options = _options(law, budget, found, level)
+    region = _region(point, runs)
+    options = _options(law, budget, [found[c.label] for c in asked if c.label in found], region or SANE, level)
     best = min(options, key=lambda o: o.loss)
-    low, high = next((a, b) for c, _, _, a, b in found if c is best.choice)
-    sizes = flat_range(point, budget, best, low, high, tolerance)
-    near = tuple(o.choice for o in options if o.regret <= tolerance)
-    blind = unseen(point, [o.choice for o in options])
-    return Plan(best, options, _binding(budget, best, high, parameters), near, sizes, tolerance, refused, budget, blind)
+    return Plan(
+        best=best,
+        options=options,
+        binding=_binding(budget, best, found[best.choice.label][0][2]),
+        near=tuple(o.choice for o in options if o.regret <= tolerance),
+        sizes=_flat_range(point, budget, best, found[best.choice.label][0], tolerance),
+        tolerance=tolerance,
+        refused=refused,
+        budget=budget,
+        unseen=unseen(point, [o.choice for o in options]),
+        held=tuple(n for n in held(point) if n not in unseen(point, [o.choice for o in options])),
+        runs=region,
+        reach=reach,
+    )
+
+
+_Row = tuple[Choice, float, float]  # a choice with its fewest and most parameters
+
+
+def _limits(
+    law, choice, budget, memory, kv_bytes, parameters, smallest, unread
+) -> tuple[str | None, tuple[float, float]]:
+    """(why the choice cannot be planned or None, fewest and most parameters)."""
+    least, none = parameters or smallest, (0.0, 0.0)
+    if why := refusal(law, choice, unread):
+        return why, none
+    if memory is not None and "experts" in choice.context:
+        return "memory holds all experts, and the law knows the active parameters only; leave memory out", none
+    cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16
+    most = np.inf if memory is None else 8 * max(memory - cache, 0.0) / choice.serving
+    if least > most:
+        beside = f" and a cache of {cache:.3g} B" if cache else ""
+        return f"{least:g} parameters at {choice.serving:g} bits{beside} need more than {memory:g} B", none
+    try:
+        affordable = budget.tokens(least, choice)
+        with np.errstate(all="ignore"):
+            law(least, 1.0, **choice.inputs)
+    except ValueError as error:
+        return str(error), none
+    if affordable < 1 and parameters:
+        return f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters", none
+    if affordable < 1:
+        one = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
+        serving = " and serving" if budget.served_tokens else ""
+        return (
+            f"{budget.flops:g} FLOP are less than the smallest model of {one} needs for a token of training{serving}",
+            none,
+        )
+    return None, (least, parameters or most)
+
+
+def _groups(law: Law, rows: Iterable[_Row]) -> list[list[_Row]]:
+    """Choices that can be searched together: they name the same inputs, and more data may hurt all of them or none."""
+    kind = lambda row: (may_turn(law, row[0]), *sorted(row[0].context))  # noqa: E731
+    return [list(group) for _, group in itertools.groupby(sorted(rows, key=kind), key=kind)]
+
+
+def _columns(rows: Sequence[_Row], budget: Budget) -> tuple[list[Choice], Budget, list[float], list[float]]:
+    return [row[0] for row in rows], budget, [row[1] for row in rows], [row[2] for row in rows]
+
+
+def _region(law: Law, runs: Any) -> Region | None:
+    """Where the law was learned: as given, or as known of a published law."""
+    if runs is None:
+        return next((entry.runs for entry in CATALOG if entry.law == law), None)
+    return runs if isinstance(runs, Region) else Region.of(runs)
 
 
 def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
@@ -171,40 +257,78 @@ def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
     return float(amount * 3600 * hardware.rate(16.0) * hardware.utilization)
 
 
-def _options(law, budget, found, level) -> tuple[Option, ...]:
-    least = min(loss for _, _, loss, _, _ in found)
-    plain = [(c, N, min(float(budget.tokens(N, c)), budget.max_tokens), loss) for c, N, loss, _, _ in found]
-    if not isinstance(law, Draws):
-        return tuple(Option(c, N, D, loss, loss - least) for c, N, D, loss in plain)
-    stacked, rows = law.stacked, []
-    for choice, N, _, low, high in found:
-        start = (np.full(len(law), np.log(N) - 4.0), np.full(len(law), np.log(N) + 4.0))  # a factor of 50 either way
-        rows.append(
-            minimize(lambda n, c=choice: loss_at(stacked, n, budget, c), low, high, start)[1]
-            if low < high
-            else loss_at(stacked, N, budget, choice)
-        )
-    losses = np.array([np.broadcast_to(r, len(law)) for r in rows])
-    regrets = losses - losses.min(0)
-    tail = 50 * (1 - level)
-
-    def bounds(x):
-        low, high = np.percentile(x, [tail, 100 - tail], method="lower" if np.isinf(x).any() else "linear")
-        return float(low), float(high)
-
+def _options(law: Law | Draws, budget: Budget, found, region: Region, level: float) -> tuple[Option, ...]:
+    least = min(loss for *_, loss in found)
+    point = law.form if isinstance(law, Draws) else law
+    needed = {row[0].label: budget.flops for row, *_, loss in found if loss == least}
+    for group in _groups(point, [row for row, *_, loss in found if loss > least]):
+        budgets = least_budget(Lanes.of(point, {}, *_columns(group, budget)), least, budget.flops)
+        needed |= {row[0].label: float(flops) for row, flops in zip(group, budgets, strict=True)}
+    spread = _intervals(law, budget, found, level) if isinstance(law, Draws) else {}
     return tuple(
-        Option(c, N, D, loss, loss - least, bounds(a), bounds(b))
-        for (c, N, D, loss), a, b in zip(plain, losses, regrets, strict=True)
+        Option(
+            choice=(choice := row[0]),
+            N=N,
+            D=D,
+            loss=loss,
+            regret=loss - least,
+            extra_compute=max(needed[choice.label] / budget.flops - 1, 0.0),
+            flops=float(budget.cost(N, D, choice)),
+            beyond=region.beyond(N, D),
+            **spread.get(choice.label, {}),
+        )
+        for row, N, D, loss in found
     )
 
 
-def _binding(budget: Budget, best: Option, high: float, parameters) -> Binding:
+def _intervals(draws: Draws, budget: Budget, found, level: float) -> dict[str, dict[str, tuple[float, float]]]:
+    """Intervals of loss and regret of every choice, each draw planning for itself."""
+    losses: dict[str, np.ndarray] = {}
+    sizes = {row[0].label: N for row, N, *_ in found}
+    for group in _groups(draws.form, [row for row, *_ in found]):
+        lanes = Lanes.of(draws.form, draws.values, *_columns(group, budget))
+        near = np.repeat([sizes[row[0].label] for row in group], len(draws))
+        rows = least_loss(lanes, budget.flops, near)[2].reshape(len(group), len(draws))
+        losses |= {row[0].label: each for row, each in zip(group, rows, strict=True)}
+    least = np.min(list(losses.values()), axis=0)
+    tail = 50 * (1 - level)
+
+    def bounds(x):
+        low, high = np.percentile(x, [tail, 100 - tail], method="lower" if not np.isfinite(x).all() else "linear")
+        return float(low), float(high)
+
+    with np.errstate(invalid="ignore"):  # a draw in which no choice has a prediction has no regret
+        return {k: {"loss_interval": bounds(x), "regret_interval": bounds(x - least)} for k, x in losses.items()}
+
+
+def _binding(budget: Budget, best: Option, most: float) -> Binding:
+    allowed = min(float(budget.tokens(best.N, best.choice)), budget.max_tokens)
+    if best.D < allowed * (1 - 1e-6):
+        return Binding.DAMAGE
     short = best.D >= budget.max_tokens * (1 - 1e-6)
-    small = parameters is not None or best.N >= high * (1 - 1e-6)
+    small = best.N >= most * (1 - 1e-6)
     left_over = budget.tokens(best.N, best.choice) > best.D * (1 + 1e-6)
     if small and short and left_over:
         return Binding.NOTHING
     return Binding.PARAMETERS if small else Binding.TOKENS if short else Binding.COMPUTE
+
+
+def _flat_range(law: Law, budget: Budget, best: Option, row: _Row, tolerance: float) -> tuple[float, float]:
+    """Range of N around the best over which the least loss stays within the tolerance."""
+    lanes = Lanes.of(law, {}, *_columns([row], budget))
+    low, high = (
+        row[1],
+        min(row[2], budget.flops / sum(np.multiply((6, 2 * budget.served_tokens), budget.prices(row[0])))),
+    )
+    if low >= high:
+        return best.N, best.N
+    grid = np.geomspace(low, high, 2001)
+    lane = np.zeros(grid.size, dtype=int)
+    tokens = lanes.tokens(grid, np.array([budget.flops]), lane)
+    inside = np.flatnonzero(lanes.loss(grid, tokens, lane) <= best.loss + tolerance)
+    if inside.size == 0:
+        return best.N, best.N
+    return float(min(grid[inside[0]], best.N)), float(max(grid[inside[-1]], best.N))
 
 
 def cheapest(
@@ -231,7 +355,7 @@ def cheapest(
     Raises
     ------
     ValueError
-        If no N and D reach the loss.
+        If no N and D reach the loss, or the law cannot price the choice.
 
     References
     ----------
@@ -245,87 +369,14 @@ def cheapest(
     True
     """
     choice = choice or Choice()
-    machine = machine or PriceByBits()
-    train, serve = machine.price(choice.width), machine.price(min(choice.width, choice.serving))
-
-    def tokens(N):  # least D that reaches the loss, by bisection in ln D; inf where none does
-        left, right = np.zeros_like(N), np.full_like(N, np.log(1e30))
-        reached = law(N, 1e30, **choice.bits) <= loss
-        for _ in range(110):
-            middle = 0.5 * (left + right)
-            over = law(N, np.exp(middle), **choice.bits) > loss
-            left, right = np.where(over, middle, left), np.where(over, right, middle)
-        return np.where(reached, np.exp(right), np.inf)
-
-    def cost(N):
-        N = np.asarray(N, dtype=float)
-        return 6 * N * tokens(N) * train + 2 * N * served_tokens * serve
-
-    N, flops = minimize(cost, 1.0, 1e20)
-    if not np.isfinite(flops):
+    if law.base is None:
+        raise ValueError(f"{law.label} predicts an added loss only: a price needs a law with a base")
+    if why := refusal(law, choice, Unread.HELD):
+        raise ValueError(f"{choice.label}: {why}")
+    budget = Budget(flops=1e21, machine=machine or PriceByBits(), served_tokens=served_tokens)
+    lanes = Lanes.of(law, {}, [choice], budget, [1.0], [1e20])
+    flops = least_budget(lanes, loss, budget.flops)
+    if not np.isfinite(flops[0]):
         raise ValueError(f"no model reaches a loss of {loss:g} under this law")
-    return float(N), float(tokens(np.asarray(N, dtype=float))), float(flops)
-
-
-def size_range(
-    budget: Budget, choice: Choice, most: float, parameters: float | None, smallest: float = 1.0
-) -> tuple[float, float]:
-    """Smallest and largest N worth looking at: from the smallest model to one whose budget leaves one token."""
-    if parameters is not None:
-        if budget.tokens(parameters, choice) < 1:
-            raise ValueError(f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters")
-        return parameters, parameters
-    train, serve = budget.machine.price(choice.width), budget.machine.price(min(choice.width, choice.serving))
-    free = budget.flops / (6 * train)  # the largest N, with D = 1 token
-    if budget.served_tokens:
-        free = min(free, budget.flops / (2 * budget.served_tokens * serve) * (1 - 1e-9))
-    high = min(free, most)
-    if high < smallest:
-        one = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
-        served = " and serving" if budget.served_tokens else ""
-        raise ValueError(
-            f"{budget.flops:g} FLOP are less than the smallest model of {one} needs for a token of training{served}"
-        )
-    return smallest, high
-
-
-def loss_at(law: Law, N, budget: Budget, choice: Choice):
-    """Loss at N with all the tokens that the budget leaves; inf where there are none or no prediction."""
-    D = np.minimum(budget.tokens(N, choice), budget.max_tokens)
-    with np.errstate(all="ignore"):
-        out = law(N, np.where(D >= 1, D, 1.0), **choice.bits)
-    return np.where((D >= 1) & np.isfinite(out), out, np.inf)
-
-
-def minimize(fn, low, high, start=None):
-    """Minimum over N in [low, high] on a logarithmic scale: a grid, then golden sections; for arrays of laws too."""
-    a, b = np.log(low), np.log(high)
-    if a == b:
-        return np.exp(a), fn(np.exp(a))[()]
-    if start is None:
-        grid = np.linspace(a, b, 257)
-        i = int(np.argmin(fn(np.exp(grid))))
-        left, right = grid[max(i - 1, 0)], grid[min(i + 1, 256)]
-    else:
-        left, right = np.maximum(start[0], a), np.minimum(start[1], b)
-    ratio = (np.sqrt(5.0) - 1) / 2
-    x1, x2 = right - ratio * (right - left), left + ratio * (right - left)
-    f1, f2 = fn(np.exp(x1)), fn(np.exp(x2))
-    for _ in range(40):  # the bracket shrinks by 2e8: to the square root of the precision of the loss
-        down = f1 < f2
-        left, right = np.where(down, left, x1), np.where(down, x2, right)
-        x1, x2 = right - ratio * (right - left), left + ratio * (right - left)
-        f1, f2 = fn(np.exp(x1)), fn(np.exp(x2))
-    middle = 0.5 * (left + right)
-    return np.exp(middle)[()], np.asarray(fn(np.exp(middle)))[()]
-
-
-def flat_range(law, budget, best, low, high, tolerance) -> tuple[float, float]:
-    """Range of N around the best within the tolerance."""
-    if low == high:
-        return best.N, best.N
-    grid = np.geomspace(low, high, 2001)
-    inside = np.flatnonzero(loss_at(law, grid, budget, best.choice) <= best.loss + tolerance)
-    if inside.size == 0:
-        return best.N, best.N
-    return float(min(grid[inside[0]], best.N)), float(max(grid[inside[-1]], best.N))
+    N, D, _ = least_loss(lanes, flops)
+    return float(N[0]), float(D[0]), float(flops[0])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from precsim.laws.law import Degradation, Law
-from precsim.laws.setting import Tensor
+from precsim.laws.region import Region
 from precsim.planning.budget import Budget, Choice
 
 
@@ -17,7 +17,21 @@ class Binding(Enum):
     COMPUTE = "compute alone: N and D are balanced freely"
     PARAMETERS = "the number of parameters: memory, or a fixed model"
     TOKENS = "the number of tokens: the data set is used up"
+    DAMAGE = "the damage of rounding: more data would hurt this model; compute is left over"
     NOTHING = "none: both N and D are at their limits and compute is left over"
+
+
+def more_compute(extra: float) -> str:
+    """Extra compute as text.
+
+    Examples
+    --------
+    >>> more_compute(1.2154), more_compute(0.0), more_compute(float("inf"))
+    ('+122 %', '0', 'no budget')
+    """
+    if not math.isfinite(extra):
+        return "no budget"
+    return "0" if extra < 5e-6 else f"+{100 * extra:.3g} %"
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,13 @@ class Option:
         [nats/token]
     regret : float
         Loss above that of the best choice [nats/token].
+    extra_compute : float
+        The regret in money: the least budget at which this choice reaches the loss of the best one, over the budget,
+        minus 1. 1.22 is 122 % more; inf where no budget is enough.
+    flops : float
+        What the option costs, serving included, in FLOPs at 16 bits: less than the budget where not all of it helps.
+    beyond : mapping of str to float
+        ``N``, ``D``, ``D/N`` → the factor by which the option lies outside the runs behind the law; empty inside.
     loss_interval, regret_interval : tuple of float or None
         Over the draws, each draw planning for itself; None for a plan from a single law.
     """
@@ -42,6 +63,9 @@ class Option:
     D: float
     loss: float
     regret: float
+    extra_compute: float
+    flops: float
+    beyond: Mapping[str, float] = field(default_factory=dict)
     loss_interval: tuple[float, float] | None = None
     regret_interval: tuple[float, float] | None = None
 
@@ -67,7 +91,13 @@ class Plan:
     budget : Budget
     unseen : tuple of str
         Tensors (weights, activations, kv) that some option quantizes in training and whose width the law does not read:
-        to this law their low precision costs nothing.
+        to this law their low precision costs nothing. Empty unless `Unread.FREE` was asked for.
+    held : tuple of str
+        Tensors whose width the law does not read and that every option leaves at 16 bits for that reason.
+    runs : Region or None
+        Where the law was learned, if that is known.
+    reach : float
+        Factor outside the runs beyond which an option counts as an extrapolation.
     """
 
     best: Option
@@ -79,6 +109,27 @@ class Plan:
     refused: dict[str, str]
     budget: Budget
     unseen: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    runs: Region | None = None
+    reach: float = 10.0
+
+    def extrapolated(self, option: Option) -> dict[str, float]:
+        """What of an option lies more than `reach` times outside the runs → by which factor; empty if nothing does."""
+        return {name: factor for name, factor in option.beyond.items() if factor > self.reach}
+
+    @property
+    def extrapolation(self) -> dict[str, float]:
+        """The same of the recommended option."""
+        return self.extrapolated(self.best)
+
+    def outside(self, option: Option) -> str:
+        """What of an option is an extrapolation, as text: ``N ×243, D ×27``; empty if nothing is."""
+        return ", ".join(f"{name} ×{factor:.3g}" for name, factor in self.extrapolated(option).items())
+
+    @property
+    def spent(self) -> float:
+        """Share of the budget that the recommended option costs, in [0, 1]."""
+        return self.best.flops / self.budget.flops
 
     @property
     def lacking(self) -> dict[float, float]:
@@ -108,32 +159,3 @@ class Plan:
     def choice(self) -> Choice:
         """Widths."""
         return self.best.choice
-
-
-_READ = {
-    Tensor.WEIGHTS: {"weights"},
-    Tensor.ACTIVATIONS: {"activations"},
-    Tensor.KV: {"kv"},
-    Tensor.TIED: {"weights", "activations", "kv"},
-}
-
-
-def unseen(law: Law, choices: Iterable[Choice]) -> tuple[str, ...]:
-    """The tensors that these choices quantize in training and that no factor or penalty of the law reads.
-
-    Examples
-    --------
-    >>> from precsim.laws import WEIGHTS, Chinchilla, Saturating
-    >>> unseen(Chinchilla() | Saturating(WEIGHTS), [Choice.tied(4)])
-    ('activations', 'kv')
-    """
-    read: set[str] = set()
-    for part in law.parts:
-        if part is law.base or (isinstance(part, Degradation) and part.paired):
-            continue
-        tensor = getattr(getattr(part, "inner", part), "tensor", None)
-        if tensor is None:  # a scheme or a format as a whole
-            return ()
-        read |= _READ[tensor]
-    low = {name for choice in choices for name in _READ[Tensor.TIED] if choice.bits[name] < 16}
-    return tuple(name for name in ("weights", "activations", "kv") if name in low - read)

@@ -166,7 +166,9 @@ def test_a_plan_says_which_widths_its_law_does_not_read(capsys, table, tmp_path)
     saved = tmp_path / "fit.json"
     call(capsys, "fit", table, "--law", "chinchilla+saturating:weights", "--save", saved)
     out = call(capsys, "plan", "--law", saved, "--compute", "1e20")[1]
-    assert "does not read the bits of activations" in out
+    assert "does not read the bits of activations: held at 16" in out
+    assert "W3A16KV16" in out
+    assert "W3A3KV3" not in out
     assert json.loads(call(capsys, "plan", "--compute", "1e20", "--json")[1])["unseen"] == []
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from precsim.fitting.uncertainty import Draws, interval
 from precsim.view.table import Table
 
+from precsim.planning.result import more_compute
+
 if TYPE_CHECKING:
     from precsim.fitting.comparison import Comparison
     from precsim.fitting.fits import Fit
@@ -111,11 +113,22 @@ def plan_table(plan: Plan) -> Table:
             f"{option.D:.3g}",
             f"{option.loss:.4f}",
             f"{option.regret:.4f}",
+            more_compute(option.extra_compute),
+            plan.outside(option),
             "" if option.regret_interval is None else "{:.4f} to {:.4f}".format(*option.regret_interval),
         )
         for option in plan.options
     ]
-    head = ("bits", "N [parameters]", "D [tokens]", "loss [nats/token]", "above the best", "interval")
+    head = (
+        "bits",
+        "N [parameters]",
+        "D [tokens]",
+        "loss [nats/token]",
+        "above the best",
+        "compute to equal the best",
+        "outside the runs",
+        "interval",
+    )
     caption = (
         f"Best use of {plan.budget.flops:.3g} FLOP by widths, priced by {plan.budget.machine.name}. "
         f"Limit: {plan.binding.value}. N from {plan.sizes[0]:.3g} to {plan.sizes[1]:.3g} stays within "
@@ -126,9 +139,17 @@ def plan_table(plan: Plan) -> Table:
         caption += f" Bits that the device does not multiply pay for more: {paid}."
     if plan.unseen:
         caption += f" The law does not read the bits of {' and '.join(plan.unseen)}: to it they cost nothing."
-    if plan.best.regret_interval is None:
-        head, rows = head[:-1], [row[:-1] for row in rows]
-    return Table(head, tuple(rows), caption)
+    if plan.held:
+        caption += f" The law does not read the bits of {', '.join(plan.held)}: held at 16."
+    if plan.spent < 1 - 1e-6:
+        caption += f" The best choice costs {plan.spent:.3g} of the budget."
+    if plan.extrapolation:
+        caption += (
+            f" Extrapolation: the best choice lies {plan.outside(plan.best)} outside the runs behind this law"
+            f" (more than ×{plan.reach:g})."
+        )
+    full = [k for k in range(len(head)) if k < 6 or any(row[k] for row in rows)]  # columns with nothing to say go
+    return Table(tuple(head[k] for k in full), tuple(tuple(row[k] for k in full) for row in rows), caption)
 
 
 def _number(value: float) -> str:

@@ -10,12 +10,13 @@ import altair as alt
 import numpy as np
 
 from precsim.fitting.uncertainty import profile
+from precsim.planning.result import more_compute
 from precsim.view.theme import GRAY, HUES, WIDTH, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
     from precsim.fitting.comparison import Comparison
     from precsim.planning.design import Design
-    from precsim.planning.plans import Plan
+    from precsim.planning.plans import Choice, Plan
 
 
 _ABREAST = 4  # cells of a design with equal N and D that stand in one row
@@ -80,7 +81,7 @@ def profile_likelihood(fit: Any, name: str, *, level: float = 0.95, points: int 
 
 
 def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
-    """Draw the loss that every choice of widths gives away against the best one, at the same budget.
+    """Draw the loss that every choice of widths gives away against the best one, and the compute that would make up.
 
     Parameters
     ----------
@@ -91,8 +92,9 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
 
     Notes
     -----
-    The dashed line is the plan's tolerance: choices below it are as good as the best. A choice that has no
-    prediction is named in the description with the reason.
+    The dashed line is the plan's tolerance: choices below it are as good as the best. The number at a mark is the
+    share of compute that the choice wastes: how much more it needs to be as good as the best. A choice that has no
+    prediction is named in the description with the reason; so is an extrapolation.
 
     Examples
     --------
@@ -100,17 +102,18 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     >>> import precsim as ps
     >>> chart = regret_curve(ps.plan(KUMAR_2024, compute=1e23))
     >>> len(chart.layer)
-    4
+    5
     """
-    order = [_short(option.choice) for option in plan.options]
+    order = [_short(option.choice, plan.held) for option in plan.options]
     rows = [
         {
-            "choice": _short(option.choice),
+            "choice": _short(option.choice, plan.held),
             "widths": option.choice.label,
             "regret": option.regret,
             "N": option.N,
             "D": option.D,
             "loss": option.loss,
+            "compute": more_compute(option.extra_compute),
             "low": option.regret_interval[0] if option.regret_interval else option.regret,
             "high": option.regret_interval[1] if option.regret_interval else option.regret,
         }
@@ -129,29 +132,34 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     y = alt.Y("regret:Q", **vertical)
     base = alt.Chart(values(rows)).encode(x=x)
     tips = [alt.Tooltip("widths:N")] + [alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("N", "D", "loss", "regret")]
+    tips.append(alt.Tooltip("compute:N", title="compute to equal the best"))
     edge = alt.Chart(values([{"regret": plan.tolerance}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y)
     chart = alt.layer(
         edge,
         base.mark_line(color=HUES[0], opacity=0.5).encode(y=y),
         base.mark_rule(color=HUES[0], strokeWidth=2).encode(y=alt.Y("low:Q", **vertical), y2="high:Q"),
+        base.mark_text(style="ink", dy=-12, fontSize=11).encode(y=y, text="compute:N"),
         base.mark_point(color=HUES[0], size=80).encode(y=y, tooltip=tips),
     )
+    more = ", ".join(f"{row['widths']} {row['compute']}" for row in rows if row["compute"] != "0")
+    wasted = f" Compute that the others need to equal it: {more}." if more else ""
+    outside = f" Extrapolation: {plan.outside(plan.best)} outside the runs of this law." if plan.extrapolation else ""
     near = ", ".join(choice.label for choice in plan.near)
     refused = "".join(f" {label} is left out: {why}." for label, why in plan.refused.items())
     spread = f" Bars are {level:.0%} bootstrap percentile intervals." if plan.best.regret_interval else ""
     text = (
         f"Loss above the best choice for {len(rows)} choices of widths at a budget of {plan.budget.flops:.3g} FLOP,"
         f" priced by {plan.budget.machine.name}. Best is {plan.choice.label} with {si(plan.N)} parameters and"
-        f" {si(plan.D)} tokens; within {plan.tolerance:g} nats per token: {near}.{spread}{refused}"
+        f" {si(plan.D)} tokens; within {plan.tolerance:g} nats per token: {near}.{wasted}{outside}{spread}{refused}"
     )
     return finish(chart.properties(width=WIDTH, height=260), text)
 
 
-def _short(choice: Any) -> str:
-    """The name of a choice under its mark: "7" or "7>4" where all parts have one width, else its label."""
+def _short(choice: Choice, held: tuple[str, ...] = ()) -> str:
+    """The name of a choice under its mark: "7" or "7>4" where all parts but the held ones have one width."""
     b = choice.bits
-    training = {b["weights"], b["activations"], b["kv"]}
-    if len(training) > 1:
+    training = {b[name] for name in ("weights", "activations", "kv") if name not in held} or {math.inf}
+    if len(training) > 1 or choice.context:
         return choice.label
     (width,) = training
     return ("full" if math.isinf(width) else f"{width:g}") + ("" if math.isinf(b["post"]) else f">{b['post']:g}")

@@ -29,6 +29,14 @@ _PLAIN: dict[str, Callable[[], Law]] = {
     "ouyang": laws.OuyangDegradation,
     "second-order": laws.SecondOrderDegradation,
     "sun": laws.SunPenalty,
+    "mixed": laws.MixedDegradation,
+    "phase": laws.QuantizedPhase,
+}
+_OF_CONTEXT: dict[str, Callable[[], Law]] = {
+    "repeated-tokens": laws.RepeatedTokens,
+    "excess-parameters": laws.ExcessParameters,
+    "experts": laws.Experts,
+    "experts-data": lambda: laws.Experts(on=Effective.D),
 }
 _OF_A_TENSOR: dict[str, Callable[..., Law]] = {
     "saturating": laws.Saturating,
@@ -43,6 +51,7 @@ WORDS = f"""a law is written as parts joined by +
   factors       {", ".join(_OF_A_TENSOR)}, each with a tensor: saturating:weights
                 tensors: {", ".join(_TENSORS)}; acting on the tokens instead of the parameters: saturating:weights:D
                 per-scheme:W4A4,W8A8; any factor with drift: drifting:saturating:weights
+                of further columns: {", ".join(_OF_CONTEXT)}
   degradations  {", ".join(list(_PLAIN)[5:])}, chen:TENSOR
 or the name of a published law (precsim plan --laws), or the path of a .json file that fit has written"""
 
@@ -91,10 +100,10 @@ def form(text: str) -> Law:
 
 def _part(word: str, text: str) -> Law:
     name, *rest = word.strip().split(":")
-    if name in _PLAIN:
+    if name in _PLAIN or name in _OF_CONTEXT:
         if rest:
             raise ValueError(f"{name} takes nothing after it, got {word!r} in {text!r}")
-        return _PLAIN[name]()
+        return (_PLAIN | _OF_CONTEXT)[name]()
     if name in _OF_A_TENSOR:
         tensor, on = _tensor(rest, word), _on(rest[1:], word)
         return _OF_A_TENSOR[name](tensor, on=on)

@@ -129,7 +129,8 @@ def _plan(options: argparse.Namespace) -> int:
     from precsim.cli.fit import _writable
     from precsim.cli.law_words import assignments, form, read, region
     from precsim.fitting.uncertainty import Draws
-    from precsim.planning.inputs import Unread, hold
+    from precsim.planning.inputs import TRAINED, Unread, hold
+    from precsim.planning.inputs import read as read_widths
     from precsim.planning.plans import plan
 
     _writable(options.html)
@@ -147,6 +148,8 @@ def _plan(options: argparse.Namespace) -> int:
     if isinstance(believed, Draws) and not believed.values:
         believed = law
     common, named = choices(options.bits, None) or (), choices(None, options.choice) or ()
+    if common and not set(TRAINED) & read_widths(law):
+        raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits out")
     wanted = (*dict.fromkeys(hold(law, choice) for choice in common), *named) or None
     tokens = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
     parameters = options.parameters

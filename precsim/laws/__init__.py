@@ -11,13 +11,16 @@ from precsim.laws.base import BetaOfN, Chinchilla, Kaplan, OuterExponent, PowerB
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
+    MixedDegradation,
     OuyangDegradation,
     RobustDegradation,
     SecondOrderDegradation,
     SunPenalty,
 )
+from precsim.laws.experts import Experts
 from precsim.laws.law import Base, Composite, Degradation, Factor, Law, Part
 from precsim.laws.optima import best_bits, critical_tokens, tied_factor
+from precsim.laws.phases import QuantizedPhase, best_qat_share
 from precsim.laws.precision import (
     BitFactor,
     Drifting,
@@ -29,6 +32,8 @@ from precsim.laws.precision import (
     Saturating,
     gaussian_capacity,
 )
+from precsim.laws.region import Region
+from precsim.laws.repetition import ExcessParameters, RepeatedTokens
 from precsim.laws.setting import Effective, Setting, Tensor
 
 WEIGHTS, ACTIVATIONS, KV, TIED = Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV, Tensor.TIED
@@ -47,11 +52,14 @@ __all__ = [
     "Degradation",
     "Drifting",
     "Effective",
+    "ExcessParameters",
+    "Experts",
     "Factor",
     "GaussianCapacity",
     "Kaplan",
     "KumarDegradation",
     "Law",
+    "MixedDegradation",
     "Offset",
     "OuterExponent",
     "OuyangDegradation",
@@ -60,6 +68,9 @@ __all__ = [
     "Plain",
     "PowerBase",
     "Powered",
+    "QuantizedPhase",
+    "Region",
+    "RepeatedTokens",
     "RobustDegradation",
     "Saturating",
     "SecondOrderDegradation",
@@ -68,6 +79,7 @@ __all__ = [
     "Tensor",
     "Tied",
     "best_bits",
+    "best_qat_share",
     "critical_tokens",
     "gaussian_capacity",
     "published",

@@ -163,6 +163,46 @@ class SecondOrderDegradation(Degradation):
 
 
 @dataclass(frozen=True)
+class MixedDegradation(Degradation):
+    """δ = C·e^(a·q)·N^(−γ_N)·(G + d)^γ_G for a share q of the weights quantized after training, in blocks of G.
+
+    q and G are ``quantized_share=`` and ``block=`` at the call. The width does not enter: one set of constants holds
+    for one method at one width, and the source fits them anew for each. Zero where nothing is quantized; just above
+    q = 0 it is not, as printed.
+
+    References: cao2024, the strong form of its law.
+
+    Examples
+    --------
+    >>> law = MixedDegradation(C=1.0, a=2.0, gamma_N=0.3, gamma_G=0.2, d=10.0)
+    >>> [round(float(law(1e9, 1e11, post=4, quantized_share=q, block=32)), 4) for q in (0.0, 0.5, 0.9)]
+    [0.0, 0.0115, 0.0255]
+    """
+
+    amplitude: ClassVar[tuple[str, int]] = ("C", 1)
+    reads: ClassVar[frozenset[str]] = frozenset({"quantized_share", "block"})
+    C: Any = parameter(1e-3, 100.0)
+    a: Any = parameter(0.1, 10.0)
+    gamma_N: Any = parameter(0.01, 1.5)
+    gamma_G: Any = parameter(0.01, 1.5)
+    d: Any = parameter(0.1, 1e3)
+
+    @property
+    def suffix(self) -> str:
+        """Keeps its constants apart from the base's and another degradation's."""
+        return "_mixed"
+
+    def added(self, s: Setting, n_eff) -> Any:
+        """Delta at a setting [nats/token]."""
+        found = _after_training(s)
+        if found is None:
+            return 0.0
+        share, block = s.need("quantized_share", "MixedDegradation"), s.need("block", "MixedDegradation")
+        used = found[1] * (np.asarray(share) > 0) if numeric(share) else found[1]
+        return used * self.C * exp(self.a * share) * s.N**-self.gamma_N * (block + self.d) ** self.gamma_G
+
+
+@dataclass(frozen=True)
 class ChenDegradation(Degradation):
     """δ = k·D^γ_D·(log₂G)^γ_G/N^γ_N for quantized training in groups of G elements.
 

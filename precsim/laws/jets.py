@@ -158,6 +158,19 @@ def log(x):
     return _apply("log", x)
 
 
+def ramp(x):
+    """The larger of x and 0, for numbers, arrays and jets; a symbol stands for a positive number.
+
+    Examples
+    --------
+    >>> ramp(-2.0), ramp(3.0)
+    (np.float64(0.0), np.float64(3.0))
+    """
+    if isinstance(x, Jet):
+        return x * np.where(x.value > 0, 1.0, 0.0)
+    return np.maximum(x, 0.0) if numeric(x) else x
+
+
 def numeric(x) -> bool:
     """Whether x is a number or an array of numbers, so that its value can be checked."""
     return not isinstance(x, Jet) and not hasattr(x, "free_symbols") and x is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from precsim.laws.base import Chinchilla, Kaplan, OuterExponent
+from precsim.laws.base import Chinchilla, Kaplan, OuterExponent, Tied
 from precsim.laws.degradation import ChenDegradation, KumarDegradation, OuyangDegradation, SunPenalty
+from precsim.laws.experts import Experts
 from precsim.laws.law import Law
 from precsim.laws.precision import Offset, PerScheme, Plain
 from precsim.laws.region import Region
+from precsim.laws.repetition import ExcessParameters, RepeatedTokens
 from precsim.laws.setting import Effective, Tensor
 
 
@@ -84,6 +87,22 @@ QUARTET_2025 = (
     OuterExponent(E=1.35, A=1.52e5, B=5.25e5, alpha=0.589, beta=0.544, g=0.274)
     | PerScheme(("SR", "RTN", "QuEST"), (0.42, 0.59, 0.64))
     | PerScheme(("SR backward", "RTN backward", "QuEST backward"), (0.88, 0.93, 0.83), on=Effective.D)
+)
+
+#: Data that repeat and parameters in excess of them; the fit of the authors' repository, all digits.
+MUENNIGHOFF_2023 = (
+    Tied(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596)
+    | RepeatedTokens(R_D=15.387756)
+    | ExcessParameters(R_N=5.309743, per_token=math.exp((6.255414 - 7.3049974) / 0.3526596))
+)
+
+#: Mixtures of experts, N the active parameters; the printed joint law (table 3) with the dense model as its base.
+_START = 2.0732
+_MU, _NU = 0.1889 - 0.0098 * math.log(_START), 0.1775 + 0.0259 * math.log(_START)
+LUDZIEJEWSKI_2025 = (
+    Chinchilla(E=1.3637, A=35.91 * _START**-0.2285, B=35.98 * _START**0.5529, alpha=_MU, beta=_NU)
+    | Experts((0.2285 - 0.0098 * math.log(1e9)) / _MU, -0.0098 / _MU)
+    | Experts((-0.5529 + 0.0259 * math.log(1e10)) / _NU, 0.0259 / _NU, on=Effective.D)
 )
 
 _CHEN_BASE = Chinchilla(E=1.9279, A=237.7042, B=596.2490, alpha=0.3022, beta=0.3022)
@@ -184,6 +203,23 @@ CATALOG: tuple[Published, ...] = (
     ),
     Published("Chen 2025, W4A16", CHEN_2025_W4A16, "arXiv 2505.14302", "as W4A4", runs=_CHEN_RUNS),
     Published("Chen 2025, W16A4", CHEN_2025_W16A4, "arXiv 2505.14302", "as W4A4", runs=_CHEN_RUNS),
+    Published(
+        "Muennighoff 2023",
+        MUENNIGHOFF_2023,
+        "arXiv 2305.16264, equations 5 and 6, appendix A",
+        "runs of up to 9B parameters and 900B tokens of C4 and OSCAR, up to 1,500 epochs",
+        ("reads unique_tokens=, the size of the data set; without it no token repeats",),
+    ),
+    Published(
+        "Ludziejewski 2025",
+        LUDZIEJEWSKI_2025,
+        "arXiv 2502.05172, equation 6 and table 3",
+        "more than 280 runs, up to 2.7B active and 5B total parameters, 1 to 32 experts",
+        (
+            "N is the number of active parameters; reads experts=, without which the model is dense",
+            "rewritten as effective parameters and tokens of the dense model: the same numbers",
+        ),
+    ),
     Published(
         "Hoffmann 2022",
         HOFFMANN_2022,

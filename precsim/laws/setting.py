@@ -16,8 +16,14 @@ _OFF = 1e9
 
 
 #: Further columns that some rival laws read: the scheme's name, elements per group or per scale, the bits of a float's
-#: two fields, and the Gaussian capacity of a grid.
-CONTEXT = frozenset({"scheme", "group", "block", "exponent_bits", "significand_bits", "capacity"})
+#: two fields, the Gaussian capacity of a grid; tokens of the data set, experts of which one is active, the share of
+#: tokens that a last, quantized phase reads, and the share of the weights that are quantized.
+CONTEXT = frozenset(
+    {
+        *("scheme", "group", "block", "exponent_bits", "significand_bits", "capacity"),
+        *("unique_tokens", "experts", "qat_share", "quantized_share"),
+    }
+)
 
 
 class Tensor(Enum):

@@ -13,7 +13,7 @@ from enum import Enum
 
 import numpy as np
 
-from precsim.laws.degradation import ChenDegradation, SunPenalty
+from precsim.laws.degradation import ChenDegradation, MixedDegradation, SunPenalty
 from precsim.laws.law import Degradation, Law, Part
 from precsim.laws.precision import PerScheme
 from precsim.laws.setting import Tensor
@@ -46,6 +46,8 @@ def read(law: Law) -> frozenset[str]:
     """
     found: set[str] = set()
     for part in law.parts:
+        if isinstance(part, MixedDegradation):  # it reads a share of the weights, and no width
+            continue
         if isinstance(part, Degradation) and part.paired:
             found.add("post")
         elif isinstance(getattr(part, "inner", part), (PerScheme, SunPenalty)):

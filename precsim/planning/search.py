@@ -19,7 +19,7 @@ from precsim.laws.law import Law
 from precsim.laws.precision import BitFactor, PerScheme
 from precsim.planning.budget import Budget, Choice
 
-_NONE = 1e300  # stands for "no prediction": larger than any loss, and finite, because the solvers subtract
+_NONE = 1e100  # stands for "no prediction": larger than any loss, and finite, because the solvers subtract
 _MOST = 1e40  # tokens that no run reads
 
 
@@ -80,7 +80,7 @@ class Lanes:
         law, inputs = self._ask(i)
         with np.errstate(all="ignore"):
             out = law(N, np.maximum(D, 1.0), **inputs)
-        return np.where((D >= 1) & np.isfinite(out), out, _NONE)
+        return np.where((D >= 1) & (out < _NONE), out, _NONE)
 
     def slope(self, log_tokens, N, i):
         """∂L/∂ln D of lanes i."""

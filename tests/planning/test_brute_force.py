@@ -72,7 +72,9 @@ def case(seed: int) -> Case:
         options["compute"] = flops
     else:
         rate = _PEAKS[machine][16] * 0.4 * 3600
-        options |= {"hours": flops / rate} if kind == "hours" else {"dollars": 2 * flops / rate, "dollars_per_hour": 2.0}
+        options |= (
+            {"hours": flops / rate} if kind == "hours" else {"dollars": 2 * flops / rate, "dollars_per_hour": 2.0}
+        )
     memory = 10 ** rng.uniform(9, 11.5) if rng.random() < 0.4 else np.inf
     cache = 10 ** rng.uniform(7, 8.5) if rng.random() < 0.3 else 0.0
     served = 10 ** rng.uniform(10, 13) if rng.random() < 0.4 else 0.0
@@ -134,7 +136,9 @@ def test_a_plan_equals_brute_force_in_a_random_setting(seed):
             plan(law, **c.options)
         return
     found = plan(law, **c.options)
-    assert {o.choice.label for o in found.options} == {label for label, (loss, _) in expected.items() if np.isfinite(loss)}
+    assert {o.choice.label for o in found.options} == {
+        label for label, (loss, _) in expected.items() if np.isfinite(loss)
+    }
     for option in found.options:
         loss, share = expected[option.choice.label]
         assert option.loss <= loss + 1e-9 * loss

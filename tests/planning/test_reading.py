@@ -132,7 +132,9 @@ def test_served_as_trained_costs_nothing_twice(law):
 
 def test_a_plan_ranks_served_as_trained_beside_trained():
     """`plan` ranked W4A4KV4>4 behind W4A4KV4."""
-    found = plan(published.KUMAR_2024, compute=1e23, choices=[Choice.tied(4), Choice.tied(4, post=4), Choice.tied(4, 8)])
+    found = plan(
+        published.KUMAR_2024, compute=1e23, choices=[Choice.tied(4), Choice.tied(4, post=4), Choice.tied(4, 8)]
+    )
     assert len({o.loss for o in found.options}) == 1
     assert [o.regret for o in found.options] == [0, 0, 0]
 

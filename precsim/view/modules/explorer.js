@@ -49,7 +49,8 @@ function evaluate(law, p, s) {
   at.D_eff = d;
   at.P_post = s.post;
   const base = dual(law.base, at);
-  const delta = law.degradation && s.post !== Infinity ? dual(law.degradation, at) : [0, 0];
+  const rounded = law.degradation && s.post < s.weights; // weights on a grid already are not moved by as many bits
+  const delta = rounded ? dual(law.degradation, at) : [0, 0];
   return { loss: [base[0] + delta[0], base[1] + delta[1]], trained: base[0], n_eff: n[0], delta: delta[0] };
 }
 
@@ -268,7 +269,7 @@ function render({ model, el }) {
       const spread = interval(name === "best" ? bestOf[1] : all.map((q) => q[name]), law.level);
       const [value, between] = cells[name];
       const say = name === "loss" ? (x) => (Number.isNaN(x) ? "none" : x.toFixed(4)) : short;
-      value.textContent = name === "critical" && (s.post === Infinity || !law.degradation) ? "none: served as trained" : say(here[name]);
+      value.textContent = name === "critical" && (s.post >= s.weights || !law.degradation) ? "none: served as trained" : say(here[name]);
       if (name === "best" && law.drifts) value.textContent = "depends on N and D";
       between.textContent = Number.isNaN(spread[0]) ? (drawn.length ? "none" : "not known") : `${say(spread[0])} to ${say(spread[1])}`;
       value.parentElement.dataset.value = here[name];
@@ -291,7 +292,7 @@ function render({ model, el }) {
       return ends ? { y, low: ends.map((e) => e[0]), high: ends.map((e) => e[1]) } : { y };
     };
     const lines = [banded((p) => over(p, false))];
-    if (law.degradation && s.post !== Infinity) lines.push(banded((p) => over(p, true)));
+    if (law.degradation && s.post < s.weights) lines.push(banded((p) => over(p, true)));
     const ticks = [...Array(30).keys()].map((k) => k + 2).filter((k) => k >= grid[0] && k <= grid[48] && k % 2 === 0).map((k) => [k, short(10 ** k, 1)]);
     const turn = Number.isFinite(here.critical) && here.critical > 0 ? [Math.log10(here.critical), evaluate(law, law.values, { ...s, D: here.critical }).loss[0]] : null;
     plot(charts[0], { x: grid, lines, title: "loss [nats/token] against tokens D", ticks, here: Math.log10(s.D), turn, label: `Loss against tokens for N = ${short(s.N)}: ${short(here.loss, 5)} nats per token at D = ${short(s.D)}.` });

@@ -192,8 +192,10 @@ def critical_tokens(law: Law, N, post, **bits):
     found = _turning(falling, left, right, otherwise=left)
     with np.errstate(all="ignore"):
         never = falling(right, everything) >= 0
-        none = np.isnan(falling(found, everything))
-    return np.where(never, np.inf, np.where(none, np.nan, np.exp(found)))[()]
+        none = np.isnan(falling(found, everything)) | np.isnan(
+            law.evaluate(s)
+        )  # δ may be 0 where the base is not known
+    return np.where(none, np.nan, np.where(never, np.inf, np.exp(found)))[()]
 
 
 def implied_factor(law: Law, N, D, loss):

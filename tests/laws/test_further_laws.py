@@ -80,7 +80,9 @@ def test_a_number_of_experts_reduces_to_the_printed_chinchilla_law(experts):
     m, mu, n, nu = _TABLE_4[experts]
     for N, D in ((1e8, 2e9), (1e9, 2e10), (3e9, 1e11)):
         printed = m * N**mu + n * D**nu + 1.3637
-        assert EXPERTS(N, D, experts=experts) == pytest.approx(printed, rel=3e-3)  # coefficients of three to four digits
+        assert EXPERTS(N, D, experts=experts) == pytest.approx(
+            printed, rel=3e-3
+        )  # coefficients of three to four digits
 
 
 @pytest.mark.parametrize(("compute", "experts"), _TABLE_1)
@@ -138,7 +140,11 @@ def test_mixed_widths_as_printed():
     assert law(1e9, 1e11, post=4, quantized_share=0.7, block=64) == pytest.approx(printed, rel=1e-13)
     assert law(1e9, 1e11, post=4, quantized_share=0.0, block=64) == 0
     with pytest.raises(ValueError, match="would cost nothing"):  # the form knows no width
-        plan(published.EPOCH_2024 | law, compute=1e21, choices=[Choice(post=4, context={"quantized_share": 0.5, "block": 64})])
+        plan(
+            published.EPOCH_2024 | law,
+            compute=1e21,
+            choices=[Choice(post=4, context={"quantized_share": 0.5, "block": 64})],
+        )
 
 
 # -- all of them -----------------------------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from precsim.fitting.uncertainty import Draws, interval
-from precsim.view.table import Table
-
 from precsim.planning.result import more_compute
+from precsim.view.table import Table
 
 if TYPE_CHECKING:
     from precsim.fitting.comparison import Comparison

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,25 @@ _QUARTET_SIZES = {  # parameters without embedding, from the notebook's own tabl
     "430M": 443_068_288,
     "800M": 822_151_168,
 }
+
+_PARETOQ_SIZES = {
+    "125M": 125e6,
+    "350M": 345e6,
+    "600M": 603e6,
+    "1B": 1005e6,
+    "1.5B": 1.5e9,
+}  # parameters
+_PARETOQ_TOKENS = 1e12  # of pre-training; 10 to 30 billion more with quantized weights
+_QUARTET2_FORWARD = {"quartetv2", "nvidia", "tetrajetv2", "forward_main", "forward_quartet"}  # weights and activations
+_QUARTET2_PLAIN = {
+    "scheme",
+    "Nstr",
+    "N",
+    "D",
+    "D/N",
+    "bops",
+    "loss",
+}  # all other columns are settings of the quantizers
 
 
 def csv(files: Sequence[bytes]) -> pd.DataFrame:
@@ -78,6 +98,29 @@ def quartet(files: Sequence[bytes]) -> pd.DataFrame:
         for backward, by_iterations in by_backward.items()
         for iterations, loss in by_iterations.items()
     )
+
+
+def quartet2(files: Sequence[bytes]) -> pd.DataFrame:
+    """Lists of runs by the family of their scheme, each run with all settings of its quantizers."""
+    rows = [{"scheme": family} | run for family, runs in json.loads(files[0]).items() for run in runs]
+    return pd.DataFrame(rows).rename(columns={"final_loss": "loss"})
+
+
+def paretoq(files: Sequence[bytes]) -> pd.DataFrame:
+    """The table of released models in a README: a link whose text ends in the bits, and WikiText perplexity last."""
+    row = re.compile(r"\[MobileLLM-ParetoQ-([\d.]+[MB])-(BF16|[\d.]+)(?:-bit)?\]\([^)]*\)\s*\|(.*)\|\s*$", re.MULTILINE)
+    found = [
+        {
+            "N": _PARETOQ_SIZES[size],
+            "D": _PARETOQ_TOKENS,
+            "weights": 16.0 if bits == "BF16" else float(bits),
+            "ppl": float(cells.rpartition("|")[2]),
+        }
+        for size, bits, cells in row.findall(files[0].decode())
+    ]
+    if not found:
+        raise ValueError("the text has no table of MobileLLM-ParetoQ models")
+    return pd.DataFrame(found).assign(loss=lambda t: np.log(t["ppl"]))
 
 
 def step_law(files: Sequence[bytes], splits: Sequence[str]) -> pd.DataFrame:
@@ -152,6 +195,49 @@ def arrange_quartet(raw: pd.DataFrame) -> pd.DataFrame:
             "scheme": raw["forward"],
             "backward": raw["backward"],
             "steps": raw["iterations"].astype(int),
+        }
+    )
+
+
+def arrange_quartet2(raw: pd.DataFrame) -> pd.DataFrame:
+    """Scheme is the family and those settings that differ within it; bits are those of the forward pass (inf: BF16)."""
+
+    def said(value: Any) -> str:
+        if value is None or value != value:  # null, or NaN
+            return "none"
+        return str(value) if isinstance(value, (str, bool, np.bool_)) else f"{float(value):g}"
+
+    settings = [name for name in raw.columns if name not in _QUARTET2_PLAIN]
+    texts = raw[settings].astype(object).map(said)
+    names: Any = raw["scheme"].copy()
+    for _, rows in texts.groupby(raw["scheme"]):
+        for setting in settings:
+            if rows[setting].nunique() > 1:
+                names[rows.index] += f" {setting}=" + rows[setting]
+    low = np.where(raw["scheme"].isin(_QUARTET2_FORWARD), 4.0, np.inf)
+    return pd.DataFrame(
+        {
+            "N": raw["N"].astype(float),
+            "D": raw["D"].astype(float),
+            "loss": raw["loss"].astype(float),
+            "weights": low,
+            "activations": low,
+            "scheme": names,
+            "family": raw["scheme"],
+            "backward": texts["bbackward_scheme"],
+        }
+    )
+
+
+def arrange_paretoq(raw: pd.DataFrame) -> pd.DataFrame:
+    """N, D, loss as the logarithm of the printed perplexity, bits of the weights (inf: BF16)."""
+    return pd.DataFrame(
+        {
+            "N": raw["N"].astype(float),
+            "D": raw["D"].astype(float),
+            "loss": np.log(raw["ppl"].astype(float)).round(9),
+            "weights": raw["weights"].astype(float).replace(16.0, np.inf),
+            "perplexity": raw["ppl"].astype(float),
         }
     )
 

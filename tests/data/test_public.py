@@ -19,7 +19,12 @@ from precsim.data import TABLES, DigestError, digest, fetch, load_folder
 from precsim.data.public import known
 from precsim.runs import check
 
-_FOLDERS = {"quartet-mxfp4": "quartet1_mxfp4", "step-law": "steplaw_lr_bsz"}
+_FOLDERS = {
+    "quartet-mxfp4": "quartet1_mxfp4",
+    "step-law": "steplaw_lr_bsz",
+    "quartet2-nvfp4": "quartet2_nvfp4",
+    "paretoq": "paretoq",
+}
 
 
 def folder_of(name: str) -> Path:
@@ -72,6 +77,21 @@ def test_the_schemes_of_quest_are_those_of_its_published_law():
     assert np.max(np.abs(predicted / rows["loss"].to_numpy() - 1)) < 0.02  # constants printed to four digits
 
 
+def test_the_runs_of_quartet_ii_are_told_apart_by_their_schemes():
+    table = load_folder("quartet2-nvfp4", folder_of("quartet2-nvfp4"))
+    assert table["scheme"].nunique() == 34
+    assert table.groupby("family").size()["baseline"] == 21
+    full = table[table["family"].isin(["baseline", "backward_main", "bnrq", "orig_albert_tseng"])]
+    assert np.isinf(full["weights"]).all()
+    assert set(table[table["family"] == "forward_main"]["weights"]) == {4.0}
+
+
+def test_the_cells_of_paretoq_lose_more_with_fewer_bits():
+    table = load_folder("paretoq", folder_of("paretoq")).pivot(index="N", columns="weights", values="loss")
+    assert table.shape == (5, 6)
+    assert (np.diff(table[[1.0, 1.58, 2.0, 3.0, 4.0]].to_numpy(), axis=1) < 0).all()
+
+
 # -- conversion from the files of the sources, made here from the converted tables ------------------------------------
 
 
@@ -102,6 +122,20 @@ def as_source(name: str) -> list[bytes]:
         source = f"size_fwd_bwd_iters_loss = {nested!r}  # a comment\n".splitlines(keepends=True)
         cells = [{"cell_type": "markdown", "source": ["text"]}, {"cell_type": "code", "source": source}]
         return [json.dumps({"cells": cells}).encode()]
+    if name == "quartet2-nvfp4":
+        renamed = raw.rename(columns={"loss": "final_loss"})
+        nested = {family: [] for family in renamed["scheme"].unique()}
+        for run in json.loads(renamed.to_json(orient="records", double_precision=15)):
+            nested[run.pop("scheme")].append(run)
+        return [json.dumps(nested).encode()]
+    if name == "paretoq":
+        sizes = {125e6: "125M", 345e6: "350M", 603e6: "600M", 1005e6: "1B", 1.5e9: "1.5B"}
+        lines = ["# ParetoQ", " | Method | #Params | Wiki |", " | RTN | 600M | 6.60E+05 | "]
+        for r in raw.to_dict("records"):
+            bits = "BF16" if r["weights"] == 16 else f"{r['weights']:g}-bit"
+            model = f"MobileLLM-ParetoQ-{sizes[r['N']]}-{bits}"
+            lines.append(f" | [{model}](https://example.org/{model}) | 56 | 34.5 | {r['ppl']:g} | ")
+        return ["\n".join(lines).encode()]
     files = []
     for split in ("train", "test"):
         buffer = io.BytesIO()

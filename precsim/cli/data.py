@@ -5,38 +5,33 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from precsim.cli.printing import as_json, columns
-
-if TYPE_CHECKING:
-    from precsim.data import PublicTable
+from precsim.cli.printing import as_json, check_new, columns
+from precsim.data import TABLES, PublicTable, fetch, load_folder
+from precsim.data.public import known
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands of this group."""
-    group = commands.add_parser("data", help="public tables of training runs: list them, fetch one")
-    verbs = group.add_subparsers(dest="verb", required=True, metavar="VERB")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs ls and fetch."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     ls = verbs.add_parser("ls", help="what there is, with source and licence")
     ls.add_argument("--names", action="store_true", help="names only")
     ls.add_argument("--json", action="store_true", help="print JSON")
     ls.set_defaults(run=_ls)
 
-    fetch = verbs.add_parser("fetch", help="download a table from its source, check it, and write it as our table")
-    fetch.add_argument("name", metavar="NAME")
-    fetch.add_argument("--out", metavar="TABLE", help="a .parquet or .csv file; NAME.parquet by default")
-    fetch.add_argument("--from", dest="folder", metavar="FOLDER", help="read the files from here; download nothing")
-    fetch.add_argument("--yes", action="store_true", help="do not ask before downloading")
-    fetch.add_argument("--cache", metavar="FOLDER", help="where downloaded files are kept")
-    fetch.add_argument("--host", metavar="URL", help="a mirror of raw.githubusercontent.com")
-    fetch.add_argument("--force", action="store_true", help="replace a file that is there")
-    fetch.set_defaults(run=_fetch)
+    get = verbs.add_parser("fetch", help="download a table from its source, check it, and write it as our table")
+    get.add_argument("name", metavar="NAME")
+    get.add_argument("--out", metavar="TABLE", help="a .parquet or .csv file; NAME.parquet by default")
+    get.add_argument("--from", dest="folder", metavar="FOLDER", help="read the files from here; download nothing")
+    get.add_argument("--yes", action="store_true", help="do not ask before downloading")
+    get.add_argument("--cache", metavar="FOLDER", help="where downloaded files are kept")
+    get.add_argument("--host", metavar="URL", help="a mirror of raw.githubusercontent.com")
+    get.add_argument("--force", action="store_true", help="replace a file that is there")
+    get.set_defaults(run=_fetch)
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from precsim.data import TABLES
-
     if options.names:
         print("\n".join(TABLES))
         return 0
@@ -51,17 +46,11 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from precsim.data import fetch, load_folder
-    from precsim.data.public import known
-
     table = known(options.name)
     out = Path(options.out or f"{table.name}.parquet")
     if out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"cannot write {out.name!r}: use a name that ends in .parquet or .csv")
-    if out.exists() and not options.force:
-        raise ValueError(f"{out} is there already; choose another name, or --force to replace it")
-    if not out.parent.is_dir():
-        raise ValueError(f"there is no folder {out.parent}")
+    check_new(out, force=options.force)
     if options.folder:
         found = load_folder(table.name, options.folder)
     else:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from precsim.cli.law_words import believed, laws_option
+from precsim.cli.plan import choices
 from precsim.cli.printing import as_json, columns
+from precsim.laws import Law
+from precsim.planning import Choice
+from precsim.planning.design import Design, candidates, propose
 
-if TYPE_CHECKING:
-    from precsim.laws import Law
-    from precsim.planning.design import Design
 
-
-def add_to(commands: Any) -> None:
-    """Add the command of this group."""
-    from precsim.cli.fit import laws_option
-
-    design = commands.add_parser(
-        "design",
-        help="which runs to make for a budget",
-        description="The list of runs that tells most about a law within a budget of 6*N*D, with the intervals to "
-        "expect. All of it assumes the law: FIT.json with draws guards against a wrong guess.",
+def add_options(design: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    design.description = (
+        "The list of runs that tells most about a law within a budget of 6*N*D, with the intervals to "
+        "expect. All of it assumes the law: FIT.json with draws guards against a wrong guess."
     )
     design.add_argument("--law", required=True, metavar="LAW", help="a published name (kumar-2024), or FIT.json")
     design.add_argument("--fix", action="append", metavar="NAME=VALUE", help="change a parameter of the law")
@@ -40,24 +37,11 @@ def add_to(commands: Any) -> None:
 
 
 def _design(options: argparse.Namespace) -> int:
-    from precsim.cli.law_words import assignments, form, read
-    from precsim.cli.plan import choices
-    from precsim.fitting.uncertainty import Draws
-    from precsim.planning.design import candidates, propose
-    from precsim.planning.plans import Choice
-
-    law, draws = read(options.law) if options.law.endswith(".json") else (form(options.law), None)
-    fixed = assignments(options.fix)
-    law = law.replace(**fixed)
-    if law.free:
-        raise ValueError(f"{', '.join(law.free)} have no value: a design needs a guess of the law (--fix, or a fit)")
+    law, draws = believed(options.law, options.fix)
     if law.base is None:
         raise ValueError(
             f"{options.law} predicts an added loss only; a design of training runs needs a law with a base"
         )
-    believed: Any = law
-    if draws:
-        believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
     cells = candidates(
         _numbers(options.sizes, "--sizes"),
         _numbers(options.tokens, "--tokens"),
@@ -66,7 +50,7 @@ def _design(options: argparse.Namespace) -> int:
     after = [name for part in law.degradations if part.paired for name in part.names.values()]
     quantized = any(cell.choice.bits["post"] < 1e9 for cell in cells)
     found = propose(
-        believed,
+        draws or law,
         cells,
         budget=options.budget,
         noise=options.noise,

@@ -1,7 +1,7 @@
 """Grid files: TOML in which every key is a field of a Job and a list is a set of alternatives.
 
 Keys at the top hold for every ``[[grid]]`` below them; without one they are the grid. `precsim sweep --help` shows an
-example, `jobwords` reads the values.
+example, `grid_values` reads the values.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from precsim.cli.grid_values import FIELDS, MOST_ALTERNATIVES, known, products, several
-from precsim.cli.positions import GridError, Place
+from precsim.cli.positions import GridError, Position
 from precsim.models import Kind
 from precsim.training.job import Job
 
-__all__ = ["GridError", "load", "read"]
+__all__ = ["EXAMPLE", "GridError", "load", "read"]
 
 
 def load(path: str | Path) -> tuple[Job, ...]:
@@ -55,7 +55,7 @@ def read(text: str, name: str = "grid.toml") -> tuple[Job, ...]:
         raise GridError(f"{name}:{line}: not TOML: {failure}") from None
     except RecursionError:
         raise GridError(f"{name}: brackets are nested too deeply") from None
-    top = Place(name, text)
+    top = Position(name, text)
     shared = {key: value for key, value in content.items() if key != "grid"}
     grids = content.get("grid", [{}])
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
@@ -67,31 +67,31 @@ def read(text: str, name: str = "grid.toml") -> tuple[Job, ...]:
     return tuple(jobs)
 
 
-def _jobs(shared: dict[str, Any], grid: dict[str, Any], top: Place, inside: Place, room: int) -> list[Job]:
-    places: dict[str, Place] = {}
+def _jobs(shared: dict[str, Any], grid: dict[str, Any], top: Position, inside: Position, room: int) -> list[Job]:
+    positions: dict[str, Position] = {}
     choices: dict[str, list] = {}
     for table, where in ((shared, top), (grid, inside)):
         known(table, FIELDS, where)
         for key, value in table.items():
-            places[key] = where.into(key)
+            positions[key] = where.into(key)
             reader = FIELDS[key]
             choices[key] = (
-                reader(value, places[key]) if key in ("post", "looks") else several(reader, value, places[key])
+                reader(value, positions[key]) if key in ("post", "looks") else several(reader, value, positions[key])
             )
     for key in ("model", "language", "tokens"):
         if key not in choices:
             inside.fail(f"needs {key}; {', '.join(FIELDS)} can be set")
     if math.prod(map(len, choices.values())) > room:
         inside.fail(f"the file makes more than {MOST_ALTERNATIVES:,} jobs; split it")
-    return [_job(values, places, inside) for values in products(choices, inside)]
+    return [_job(values, positions, inside) for values in products(choices, inside)]
 
 
-def _job(values: dict[str, Any], places: dict[str, Place], inside: Place) -> Job:
+def _job(values: dict[str, Any], positions: dict[str, Position], inside: Position) -> Job:
     try:
         return Job(**values)
     except (ValueError, TypeError, OverflowError) as failure:
-        named = next((key for key in _suspects(str(failure), values) if key in places), None)
-        (inside if named is None else places[named]).fail(str(failure))
+        named = next((key for key in _suspects(str(failure), values) if key in positions), None)
+        (inside if named is None else positions[named]).fail(str(failure))
 
 
 def _suspects(message: str, values: dict[str, Any]) -> list[str]:
@@ -100,3 +100,18 @@ def _suspects(message: str, values: dict[str, Any]) -> list[str]:
     quantizing = ["recipe", "post"] if {kind.value for kind in Kind} & set(words) else []
     shown = [key for key, value in values.items() if message.startswith(str(value))]
     return [*quantizing, *words, *shown] if quantizing else [*shown, *words]
+
+
+EXAMPLE = """\
+# every key is a field of a Job; a list is a set of alternatives
+language = {kind = "zipf-facts", vocabulary = 64}
+model = {kind = "mlp", width = [8, 16]}             # two models
+tokens = [80_000, 500_000]
+post = ["INT3", "INT4", {weights = "INT3", method = "gptq"}]   # all of them, on every model
+
+[[grid]]
+seed = [0, 1, 2, 3]                                 # in float32
+
+[[grid]]
+recipe = {weights = ["INT2", "INT3", "INT4"]}       # low-precision training
+"""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from precsim import laws
+from precsim.cli.printing import columns
 from precsim.fitting.uncertainty import Draws
 from precsim.laws import Effective, Law, Tensor
 from precsim.laws.law import check_parameter
@@ -70,6 +73,20 @@ def slug(name: str) -> str:
 def published() -> dict[str, Published]:
     """The catalog by the names of the command line."""
     return {slug(entry.name): entry for entry in CATALOG}
+
+
+class _Laws(argparse.Action):
+    """An option that prints how laws are written, and ends the command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        rows = [{"name": name, "source": entry.source, "form": entry.law.label} for name, entry in published().items()]
+        print(f"{WORDS}\n\n{columns(rows)}")
+        parser.exit(0)
+
+
+def laws_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--laws``, which explains what ``--law`` takes."""
+    parser.add_argument("--laws", action=_Laws, nargs=0, help="print how laws are written and which are published")
 
 
 def form(text: str) -> Law:
@@ -175,10 +192,32 @@ def region(text: str) -> Region | None:
         raise ValueError(f"runs in {text} must hold a range of N, of D and of per_parameter: {failure}") from None
 
 
+def believed(text: str, fix: Iterable[str] | None) -> tuple[Law, Draws | None]:
+    """A law to decide by: its parameters, and the draws of those that are not fixed, if it comes from a fit with draws.
+
+    Parameters
+    ----------
+    text : str
+        What ``--law`` says: a published name, or a file.
+    fix : iterable of str, optional
+        ``name=value`` pairs.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has no value, or one that it cannot have.
+    """
+    law, drawn = read(text) if text.endswith(".json") else (form(text), None)
+    fixed = assignments(fix)
+    law = law.replace(**fixed).checked()
+    if law.free:
+        raise ValueError(f"{', '.join(law.free)} have no value: fit the law first (precsim fit --save), or --fix them")
+    left = {} if drawn is None else {name: values for name, values in drawn.values.items() if name not in fixed}
+    return law, Draws(law, left, drawn.failed, drawn.method) if drawn is not None and left else None
+
+
 def draws(law: Law, values: dict[str, list[float]], method: str) -> Draws:
     """Draws from a file: lists of equal length, one for each estimated parameter; `method` made them."""
-    import numpy as np
-
     arrays = {name: np.asarray(v, dtype=float) for name, v in values.items()}
     unknown = set(arrays) - set(law.parameters)
     if (
@@ -223,7 +262,7 @@ def ties(texts: Iterable[str] | None) -> list[tuple[str, str]]:
     return pairs
 
 
-def _number(text: str) -> Any:
+def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:

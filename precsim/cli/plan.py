@@ -5,62 +5,58 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from precsim.cli.printing import as_json, columns, count
+from precsim.cli.law_words import believed, laws_option, region
+from precsim.cli.printing import as_json, check_folders, columns, count
+from precsim.planning import HARDWARE, Choice, Hardware, Plan, plan
+from precsim.planning.inputs import TRAINED, Unread, hold
+from precsim.planning.inputs import read as read_widths
+from precsim.planning.result import more_compute
+from precsim.planning.serving import MODELS, ServedModel
 
-if TYPE_CHECKING:
-    from precsim.planning.plans import Choice, Hardware, Plan
-    from precsim.planning.serving import ServedModel
 
-
-def add_to(commands: Any) -> None:
-    """Add the command of this group."""
-    from precsim.cli.fit import laws_option
-
-    plan = commands.add_parser(
-        "plan",
-        help="parameters, tokens and widths for a budget",
-        description="The parameters, tokens and widths of least predicted loss within a budget, and how much the "
-        "choice matters. Give one of --compute, --hours and --dollars.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.description = (
+        "The parameters, tokens and widths of least predicted loss within a budget, and how much the "
+        "choice matters. Give one of --compute, --hours and --dollars."
     )
-    plan.add_argument("--law", default="kumar-2024", metavar="LAW", help="a published name (kumar-2024), or FIT.json")
-    plan.add_argument("--fix", action="append", metavar="NAME=VALUE", help="change a parameter of the law")
-    plan.add_argument("--compute", type=float, metavar="FLOP", help="budget in FLOP at 16 bits")
-    plan.add_argument("--hours", type=float, help="budget in hours of one device of --hardware")
-    plan.add_argument("--dollars", type=float, help="budget in dollars, with --dollars-per-hour")
-    plan.add_argument("--dollars-per-hour", type=float, metavar="PRICE")
-    plan.add_argument("--hardware", metavar="NAME", help="a device; without one the paper's price holds, P/16 a FLOP")
-    plan.add_argument("--memory", type=float, metavar="BYTES", help="that the served weights may take")
-    plan.add_argument("--kv-bytes", type=float, default=0.0, metavar="BYTES", help="of the KV cache at 16 bits")
-    plan.add_argument("--smallest", type=float, default=1.0, metavar="N", help="fewest parameters to consider")
-    plan.add_argument("--model", metavar="NAME", help="a fixed model by name: llama3-8b, llama3-70b, llama3-405b")
-    plan.add_argument("--served-tokens", type=float, default=0.0, metavar="TOKENS", help="paid from the same budget")
-    plan.add_argument("--max-tokens", type=float, metavar="TOKENS", help="size of the data set")
-    plan.add_argument("--parameters", type=float, metavar="N", help="a fixed model")
-    plan.add_argument("--bits", metavar="P,P,…", help="common widths to choose from, such as 4,8,16")
-    plan.add_argument(
+    parser.add_argument("--law", default="kumar-2024", metavar="LAW", help="a published name (kumar-2024), or FIT.json")
+    parser.add_argument("--fix", action="append", metavar="NAME=VALUE", help="change a parameter of the law")
+    parser.add_argument("--compute", type=float, metavar="FLOP", help="budget in FLOP at 16 bits")
+    parser.add_argument("--hours", type=float, help="budget in hours of one device of --hardware")
+    parser.add_argument("--dollars", type=float, help="budget in dollars, with --dollars-per-hour")
+    parser.add_argument("--dollars-per-hour", type=float, metavar="PRICE")
+    parser.add_argument("--hardware", metavar="NAME", help="a device; without one the paper's price holds, P/16 a FLOP")
+    parser.add_argument("--memory", type=float, metavar="BYTES", help="that the served weights may take")
+    parser.add_argument("--kv-bytes", type=float, default=0.0, metavar="BYTES", help="of the KV cache at 16 bits")
+    parser.add_argument("--smallest", type=float, default=1.0, metavar="N", help="fewest parameters to consider")
+    parser.add_argument("--model", metavar="NAME", help="a fixed model by name: llama3-8b, llama3-70b, llama3-405b")
+    parser.add_argument("--served-tokens", type=float, default=0.0, metavar="TOKENS", help="paid from the same budget")
+    parser.add_argument("--max-tokens", type=float, metavar="TOKENS", help="size of the data set")
+    parser.add_argument("--parameters", type=float, metavar="N", help="a fixed model")
+    parser.add_argument("--bits", metavar="P,P,…", help="common widths to choose from, such as 4,8,16")
+    parser.add_argument(
         "--choice",
         action="append",
         metavar="W,A,KV[,POST]",
         help="widths of one choice; full = not quantized; what else the law reads after them: 4,4,full,scheme=W4A4",
     )
-    plan.add_argument(
+    parser.add_argument(
         "--free-unread", action="store_true", help="let widths that the law does not read be narrow, at no loss"
     )
-    plan.add_argument("--reach", type=float, default=10.0, help="factor outside the runs that is extrapolation (10)")
-    plan.add_argument("--tolerance", type=float, default=1e-3, help="loss that does not matter (1e-3 nats/token)")
-    plan.add_argument("--level", type=float, default=0.95, help="of the intervals, for a law with draws (0.95)")
-    plan.add_argument("--json", action="store_true", help="print JSON")
-    plan.add_argument("--html", metavar="REPORT.html", help="write a report with the regret curve")
-    laws_option(plan)
-    plan.set_defaults(run=_plan)
+    parser.add_argument("--reach", type=float, default=10.0, help="factor outside the runs that is extrapolation (10)")
+    parser.add_argument("--tolerance", type=float, default=1e-3, help="loss that does not matter (1e-3 nats/token)")
+    parser.add_argument("--level", type=float, default=0.95, help="of the intervals, for a law with draws (0.95)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--html", metavar="REPORT.html", help="write a report with the regret curve")
+    laws_option(parser)
+    parser.set_defaults(run=_plan)
 
 
 def hardware(name: str | None) -> Hardware | None:
     """A device by its name on the command line."""
-    from precsim.planning.plans import HARDWARE
-
     if name is None:
         return None
     if name.lower() not in HARDWARE:
@@ -70,8 +66,6 @@ def hardware(name: str | None) -> Hardware | None:
 
 def _model(name: str) -> ServedModel:
     """A model by its name on the command line."""
-    from precsim.planning.serving import MODELS
-
     if name.lower() not in MODELS:
         raise ValueError(f"no model {name!r}; there are {', '.join(MODELS)}")
     return MODELS[name.lower()]
@@ -85,8 +79,6 @@ def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | N
     >>> [choice.label for choice in choices("4,16", ["full,full,full,4"])]
     ['W4A4KV4', 'W16A16KV16', 'W16A16KV16>4']
     """
-    from precsim.planning.plans import Choice
-
     found = [Choice.tied(_bits(word, bits or "")) for word in bits.split(",")] if bits else []
     for text in given or ():
         words = [word for word in text.split(",") if "=" not in word]
@@ -100,7 +92,7 @@ def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | N
     return tuple(found) or None
 
 
-def _context(name: str, value: str, text: str) -> Any:
+def _context(name: str, value: str, text: str) -> str | float:
     """A further input of a choice: the name of a scheme, or a number."""
     if name == "scheme" and value:
         return value
@@ -126,27 +118,11 @@ def _bits(word: str, text: str) -> float:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from precsim.cli.fit import _writable
-    from precsim.cli.law_words import assignments, form, read, region
-    from precsim.fitting.uncertainty import Draws
-    from precsim.planning.inputs import TRAINED, Unread, hold
-    from precsim.planning.inputs import read as read_widths
-    from precsim.planning.plans import plan
-
-    _writable(options.html)
+    check_folders(options.html)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
-    law, draws = read(options.law) if options.law.endswith(".json") else (form(options.law), None)
-    runs = region(options.law)  # before a parameter is changed: a changed law was learned nowhere else
-    fixed = assignments(options.fix)
-    law = law.replace(**fixed).checked()
-    if law.free:
-        raise ValueError(f"{', '.join(law.free)} have no value: fit the law first (precsim fit --save), or --fix them")
-    believed: Any = law
-    if draws:
-        believed = Draws(law, {k: v for k, v in draws.values.items() if k not in fixed}, draws.failed, draws.method)
-    if isinstance(believed, Draws) and not believed.values:
-        believed = law
+    law, draws = believed(options.law, options.fix)
+    runs = region(options.law)
     common, named = choices(options.bits, None) or (), choices(None, options.choice) or ()
     if common and not set(TRAINED) & read_widths(law):
         raise ValueError(f"{options.law} says nothing of low precision in training; leave --bits out")
@@ -158,7 +134,7 @@ def _plan(options: argparse.Namespace) -> int:
             raise ValueError("--model and --parameters both fix the size: give one of them")
         parameters = _model(options.model).N
     found = plan(
-        believed,
+        draws or law,
         compute=options.compute,
         hours=options.hours,
         dollars=options.dollars,
@@ -178,10 +154,10 @@ def _plan(options: argparse.Namespace) -> int:
         **tokens,
     )
     if options.html:
-        from precsim.cli.reports import of_plan
+        from precsim.cli.reports import of_plan  # loads altair
 
         Path(options.html).write_text(of_plan(found, options.law, law), encoding="utf-8")
-    method = believed.method if isinstance(believed, Draws) else ""
+    method = draws.method if draws else ""
     text = (
         as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, options.level, method)
     )
@@ -236,8 +212,6 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
 
 def text_of(found: Plan, law: str, level: float, method: str) -> str:
     """A plan for a person; `method` made its intervals."""
-    from precsim.planning.result import more_compute
-
     best = found.best
     lines = [
         f"law      {law}",

@@ -17,13 +17,13 @@ class GridError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     r"""A value of the file: its keys, and the text that they are looked up in.
 
     Examples
     --------
     >>> text = "tokens = 10\n[model]\nkind = 'mlp'\nwidth = 0\n"
-    >>> Place("grid.toml", text, ("model", "width")).line
+    >>> Position("grid.toml", text, ("model", "width")).line
     4
     """
 
@@ -31,17 +31,23 @@ class Place:
     text: str
     path: Path = ()
 
-    def into(self, *keys: str | int) -> Place:
-        """The place below."""
-        return Place(self.file, self.text, self.path + keys)
+    def into(self, *keys: str | int) -> Position:
+        """The position of what these keys hold, below this one."""
+        return Position(self.file, self.text, self.path + keys)
 
     def fail(self, message: str) -> NoReturn:
-        """Refuse the value here."""
+        """Refuse the value, with file, line and keys before the message.
+
+        Raises
+        ------
+        GridError
+            Always.
+        """
         raise GridError(f"{self.file}:{self.line}: {f'{self.keys}: ' if self.keys else ''}{message}")
 
     @property
     def keys(self) -> str:
-        """The keys, joined by dots."""
+        """The keys, joined by dots; numbers of list elements and the word grid are left out."""
         return ".".join(str(key) for key in self.path if isinstance(key, str) and key != "grid")
 
     @property

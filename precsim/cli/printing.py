@@ -1,10 +1,11 @@
-"""What commands print: aligned columns for a person, strict JSON for a machine."""
+"""What commands print and write: aligned columns for a person, strict JSON for a machine, files where one may be."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -33,7 +34,7 @@ def columns(rows: Iterable[Row], names: Sequence[str] | None = None) -> str:
     return "\n".join(line(words) for words in [names, *cells])
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value in a table: five significant digits, "full" for an infinite width stays "inf"."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -42,7 +43,7 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def as_json(record: Any) -> str:
+def as_json(record: object) -> str:
     """JSON text in which every number is exact; what JSON lacks is null (NaN) or "Infinity".
 
     Examples
@@ -56,10 +57,10 @@ def as_json(record: Any) -> str:
     return json.dumps(plain(record), indent=1, allow_nan=False, ensure_ascii=False)
 
 
-def plain(value: Any) -> Any:
-    """The value in JSON types."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
+def plain(value: object) -> object:
+    """The value in JSON types: NumPy's become Python's, an infinity a word, NaN null."""
+    if (as_list := getattr(value, "tolist", None)) is not None:
+        value = as_list()
     if isinstance(value, Mapping):
         return {str(name): plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
@@ -89,3 +90,30 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.2g} {unit}" if seconds / size >= 10 else f"{seconds / size:.1f} {unit}"
     return f"{seconds:.2g} s"
+
+
+def check_new(path: Path, *, force: bool) -> None:
+    """Refuse to write over a file, or into a folder that does not exist, before the work is done.
+
+    Raises
+    ------
+    ValueError
+        If the file is there and force is False, or its folder is not there.
+    """
+    if path.exists() and not force:
+        raise ValueError(f"{path} is there already; choose another name, or --force to replace it")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent}")
+
+
+def check_folders(*paths: str | None) -> None:
+    """Refuse reports that cannot be written, before the work is done; those that are there are replaced.
+
+    Raises
+    ------
+    ValueError
+        If a folder is not there.
+    """
+    for path in paths:
+        if path is not None and not Path(path).resolve().parent.is_dir():
+            raise ValueError(f"there is no folder {Path(path).resolve().parent} to write {Path(path).name} to")

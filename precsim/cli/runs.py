@@ -8,18 +8,14 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from precsim.cli.printing import as_json, columns, count, duration
-
-if TYPE_CHECKING:
-    from precsim.runs.tables import Run, RunStore
+from precsim.cli.printing import as_json, check_new, columns, count, duration
+from precsim.runs import Run, RunStore
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands of this group."""
-    group = commands.add_parser("runs", help="look into a store of runs, export it, merge stores")
-    verbs = group.add_subparsers(dest="verb", required=True, metavar="VERB")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs ls, show, export and merge."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     ls = verbs.add_parser("ls", help="one line for each run")
     ls.add_argument("store", metavar="RUNS.db")
@@ -47,8 +43,6 @@ def add_to(commands: Any) -> None:
 @contextlib.contextmanager
 def existing(path: str | Path) -> Iterator[RunStore]:
     """Open a store that is there already; looking at one must not make it."""
-    from precsim.runs.tables import RunStore
-
     if not Path(path).exists():
         raise ValueError(f"there is no store of runs at {path}")
     with RunStore(path) as store:
@@ -134,10 +128,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     out = Path(options.out)
-    if out.exists() and not options.force:
-        raise ValueError(f"{out} is there already; choose another name, or --force to replace it")
-    if not out.parent.is_dir():
-        raise ValueError(f"there is no folder {out.parent}")
+    check_new(out, force=options.force)
     with existing(options.store) as store:
         written = store.export(out)
         print(f"{written}: {len(store)} runs")
@@ -145,8 +136,6 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from precsim.runs.tables import RunStore
-
     for other in options.others:
         with existing(other):  # all of them, before anything is changed
             pass

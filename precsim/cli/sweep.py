@@ -1,78 +1,40 @@
-"""``precsim sweep`` and ``precsim ptq``: jobs from a file, or from stored runs, trained and kept."""
+"""``precsim sweep``: jobs from a grid file, trained and kept."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
-import sys
+import statistics
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from precsim.cli.grid_file import EXAMPLE, load
 from precsim.cli.printing import as_json, columns, count, duration
-
-if TYPE_CHECKING:
-    from precsim.runs.tables import RunStore
-    from precsim.training.job import Job
-    from precsim.training.sweeps import Where
+from precsim.runs import RunStore
+from precsim.training import Accelerator, Cluster, Cores, Job, Local, populations_of, sweep
+from precsim.training.executors import Where
 
 # Training speed of small models [FLOP/s at 6 N D], order of magnitude, measured with this engine: one process on two
 # cores of a CPU, and one H200. The runs of the store replace them as soon as there are some on this kind of device.
 _CPU_RATE, _GPU_RATE = 8e9, 1e13
 
-#: A grid file that shows its rules; printed by ``precsim sweep --help`` and run by the tests.
-EXAMPLE = """\
-# every key is a field of a Job; a list is a set of alternatives
-language = {kind = "zipf-facts", vocabulary = 64}
-model = {kind = "mlp", width = [8, 16]}             # two models
-tokens = [80_000, 500_000]
-post = ["INT3", "INT4", {weights = "INT3", method = "gptq"}]   # all of them, on every model
 
-[[grid]]
-seed = [0, 1, 2, 3]                                 # in float32
-
-[[grid]]
-recipe = {weights = ["INT2", "INT3", "INT4"]}       # low-precision training
-"""
-
-
-def add_to(commands: Any) -> None:
-    """Add the commands of this group."""
-    sweep = commands.add_parser(
-        "sweep",
-        help="train the jobs of a grid file",
-        description="Train every job of a grid file and keep each run as it ends; a sweep that was stopped goes on.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_example(),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.description = (
+        "Train every job of a grid file and keep each run as it ends; a sweep that was stopped goes on."
     )
-    sweep.add_argument("grid", metavar="GRID.toml")
-    sweep.add_argument("--store", metavar="RUNS.db", help="where runs are kept; needed unless --dry-run")
-    _where_options(sweep)
-    sweep.set_defaults(run=_sweep)
-
-    ptq = commands.add_parser(
-        "ptq",
-        help="quantize the models of stored runs in another way",
-        description="Quantize the models of stored runs in other ways. A store keeps no weights: the models are "
-        "trained again from their spec (same job, same machine, same bits) and evaluated with the treatments given.",
-    )
-    ptq.add_argument("runs", metavar="RUNS.db", help="store with the runs")
-    ptq.add_argument(
-        "--job", action="append", metavar="KEY", help="key of a run, or its beginning; all runs by default"
-    )
-    ptq.add_argument("--post", action="append", required=True, metavar="FORMAT", help="INT4, MXFP4, …; may be repeated")
-    ptq.add_argument("--method", choices=("rtn", "gptq", "gptq-ordered", "awq"), default="rtn")
-    ptq.add_argument("--store", required=True, metavar="OUT.db", help="store for the new runs")
-    _where_options(ptq)
-    ptq.set_defaults(run=_ptq)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "example of a grid file:\n\n" + textwrap.indent(EXAMPLE, "  ")
+    parser.add_argument("grid", metavar="GRID.toml")
+    parser.add_argument("--store", metavar="RUNS.db", help="where runs are kept; needed unless --dry-run")
+    where_options(parser)
+    parser.set_defaults(run=_sweep)
 
 
-def _example() -> str:
-    return "example of a grid file:\n\n" + textwrap.indent(EXAMPLE, "  ")
-
-
-def _where_options(parser: argparse.ArgumentParser) -> None:
+def where_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where jobs run, and what is shown of it."""
     parser.add_argument("--where", default="local", help="local (default), cores, cores:N, gpu, or tcp://… (Dask)")
     parser.add_argument("--members", type=int, metavar="N", help="most jobs side by side in one program")
     parser.add_argument("--cache", metavar="FOLDER", help="keep compiled programs here")
@@ -81,8 +43,8 @@ def _where_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def place(text: str, members: int | None) -> Where:
-    """Where jobs run.
+def executor(text: str, members: int | None) -> Where:
+    """Where jobs run, from the words of ``--where``.
 
     Raises
     ------
@@ -91,11 +53,9 @@ def place(text: str, members: int | None) -> Where:
 
     Examples
     --------
-    >>> place("cores:2", None)
+    >>> executor("cores:2", None)
     Cores(count=2, members=8)
     """
-    from precsim.training.sweeps import Accelerator, Cluster, Cores, Local
-
     size: dict[str, Any] = {} if members is None else {"members": members}
     word, _, rest = text.partition(":")
     if text == "local":
@@ -112,42 +72,18 @@ def place(text: str, members: int | None) -> Where:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from precsim.cli.grid_file import load
-
     jobs = load(options.grid)
     if not options.store and not options.dry_run:
         raise ValueError("--store says where the runs are kept, as in --store runs.db (or --dry-run to only look)")
-    return _go(jobs, options)
+    return go(jobs, options)
 
 
-def _ptq(options: argparse.Namespace) -> int:
-    from precsim.cli.grid_values import treatment
-    from precsim.cli.positions import Place
-    from precsim.cli.runs import existing, pick
-    from precsim.training.ptq import AWQ, GPTQ, RTN
-    from precsim.training.specs import job_of
-
-    methods = {method.name: method for method in (RTN(), GPTQ(), GPTQ(ordered=True), AWQ())}
-    posts = []
-    for word in options.post:
-        (post,) = treatment(word, Place("--post", "", ()))
-        posts.append(dataclasses.replace(post, method=methods[options.method]))
-    with existing(options.runs) as store:
-        runs = pick(store, options.job)
-    jobs = [dataclasses.replace(job_of(run), post=tuple(posts)) for run in runs]
-    if not options.json:
-        print(f"{len(jobs)} models are trained again from their specs: a store keeps no weights", file=sys.stderr)
-    return _go(tuple(jobs), options)
-
-
-def _go(jobs: tuple[Job, ...], options: argparse.Namespace) -> int:
-    where = place(options.where, options.members)
+def go(jobs: tuple[Job, ...], options: argparse.Namespace) -> int:
+    """Train the jobs as the options say, or only say what that would be."""
+    where = executor(options.where, options.members)
     store = Path(options.store) if options.store else None
     if options.dry_run:
         return _say(jobs, where, store, options)
-    from precsim.runs.tables import RunStore
-    from precsim.training.sweeps import sweep
-
     with RunStore(store) as kept:  # type: ignore[arg-type]
         table = sweep(jobs, kept, where=where, cache=options.cache, progress=not options.quiet)
     final: Any = table[table["post_method"] == "none"].drop_duplicates("job")  # pyright: ignore[reportCallIssue]
@@ -164,9 +100,6 @@ def _go(jobs: tuple[Job, ...], options: argparse.Namespace) -> int:
 
 def _say(jobs: tuple[Job, ...], where: Where, store: Path | None, options: argparse.Namespace) -> int:
     """What a sweep would do: jobs, FLOP, populations, time."""
-    from precsim.runs.tables import RunStore
-    from precsim.training.sweeps import populations
-
     wanted = {job.key: job for job in jobs}
     done: frozenset[str] = frozenset()
     measured: float | None = None
@@ -183,7 +116,7 @@ def _say(jobs: tuple[Job, ...], where: Where, store: Path | None, options: argpa
         "stored": len(done),
         "to_train": len(todo),
         "evaluations": sum((1 + len(job.post)) * len(job.look_steps) for job in todo),
-        "populations": len(populations(wanted.values(), where.members, done)),
+        "populations": len(populations_of(wanted.values(), where.members, done)),
         "N": [min(job.N for job in jobs), max(job.N for job in jobs)],
         "D": [min(job.D for job in jobs), max(job.D for job in jobs)],
         "flop": flops,
@@ -219,8 +152,6 @@ def _guess(where: str) -> float:
 
 def _measured_rate(store: RunStore, *, gpu: bool) -> float | None:
     """Median of 6 N D / seconds over the stored runs on this kind of device."""
-    import statistics
-
     rates = [
         6 * run.N * run.D / run.seconds
         for run in store.runs()

@@ -6,11 +6,24 @@ joins the two inside a compiled program. ``transforms`` and ``learned_steps`` ar
 """
 
 from precsim.models.mlp import MLP
-from precsim.models.points import EXACT, Kind, Points, linear
+from precsim.models.points import EXACT, Kind, Points, Weights, linear
 from precsim.models.recipes import PerLayer, Recipe
 from precsim.models.teacher import Teacher
 from precsim.models.transformer import Feed, Transformer
 
 Model = MLP | Transformer
 
-__all__ = ["EXACT", "MLP", "Feed", "Kind", "Model", "PerLayer", "Points", "Recipe", "Teacher", "Transformer", "linear"]
+__all__ = [
+    "EXACT",
+    "MLP",
+    "Feed",
+    "Kind",
+    "Model",
+    "PerLayer",
+    "Points",
+    "Recipe",
+    "Teacher",
+    "Transformer",
+    "Weights",
+    "linear",
+]

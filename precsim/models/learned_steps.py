@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from precsim.models.points import Weights, map_weights
 from precsim.models.transforms import Around
 from precsim.numerics.binary_format import Format
 from precsim.numerics.grid import Family, Grid, family_of
 from precsim.numerics.kernels.under_jax import round_traced, straight_through
 from precsim.numerics.modes import Rounding
 from precsim.numerics.quantize import PerChannel, PerTensor, Quantizer
+
+if TYPE_CHECKING:
+    from precsim.models.rounder import Site
 
 __all__ = ["Learned", "LearnedScaling"]
 
@@ -107,19 +112,15 @@ class LearnedScaling:
         return tuple(axis for axis in range(x.ndim) if axis != self.groups.axis % x.ndim)
 
 
-def started(places: Any, params: Any, grids: Any) -> dict[str, Array]:
-    """Steps that training starts from, by the name of the matrix, for the wired places whose scale is learned."""
-    from precsim.models.points import map_weights
-
+def started(sites: Sequence[Site], params: Weights, grids: Grid | None) -> dict[str, Array]:
+    """Steps that training starts from, by the name of the matrix, for the sites whose scale is learned."""
     found: dict[str, Array] = {}
-    chosen = {
-        place.name: (n, place.scaling) for n, place in enumerate(places) if isinstance(place.scaling, LearnedScaling)
-    }
+    chosen = {site.name: (n, site.scaling) for n, site in enumerate(sites) if isinstance(site.scaling, LearnedScaling)}
 
     def note(name: str, w: Array) -> Array:
         if name in chosen:
             n, scaling = chosen[name]
-            found[name] = scaling.start(w, Grid(*(entry[n] for entry in grids)))
+            found[name] = scaling.start(w, jax.tree.map(lambda entry: entry[n], grids))
         return w
 
     map_weights(params, note)

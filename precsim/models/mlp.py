@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.models.points import EXACT, Kind, Normal, Points, draw, linear, rms_norm
+from precsim.models.points import EXACT, Kind, Normal, Points, Weights, draw, linear, rms_norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class MLP:
         """Name of the activations that are multiplied with this matrix: its own."""
         return weight
 
-    def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
+    def init(self, key: Array, vocabulary: int, context_length: int) -> Weights:
         """Draw the starting weights: a pytree of float32 arrays."""
         d, scale = self.width, (2 * self.layers) ** -0.5
         block = {
@@ -98,7 +98,7 @@ class MLP:
         }
         return draw(key, plan)
 
-    def logits(self, params: dict, tokens: Array, points: Points = EXACT) -> Array:
+    def logits(self, params: Weights, tokens: Array, points: Points = EXACT) -> Array:
         """Unnormalized log-probabilities of the next token.
 
         Parameters

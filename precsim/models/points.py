@@ -1,4 +1,4 @@
-"""Quantization points: the named places in a network where a number may be rounded on its way through.
+"""Quantization points: the named sites of a network where a number may be rounded on its way through.
 
 A model knows *where* its numbers may be rounded and says so by name; a recipe knows *how*. Between
 the two stands a `Points` value: one function for each kind of tensor, called with the name of the
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 
 class Kind(enum.Enum):
@@ -26,6 +27,10 @@ class Kind(enum.Enum):
     GRADIENTS = "gradients"  # derivative of the loss by a product, (tokens, outputs), on its way back
     ACCUMULATOR = "accumulator"  # partial sums of a product
     MASTER = "master"  # the copy of a matrix that the optimizer updates
+
+
+#: The weights of a network: a pytree of float32 arrays, with "blocks" a list of such dicts, one for each block.
+Weights = dict[str, Any]
 
 
 class Points(NamedTuple):
@@ -41,7 +46,7 @@ class Points(NamedTuple):
     kv: Callable[[str, Array], Array]
     gradients: Callable[[str, Array], Array]
     multiply: Callable[[str, Array, Array], Array] | None = None
-    carrier: Any = None
+    carrier: DTypeLike | None = None
 
 
 def _unchanged(name: str, x: Array) -> Array:
@@ -80,7 +85,7 @@ def linear(points: Points, name: str, x: Array, weight: Array) -> Array:
     return product(points, name, points.activations(name, x), points.weights(name, weight))
 
 
-def map_weights(params: Any, change: Callable[[str, Array], Array]) -> Any:
+def map_weights(params: Weights, change: Callable[[str, Array], Array]) -> Weights:
     """The same pytree with each matrix replaced by ``change(name, matrix)``, names as in a model's `sites`."""
 
     def visit(path: tuple, matrix: Array) -> Array:
@@ -118,7 +123,7 @@ class Normal(NamedTuple):
     deviation: float
 
 
-def draw(key: Array, plan: Any) -> Any:
+def draw(key: Array, plan: dict) -> Weights:
     """The pytree of arrays that a pytree of `Normal` describes; float32."""
     wanted, structure = jax.tree.flatten(plan, is_leaf=lambda leaf: isinstance(leaf, Normal))
     sizes = [math.prod(one.shape) for one in wanted]

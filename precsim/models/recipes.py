@@ -6,7 +6,7 @@ import fnmatch
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from precsim.models.learned_steps import Learned
 from precsim.models.points import Kind
@@ -37,12 +37,12 @@ _QUANTIZERS = (Quantizer, Rotated, Fitted)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerLayer:
-    """One quantizer for most places and others for some, chosen by name.
+    """One quantizer for most sites and others for some, chosen by name.
 
     Parameters
     ----------
     default : Quantizer or None
-        For every place that no pattern names.
+        For every site that no pattern names.
     layers : mapping from str to Quantizer or None
         Patterns in the manner of file names ("block0.*", "head"); the last that matches decides.
 
@@ -52,7 +52,7 @@ class PerLayer:
     True
     """
 
-    default: Any = None
+    default: Quantizer | Rotated | Fitted | Learned | Stored | Accumulator | None = None
     layers: Any = ()
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class PerLayer:
         return self.layers
 
     def choose(self, name: str) -> Any:
-        """The quantizer of the place with this name."""
+        """The quantizer of the site with this name."""
         for pattern, quantizer in reversed(self.pairs):
             if fnmatch.fnmatchcase(name, pattern):
                 return quantizer
@@ -119,7 +119,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """An accumulator as a place's quantizer."""
+    """An accumulator as a site's quantizer."""
 
     accumulator: Accumulator
 
@@ -141,6 +141,8 @@ class _Sums:
 
 
 Rule = Quantizer | Rotated | Fitted | PerLayer | None
+#: What rounds one site.
+SiteQuantizer = Quantizer | Rotated | Fitted | Learned | Stored | _Sums
 
 #: What a kind of tensor may be given besides a `PerLayer`, where it differs from the others.
 _ALLOWED = {
@@ -212,13 +214,13 @@ class Recipe:
         """What this recipe does to one kind of tensor."""
         return getattr(self, kind.value)
 
-    def places(self, model: Model) -> dict[tuple[Kind, str], Any]:
-        """Every place of the model that this recipe rounds, and its quantizer.
+    def sites(self, model: Model) -> dict[tuple[Kind, str], SiteQuantizer]:
+        """Every site of the model that this recipe rounds, and its quantizer.
 
         Raises
         ------
         ValueError
-            If a pattern names no place of the model, or the model has no tensor of the kind.
+            If a pattern names no site of the model, or the model has no tensor of the kind.
         """
         found = {}
         for kind in Kind:
@@ -234,17 +236,16 @@ class Recipe:
             for quantizer in (layers.default, *(q for _, q in layers.pairs)):
                 if quantizer is not None:
                     _check_quantizer(kind, _Sums(quantizer) if isinstance(quantizer, Accumulator) else quantizer)
-            places = {(kind, name): layers.choose(name) for name in names}
-            found |= {
-                place: _Sums(q) if isinstance(q, Accumulator) else q for place, q in places.items() if q is not None
-            }
+            for name in names:
+                if (q := layers.choose(name)) is not None:
+                    found[kind, name] = _Sums(q) if isinstance(q, Accumulator) else q
         return found
 
     def bits(self, kind: Kind, model: Model) -> float:
-        """Mean bits of one kind over the model's places without embedding and head; inf if any is left in float32."""
+        """Mean bits of one kind over the model's sites without embedding and head; inf if any is left in float32."""
         names = [name for name in model.sites[kind] if name not in _ENDS]
-        places = self.places(model)
-        widths = [float(q.bits) if (q := places.get((kind, name))) else math.inf for name in names]
+        rounded = self.sites(model)
+        widths = [float(q.bits) if (q := rounded.get((kind, name))) else math.inf for name in names]
         return sum(widths) / len(widths) if widths else math.inf
 
     def format_name(self, kind: Kind) -> str:
@@ -324,7 +325,7 @@ def quest(*, weights: Format | None = None, activations: Format | None = None, s
     )
 
 
-def compiled_in(quantizer: Any) -> bool:
+def compiled_in(quantizer: SiteQuantizer) -> TypeGuard[Quantizer]:
     """Whether a program must be compiled for this very quantizer: its values are no few numbers."""
     inner = quantizer
     while isinstance(inner, (Rotated, Fitted, Learned)):
@@ -333,13 +334,14 @@ def compiled_in(quantizer: Any) -> bool:
     return isinstance(inner, Quantizer) and (isinstance(inner.format, Codebook) or not inner.symmetric or exact)
 
 
-def numbers_of(quantizer: Any) -> Grid:
+def numbers_of(quantizer: SiteQuantizer) -> Grid:
     """The numbers of a format that a compiled program takes as arguments."""
     kept = isinstance(quantizer, (Stored, _Sums))  # without a scale, overflow is real
+    assert isinstance(quantizer.format, Format)  # listed values are compiled in
     return quantizer.format.grid(saturate=not kept)
 
 
-def _check_quantizer(kind: Kind, quantizer: Any) -> None:
+def _check_quantizer(kind: Kind, quantizer: SiteQuantizer) -> None:
     """Refuse a quantizer that training cannot carry out.
 
     Raises
@@ -363,7 +365,7 @@ def _check_quantizer(kind: Kind, quantizer: Any) -> None:
             )
 
 
-def label(quantizer: Any) -> str:
+def label(quantizer: SiteQuantizer | PerLayer | Accumulator) -> str:
     """What shares a scale under this quantizer, in a word or two.
 
     Examples

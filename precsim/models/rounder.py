@@ -1,17 +1,18 @@
-"""Recipes as a compiled program sees them: places that are rounded, and the numbers of the formats there."""
+"""Recipes as a compiled program sees them: sites that are rounded, and the numbers of the formats there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
-from precsim.models import Kind, Model, Points
+from precsim.models import Kind, Model, Points, Weights
 from precsim.models.learned_steps import LearnedScaling
-from precsim.models.recipes import Blocks, Recipe, Stored, compiled_in, numbers_of
+from precsim.models.recipes import Blocks, Recipe, SiteQuantizer, Stored, compiled_in, numbers_of
 from precsim.models.transforms import apply_scaling
 from precsim.numerics.formats import INT8
 from precsim.numerics.grid import Family, Grid, family_of
@@ -23,143 +24,151 @@ STEPS = "steps"  # where learned scales are kept among the weights of a model
 _NOISE_BITS = 24  # of each random word; what float32 compares exactly
 
 
-class Place(NamedTuple):
-    """A rounded place, as far as a compiled program must know it."""
+class Site(NamedTuple):
+    """A site of a model that is rounded, as far as a compiled program must know it."""
 
     kind: Kind
     name: str
-    scaling: Any
+    scaling: Any  # a quantizer's, `LearnedScaling`, `Blocks` or `Stored`: which of the ways below rounds
     stochastic: bool
     fixed: Quantizer | None  # a quantizer whose values are part of the program (listed values, zero points)
     family: Family
 
 
-#: Rounded places in a fixed order; hashable, so that it can choose a compiled program.
-Wiring = tuple[Place, ...]
+#: Rounded sites in a fixed order; hashable, so that they can choose a compiled program.
+Sites = tuple[Site, ...]
 
 
-def wire(recipes: Iterable[Recipe], model: Model) -> Wiring:
-    """One wiring that serves all of these recipes: a place is wired if any of them rounds it.
+def shared_sites(recipes: Iterable[Recipe], model: Model) -> Sites:
+    """The sites of one program that serves all of these recipes: those that any of them rounds.
 
     Raises
     ------
     ValueError
-        If two recipes scale or round the same place differently; such recipes need different programs.
+        If two recipes scale or round the same site differently; such recipes need different programs.
     """
-    wiring: dict[tuple[Kind, str], Place] = {}
+    found: dict[tuple[Kind, str], Site] = {}
     for recipe in recipes:
-        for (kind, name), quantizer in recipe.places(model).items():
+        for (kind, name), quantizer in recipe.sites(model).items():
             fixed = quantizer if compiled_in(quantizer) else None
             family = Family.UNIFORM if fixed else family_of(numbers_of(quantizer))
             stochastic = quantizer.rounding is Rounding.STOCHASTIC_A
-            place = Place(kind, name, quantizer.scaling, stochastic, fixed, family)
-            other = wiring.setdefault((kind, name), place)
-            if other[:-1] != place[:-1]:
-                raise ValueError(f"{name} is rounded as {other} and as {place}")
-            wiring[kind, name] = place._replace(family=max(family, other.family))
-    return tuple(sorted(wiring.values(), key=lambda place: (place.kind.value, place.name)))
+            site = Site(kind, name, quantizer.scaling, stochastic, fixed, family)
+            other = found.setdefault((kind, name), site)
+            if other[:-1] != site[:-1]:
+                raise ValueError(f"{name} is rounded as {other} and as {site}")
+            found[kind, name] = site._replace(family=max(family, other.family))
+    return tuple(sorted(found.values(), key=lambda site: (site.kind.value, site.name)))
 
 
-def widened(wiring: Wiring) -> Wiring:
-    """The same wiring for integers and floats alike: one program for both, at a little more work."""
-    return tuple(place._replace(family=max(place.family, Family.FLOAT)) for place in wiring)
+def widened(sites: Sites) -> Sites:
+    """The same sites for integers and floats alike: one program for both, at a little more work."""
+    return tuple(site._replace(family=max(site.family, Family.FLOAT)) for site in sites)
 
 
-def grids(recipe: Recipe, model: Model, wiring: Wiring) -> Grid | None:
-    """Numbers of this recipe's formats, arrays (places,) in the order of the wiring; `Grid.off` where not rounded."""
-    if not wiring:
+def grids(recipe: Recipe, model: Model, sites: Sites) -> Grid | None:
+    """Numbers of this recipe's formats, arrays (sites,) in the order of the sites; `Grid.off` where not rounded."""
+    if not sites:
         return None
-    places = recipe.places(model)
-    chosen = [places.get((place.kind, place.name)) for place in wiring]
+    rounded = recipe.sites(model)
+    chosen = [rounded.get((site.kind, site.name)) for site in sites]
     return Grid.stack(*(_numbers(quantizer) if quantizer else Grid.off() for quantizer in chosen))
 
 
-def part(wiring: Wiring, grids: Grid | None, kinds: Iterable[Kind]) -> tuple[Wiring, Grid | None]:
-    """Places of these kinds alone, and their numbers."""
-    chosen = [n for n, place in enumerate(wiring) if place.kind in tuple(kinds)]
+def of_kinds(sites: Sites, grids: Grid | None, kinds: Iterable[Kind]) -> tuple[Sites, Grid | None]:
+    """Sites of these kinds alone, and their numbers."""
+    wanted = tuple(kinds)
+    chosen = [n for n, site in enumerate(sites) if site.kind in wanted]
     if not chosen or grids is None:
         return (), None
-    columns: Any = grids
-    return tuple(wiring[n] for n in chosen), Grid(*(entry[..., chosen] for entry in columns))
+    return tuple(sites[n] for n in chosen), jax.tree.map(lambda entry: entry[..., chosen], grids)
 
 
-def _numbers(quantizer: Any) -> Grid:
+def _numbers(quantizer: SiteQuantizer) -> Grid:
     # of a quantizer that is compiled in, only on or off is read
     return INT8.grid() if compiled_in(quantizer) else numbers_of(quantizer)
 
 
 class Rounder:
-    """Rounding of the places of a wiring with (traced) grids.
+    """Rounding of sites with (traced) grids.
 
-    Stochastic places draw their bits from `key`; without one they round to nearest. Places whose scale is learned
+    Stochastic sites draw their bits from `key`; without one they round to nearest. Sites whose scale is learned
     take it from `steps`, by name.
     """
 
-    def __init__(self, wiring: Wiring, grids: Any, key: Array | None = None, steps: Any = None) -> None:
+    def __init__(
+        self, sites: Sites, grids: Grid | None, key: Array | None = None, steps: Mapping[str, Array] | None = None
+    ) -> None:
         self._grids, self._key, self._steps = grids, key, steps or {}
-        self._places = {(place.kind, place.name): (n, place) for n, place in enumerate(wiring)}
+        self._sites = {(site.kind, site.name): (n, site) for n, site in enumerate(sites)}
 
     def has(self, kind: Kind) -> bool:
-        """Whether any place of this kind is rounded."""
-        return any(place.kind is kind for _, place in self._places.values())
+        """Whether any site of this kind is rounded."""
+        return any(site.kind is kind for _, site in self._sites.values())
 
     def round(self, kind: Kind, name: str, x: Array) -> Array:
         """The tensor of this kind and name, rounded; the derivative is that of the identity."""
-        if (kind, name) not in self._places:
+        if (kind, name) not in self._sites:
             return x
-        n, place = self._places[kind, name]
-        grid, noise = self.grid(n), self._noise(n, place, x.shape)
-        if isinstance(place.scaling, LearnedScaling):
+        n, site = self._sites[kind, name]
+        grid, noise = self.grid(n), self._noise(n, site, x.shape)
+        if isinstance(site.scaling, LearnedScaling):
             if name not in self._steps:
                 raise ValueError(f"these weights hold no learned step for {name}: they were trained by another recipe")
-            return place.scaling.round(x, self._steps[name], grid)
-        if place.fixed is not None:
-            return jnp.where(grid.precision >= 24, x, place.fixed(x))
-        if place.scaling is Stored:
+            return site.scaling.round(x, self._steps[name], grid)
+        if site.fixed is not None:
+            return jnp.where(grid.precision >= 24, x, site.fixed(x))
+        if site.scaling is Stored:
             return straight_through(_unscaled, x, grid, noise)
-        return apply_scaling(place.scaling, x, grid, noise, place.family)
+        return apply_scaling(site.scaling, x, grid, noise, site.family)
 
     def grid(self, n: int) -> Grid:
-        """Numbers of place number n."""
-        return Grid(*(entry[n] for entry in self._grids))
+        """Numbers of site number n."""
+        return jax.tree.map(lambda entry: entry[n], self._grids)
 
     def back(self, name: str, x: Array) -> Array:
         """x itself; the derivative that comes back through it is rounded."""
-        if (Kind.GRADIENTS, name) not in self._places:
+        if (Kind.GRADIENTS, name) not in self._sites:
             return x
-        n, place = self._places[Kind.GRADIENTS, name]
+        n, site = self._sites[Kind.GRADIENTS, name]
 
         def rounded(slope: Array, grid: Grid, noise: Array | None) -> Array:
-            if place.fixed is not None:
-                return jnp.where(grid.precision >= 24, slope, place.fixed(slope))
-            if place.scaling is Stored:
+            if site.fixed is not None:
+                return jnp.where(grid.precision >= 24, slope, site.fixed(slope))
+            if site.scaling is Stored:
                 return _unscaled(slope, grid, noise)
-            return apply_scaling(place.scaling, slope, grid, noise, place.family)
+            return apply_scaling(site.scaling, slope, grid, noise, site.family)
 
-        return _rounded_on_its_way_back(rounded, x, self.grid(n), self._noise(n, place, x.shape))
+        return _rounded_on_its_way_back(rounded, x, self.grid(n), self._noise(n, site, x.shape))
 
     def multiply(self, name: str, x: Array, weight: Array) -> Array:
         """x @ weight with partial sums rounded; the derivative is that of the exact product."""
         exact = x @ weight
-        if (Kind.ACCUMULATOR, name) not in self._places:
+        if (Kind.ACCUMULATOR, name) not in self._sites:
             return exact
-        n, place = self._places[Kind.ACCUMULATOR, name]
-        assert isinstance(place.scaling, Blocks)
-        limited = _accumulated(x, weight, self.grid(n), place.scaling.size)
+        n, site = self._sites[Kind.ACCUMULATOR, name]
+        assert isinstance(site.scaling, Blocks)
+        limited = _accumulated(x, weight, self.grid(n), site.scaling.size)
         return exact + jax.lax.stop_gradient(limited - exact)
 
-    def _noise(self, n: int, place: Place, shape: tuple[int, ...]) -> Array | None:
-        if not place.stochastic or self._key is None:
+    def _noise(self, n: int, site: Site, shape: tuple[int, ...]) -> Array | None:
+        if not site.stochastic or self._key is None:
             return None
         return jax.random.bits(jax.random.fold_in(self._key, n), shape, "uint32")
 
 
-def points(wiring: Wiring, grids: Any, key: Array | None = None, carrier: Any = None, params: Any = None) -> Points:
-    """Rounding functions for a model's `logits`, from a wiring and (traced) grids; see `Rounder`.
+def points(
+    sites: Sites,
+    grids: Grid | None,
+    key: Array | None = None,
+    carrier: DTypeLike | None = None,
+    params: Weights | None = None,
+) -> Points:
+    """Rounding functions for a model's `logits`, from sites and (traced) grids; see `Rounder`.
 
     Learned scales are taken from the weights `params`.
     """
-    rounder = Rounder(wiring, grids, key, (params or {}).get(STEPS))
+    rounder = Rounder(sites, grids, key, (params or {}).get(STEPS))
 
     def of(kind: Kind) -> Callable[[str, Array], Array]:
         return lambda name, x: rounder.round(kind, name, x)

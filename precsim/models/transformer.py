@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.models.points import EXACT, Kind, Normal, Points, contract, draw, linear, product, rms_norm
+from precsim.models.points import EXACT, Kind, Normal, Points, Weights, contract, draw, linear, product, rms_norm
 
 _FREQUENCY_BASE = 10_000.0  # RoPE's usual base
 _SHARED = {"query": "attention", "key": "attention", "value": "attention", "gate": "up"}  # one input, one product
@@ -125,7 +125,7 @@ class Transformer:
 
     @property
     def sites(self) -> dict[Kind, tuple[str, ...]]:
-        """Names of the places where each kind of tensor may be rounded.
+        """Names of the sites where each kind of tensor may be rounded.
 
         "attention" is the input that query, key and value share, and "up" that of gate and up; each such group is
         one product. "head" is the unembedding.
@@ -152,7 +152,7 @@ class Transformer:
         block, _, part = weight.partition(".")
         return f"{block}.{_SHARED.get(part, part)}" if part else weight
 
-    def init(self, key: Array, vocabulary: int, context_length: int) -> dict:
+    def init(self, key: Array, vocabulary: int, context_length: int) -> Weights:
         """Draw the starting weights: a pytree of float32 arrays. The context length changes nothing here."""
         d, scale = self.width, (2 * self.layers) ** -0.5
 
@@ -176,7 +176,7 @@ class Transformer:
         }
         return draw(key, plan)
 
-    def logits(self, params: dict, tokens: Array, points: Points = EXACT) -> Array:
+    def logits(self, params: Weights, tokens: Array, points: Points = EXACT) -> Array:
         """Unnormalized log-probabilities of the token after each position.
 
         Parameters

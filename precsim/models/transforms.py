@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from precsim.numerics.codebook import Codebook
     from precsim.numerics.modes import Rounding
 
-__all__ = ["Around", "Fitted", "Rotated", "apply_scaling"]
+__all__ = ["AnyScaling", "Around", "Fitted", "Rotated", "apply_scaling"]
 
 
 class Around:
@@ -146,7 +146,11 @@ class _RotatedScaling:
     axis: int
 
 
-def apply_scaling(scaling: Any, x: Array, grid: Grid, noise: Array | None, family: Family) -> Array:
+#: How one site's scales come about: of a Quantizer, `Fitted` or `Rotated`.
+AnyScaling = Scaling | _FittedScaling | _RotatedScaling
+
+
+def apply_scaling(scaling: AnyScaling, x: Array, grid: Grid, noise: Array | None, family: Family) -> Array:
     """Quantize x with a scaling of a Quantizer, `Fitted` or `Rotated`; the derivative is that of the identity."""
     if isinstance(scaling, _RotatedScaling):
         return straight_through(functools.partial(_rotated, scaling, family), x, grid, noise)

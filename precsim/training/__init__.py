@@ -1,7 +1,7 @@
 """Making runs: from a job to a table of runs.
 
 `Job` (a run to be) → ``populations`` (which jobs share a program) → ``program`` (a scan over steps, mapped over
-members) → ``engine`` (fill places, advance, evaluate, refill) → ``sweeps`` (where, and kept as they end: ``executors``,
+members) → ``engine`` (fill slots, advance, evaluate, refill) → ``sweeps`` (where, and kept as they end: ``executors``,
 ``workers``). ``languages`` is what is read, ``optimizers`` how weights move, ``ptq`` what is done to a trained model.
 """
 
@@ -13,7 +13,8 @@ __getattr__, __dir__, __all__ = names(
     {
         "job": "Compute Job PerLayer Recipe Trained",
         "engine": "train train_model train_population",
-        "sweeps": "Accelerator Cluster Cores Local Population SweepError finished populations sweep",
+        "populations": "Population populations_of",
+        "sweeps": "Accelerator Cluster Cores Local SweepError finished sweep",
         "optimizers": ". AdamW Constant Cosine Linear SGD Warmup WarmupStableDecay",
         "languages": ".",
         "ptq": ".",

@@ -1,4 +1,4 @@
-"""The loop around a compiled population: fill its places, advance, look, record, refill."""
+"""The loop around a compiled population: fill its slots, advance, look, record, refill."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ import jax
 import jax.numpy as jnp
 
 from precsim import __version__
-from precsim.models import Kind
+from precsim.models import Kind, Weights
 from precsim.models.recipes import label
-from precsim.models.rounder import Wiring, grids, wire
+from precsim.models.rounder import Sites, grids
 from precsim.runs.tables import Evaluation, Run
 from precsim.training.job import Job, Trained
 from precsim.training.languages import sampling
-from precsim.training.languages.synthetic import Language, entropy, unseeded
-from precsim.training.program import Member, Shape, member, program, stack
+from precsim.training.languages.synthetic import Language, entropy
+from precsim.training.populations import shape_of
+from precsim.training.program import Member, State, member, program, stack
 from precsim.training.ptq import damage
 
 _REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
+_FIRST_CHUNK = 8  # steps of the first call
 
 
 @dataclass(slots=True)
-class _Place:
-    """One place of a population and the job in it."""
+class _Slot:
+    """One slot of a population and the job in it."""
 
     job: Job
     done: int = 0
@@ -42,109 +44,71 @@ class _Place:
 
 
 def populate(jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None]) -> Iterator[Trained]:
-    """Train the jobs, longest first, in a population of `members` places (see `training.train_population`)."""
+    """Train the jobs, longest first, in a population of `members` slots (see `training.train_population`)."""
     shape = shape_of([*jobs, *together], members)
     languages = tuple(dict.fromkeys(job.language for job in jobs))
     compiled, shelf = program(shape), sampling.shelf(languages)
     waiting = sorted(jobs, key=lambda job: -job.steps)
-    places: list[_Place | None] = [_Place(waiting.pop(0)) if waiting else None for _ in range(members)]
-    crew = [_member(place.job if place else None, jobs[0], shape.wiring, languages) for place in places]
+    slots: list[_Slot | None] = [_Slot(waiting.pop(0)) if waiting else None for _ in range(members)]
+    crew = [_member(slot.job if slot else None, jobs[0], shape.sites, languages) for slot in slots]
+    # each member starts by itself and is stacked with the others: a job that takes a slot later starts by the same
+    # compiled function, so that its first weights are the same bits whichever slot it gets, and when
     who = stack(crew)
     state = stack_states([compiled.start(one) for one in crew])
-    chunk = 8
-    while any(places):
-        busy = [place for place in places if place]
-        count = min(chunk, *(place.next_look - place.done for place in busy))
+    chunk = _FIRST_CHUNK
+    while any(slots):
+        busy = [slot for slot in slots if slot]
+        count = min(chunk, *(slot.next_look - slot.done for slot in busy))
         began = time.perf_counter()
         state = compiled.advance(state, who, shelf, count)
         state.step.block_until_ready()
         spent = time.perf_counter() - began
+        # as many steps as fill the time between two reports, but at most twice as many as the last time, for the
+        # first call also compiles; the number is an argument of the program, so any number runs the same code
         chunk = max(1, min(2 * chunk, int(count * _REPORT_SECONDS / max(spent, 1e-9))))
-        for place in busy:
-            place.done += count
-            place.seconds += spent / len(busy)
+        for slot in busy:
+            slot.done += count
+            slot.seconds += spent / len(busy)
         report(count * shape.batch_tokens * len(busy))
-        for slot, place in enumerate(places):
-            if place is None or place.done not in place.job.look_steps:
+        for n, slot in enumerate(slots):
+            if slot is None or slot.done not in slot.job.look_steps:
                 continue
-            chosen = state.params if place.job.average is None else state.mean
-            params = _take(chosen, slot)
-            _look(place, params, shape)
-            if place.done < place.job.steps:
+            params = _take(state.params if slot.job.average is None else state.mean, n)
+            _look(slot, params)
+            if slot.done < slot.job.steps:
                 continue
-            yield Trained(place.job, params, _finish(place, bool(state.finite[slot])))
-            places[slot] = None  # a member whose steps are done stands still
+            yield Trained(slot.job, params, _finish(slot, bool(state.finite[n])))
+            slots[n] = None  # a member whose steps are done stands still
             if waiting:
-                following = _Place(waiting.pop(0))
-                places[slot] = following
-                one = _member(following.job, jobs[0], shape.wiring, languages)
-                state, who = compiled.put(state, who, slot, compiled.start(one), one)
-
-
-def shape_of(jobs: list[Job], members: int) -> Shape:
-    """The shape that these jobs share.
-
-    Raises
-    ------
-    ValueError
-        If they cannot share one program.
-    """
-    first = jobs[0]
-    for job in jobs:
-        if (job.average is None) != (first.average is None):
-            raise ValueError("jobs of one population must all average their weights or none; sweep groups them")
-        if unseeded(job.language) != unseeded(first.language):
-            raise ValueError(
-                f"languages of one population must differ in their seed alone, not {first.language} and {job.language}"
-            )
-        for name in ("model", "batch", "optimizer", "schedule", "compute", "sample"):
-            if getattr(job, name) != getattr(first, name):
-                raise ValueError(
-                    f"jobs of one population must have the same {name}, not {getattr(first, name)} "
-                    f"and {getattr(job, name)}; sweep groups them"
-                )
-    wiring = wire([job.recipe for job in jobs], first.model)
-    return Shape(
-        first.model,
-        unseeded(first.language),
-        first.batch,
-        first.optimizer,
-        first.schedule,
-        first.compute.value,
-        wiring,
-        members,
-        first.average is not None,
-    )
-
-
-def stack_states(states: list) -> object:
-    """States of single members as one state of a population."""
-    return _stack(states)
+                slots[n] = following = _Slot(waiting.pop(0))
+                one = _member(following.job, jobs[0], shape.sites, languages)
+                state, who = compiled.put(state, who, n, compiled.start(one), one)
 
 
 @jax.jit
-def _stack(states: list) -> object:
+def stack_states(states: list[State]) -> State:
+    """States of single members as one state of a population."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 @jax.jit
-def _take(params: object, slot: jax.Array) -> object:
+def _take(params: Weights, slot: jax.Array | int) -> Weights:
     return jax.tree.map(lambda leaf: leaf[slot], params)
 
 
-def _member(job: Job | None, like: Job, wiring: Wiring, languages: tuple[Language, ...]) -> Member:
-    """The numbers of a job, or of an empty place: no steps to do."""
+def _member(job: Job | None, like: Job, sites: Sites, languages: tuple[Language, ...]) -> Member:
+    """The numbers of a job, or of an empty slot: no steps to do."""
     if job is None:
-        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, wiring), 0.0, 0)
-    numbers = grids(job.recipe, job.model, wiring)
+        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, sites), 0.0, 0)
+    numbers = grids(job.recipe, job.model, sites)
     average, language = job.average or 0.0, languages.index(job.language)
     return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, average, language)
 
 
-def _look(place: _Place, params: object, shape: Shape) -> None:
-    job, began = place.job, time.perf_counter()
-    rate = job.rate * float(job.schedule.factor(jnp.float32(place.done - 1), jnp.float32(job.steps)))
-    place.looks += damage(
+def _look(slot: _Slot, params: Weights) -> None:
+    job, began = slot.job, time.perf_counter()
+    rate = job.rate * float(job.schedule.factor(jnp.float32(slot.done - 1), jnp.float32(job.steps)))
+    slot.looks += damage(
         job.model,
         params,
         job.language,
@@ -152,18 +116,18 @@ def _look(place: _Place, params: object, shape: Shape) -> None:
         recipe=job.recipe,
         sample=job.sample,
         probes=job.probes,
-        step=place.done,
+        step=slot.done,
         rate=rate,
     )
-    place.seconds += time.perf_counter() - began
+    slot.seconds += time.perf_counter() - began
 
 
-def _finish(place: _Place, finite: bool) -> Run:
-    final = next(e for e in reversed(place.looks) if e.post_method == "none")
-    guess = math.log(place.job.language.vocabulary)
+def _finish(slot: _Slot, finite: bool) -> Run:
+    final = next(e for e in reversed(slot.looks) if e.post_method == "none")
+    guess = math.log(slot.job.language.vocabulary)
     # overflow inside a normalization gives zeros, not infinities, and so exactly the loss of guessing
     diverged = not finite or not final.loss < guess * (1 - 1e-6)
-    return _record(place.job, tuple(place.looks), diverged, place.seconds, _device(), _versions())
+    return _record(slot.job, tuple(slot.looks), diverged, slot.seconds, _device(), _versions())
 
 
 def _device() -> str:
@@ -256,7 +220,7 @@ def train_population(
         They may differ in formats, seeds, that of the language included, learning rate, weight decay, tokens,
         treatments and looks.
     members : int, optional
-        Places in the population: a job that ends makes room for the next. By default one for each job.
+        Slots of the population: a job that ends makes room for the next. By default one for each job.
     together : iterable of Job, optional
         Jobs for which the program must serve too, though they are not trained now: so that a sweep
         taken up again uses the same program as before.

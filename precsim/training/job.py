@@ -1,4 +1,4 @@
-"""One training run to be (`Job`), and how it becomes a run that was: alone, or in a population."""
+"""One training run to be (`Job`): its fields, its key, the JSON that a run keeps of it, and back (`job_of`)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from precsim.models import MLP, Model, Transformer
+from precsim import models
+from precsim.models import MLP, Model, Transformer, Weights, recipes
 from precsim.models.recipes import PerLayer, Recipe
+from precsim.numerics import formats, quantize, rounding
 from precsim.runs.tables import Run
+from precsim.training import languages, optimizers, ptq
 from precsim.training.languages.synthetic import KingJames, Language, ZipfFacts, Zipfgram
 from precsim.training.optimizers import SGD, AdamW, Cosine, Optimizer, Schedule
 from precsim.training.ptq import Post, Sample
-from precsim.training.spec import described
+from precsim.training.spec import classes_of, described, restored
 
-__all__ = ["Compute", "Job", "PerLayer", "Recipe", "Trained"]
+__all__ = ["Compute", "Job", "PerLayer", "Recipe", "Trained", "job_of"]
 
 
 class Compute(enum.Enum):
@@ -194,8 +197,41 @@ class Trained:
     """A trained model: its job, its weights (a pytree of arrays), and its record."""
 
     job: Job
-    params: Any
+    params: Weights
     run: Run
+
+
+_CLASSES = {cls.__name__: cls for cls in (Job, Compute)} | classes_of(
+    formats, languages, models, ptq, quantize, recipes, rounding, optimizers
+)
+
+
+def job_of(run: Run) -> Job:
+    """The job of a stored run, from its ``spec``.
+
+    Raises
+    ------
+    ValueError
+        If the run keeps no spec, or this version of the package reads another job in it.
+
+    Examples
+    --------
+    >>> from precsim.runs import Evaluation
+    >>> job = Job(model=MLP(8), language=ZipfFacts(vocabulary=8), tokens=1000)
+    >>> look = Evaluation(step=1, loss=1.0, gap=0.1, delta=0.0, delta_se=0.0)
+    >>> run = Run(job=job.key, model="", N=1, D=1, entropy=1.0, steps=1, evaluations=(look,), spec=job.spec)
+    >>> job_of(run).key == job.key
+    True
+    """
+    if not run.spec:
+        raise ValueError(f"run {run.job} keeps no spec of its job, so it cannot be trained again")
+    try:
+        job = restored(json.loads(run.spec), _CLASSES)
+    except (ValueError, TypeError, KeyError) as failure:
+        raise ValueError(f"the spec of run {run.job} is not one of this version: {failure}") from None
+    if not isinstance(job, Job) or job.key != run.job:
+        raise ValueError(f"the spec of run {run.job} describes another job; it was made by another version of precsim")
+    return dataclasses.replace(job, holdout=run.holdout)
 
 
 def _check(job: Job) -> None:
@@ -252,5 +288,5 @@ def _check(job: Job) -> None:
 
 @functools.lru_cache(maxsize=4096)
 def _fits(recipe: Recipe, model: Model) -> None:
-    """Refuse a recipe that names a place the model does not have; kept, since the jobs of a grid share theirs."""
-    recipe.places(model)
+    """Refuse a recipe that names a site that the model does not have; kept, since the jobs of a grid share theirs."""
+    recipe.sites(model)

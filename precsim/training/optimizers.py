@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from precsim.models import Weights
+
+Moments = tuple[Weights, Weights]  # means of g and of g^2
+Decay = Array | float | dict[str, Array | float]  # one number, or one for each part of the weights
 
 
 def _fraction(name: str, value: float) -> None:
@@ -133,12 +137,14 @@ class AdamW:
         _positive("epsilon", self.epsilon)
         _positive("clip", self.clip)
 
-    def start(self, params: Any) -> Any:
+    def start(self, params: Weights) -> Moments:
         """Both moments, zero."""
         zeros = jax.tree.map(jnp.zeros_like, params)
         return zeros, zeros
 
-    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Any, step: Array) -> tuple[Any, Any]:
+    def update(
+        self, params: Weights, state: Moments, grads: Weights, rate: Array, decay: Decay, step: Array
+    ) -> tuple[Weights, Moments]:
         """New weights and moments after step number `step` (from 0); `decay` a number, or one for each part of them."""
         grads = _shorten(grads, self.clip)
         first, second = state
@@ -170,11 +176,13 @@ class SGD:
         _fraction("momentum", self.momentum)
         _positive("clip", self.clip)
 
-    def start(self, params: Any) -> Any:
+    def start(self, params: Weights) -> Weights:
         """The momentum, zero."""
         return jax.tree.map(jnp.zeros_like, params)
 
-    def update(self, params: Any, state: Any, grads: Any, rate: Array, decay: Any, step: Array) -> tuple[Any, Any]:
+    def update(
+        self, params: Weights, state: Weights, grads: Weights, rate: Array, decay: Decay, step: Array
+    ) -> tuple[Weights, Weights]:
         """New weights and momentum; the step number is not needed. `decay` as in `AdamW.update`."""
         state = jax.tree.map(lambda m, g: self.momentum * m + g, state, _shorten(grads, self.clip))
         return jax.tree.map(lambda w, m, d: w - rate * (m + d * w), params, state, _spread(decay, params)), state
@@ -190,12 +198,12 @@ def _rise_and_progress(warmup: Warmup, step: Array, steps: Array) -> tuple[Array
     return rise, progress
 
 
-def _spread(decay: Any, params: Any) -> Any:
+def _spread(decay: Decay, params: Weights) -> Weights:
     """Each part's number for all that is in it: a pytree like params."""
     return jax.tree.map(lambda number, part: jax.tree.map(lambda _: number, part), decay, params)
 
 
-def _shorten(grads: Any, most: float) -> Any:
+def _shorten(grads: Weights, most: float) -> Weights:
     norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(grads)))
     factor = jnp.minimum(1.0, most / jnp.maximum(norm, 1e-12))
     return jax.tree.map(lambda g: g * factor, grads)

@@ -7,18 +7,22 @@ not part of the program.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.experimental.compilation_cache import compilation_cache
 
-from precsim.models import MLP, Kind, Model
+from precsim.models import MLP, Kind, Model, Points, Weights
 from precsim.models.learned_steps import started
 from precsim.models.points import map_weights
-from precsim.models.rounder import STEPS, Rounder, Wiring, points
+from precsim.models.rounder import STEPS, Rounder, Sites, points
 from precsim.numerics.grid import Grid
 from precsim.training.languages import sampling
 from precsim.training.languages.synthetic import Language
@@ -37,7 +41,7 @@ class Shape(NamedTuple):
     optimizer: Optimizer
     schedule: Schedule
     precision: str
-    wiring: Wiring
+    sites: Sites
     members: int
     averages: bool
 
@@ -46,10 +50,10 @@ class Member(NamedTuple):
     """What differs between members: numbers, or arrays over the population once stacked."""
 
     seed: Any  # uint32
-    steps: Any  # int32; 0 marks an empty place
+    steps: Any  # int32; 0 marks an empty slot
     rate: Any  # float32, peak learning rate
     decay: Any  # float32
-    grids: Grid | None  # (places,)
+    grids: Grid | None  # (sites,)
     average: Any  # float32, decay of the average of weights
     language: Any  # int32, which of the languages on the shelf it reads
 
@@ -57,9 +61,9 @@ class Member(NamedTuple):
 class State(NamedTuple):
     """Where each member stands."""
 
-    params: Any
-    moments: Any
-    mean: Any  # average of the weights so far; None if no member wants one
+    params: Weights
+    moments: Any  # what the optimizer keeps: pytrees like the weights
+    mean: Weights | None  # average of the weights so far; None if no member wants one
     step: Array  # int32, steps done
     loss: Array  # float32, training loss of the last step [nats/token]
     finite: Array  # bool, false once a loss was not finite
@@ -68,9 +72,9 @@ class State(NamedTuple):
 class Program(NamedTuple):
     """The compiled functions of one shape; each is compiled at its first call."""
 
-    start: Any  # (member) -> state of one member
-    advance: Any  # (state, members, shelf, count) -> state; members beyond their last step stand still
-    put: Any  # (state, members, slot, state of one, member) -> (state, members)
+    start: Callable[[Member], State]  # (member) -> state of one member
+    advance: Callable[..., State]  # (state, members, shelf, count) -> state; members beyond their last step stand still
+    put: Callable[..., tuple[State, Member]]  # (state, members, slot, state of one, member) -> (state, members)
 
 
 def stack(members: list[Member]) -> Member:
@@ -96,7 +100,7 @@ def program(shape: Shape) -> Program:
     def start(one: Member) -> State:
         key = jax.random.fold_in(jax.random.key(one.seed), _INIT)
         params = model.init(key, language.vocabulary, language.context_length)
-        if steps := started(shape.wiring, params, one.grids):
+        if steps := started(shape.sites, params, one.grids):
             params = {**params, STEPS: steps}
         mean = jax.tree.map(jnp.zeros_like, params) if shape.averages else None
         return State(params, optimizer.start(params), mean, jnp.int32(0), jnp.float32(jnp.nan), jnp.bool_(True))
@@ -111,14 +115,14 @@ def program(shape: Shape) -> Program:
     def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
         noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
 
-        def objective(params: Any) -> Array:
-            return cross_entropy(model, params, batch, points(shape.wiring, one.grids, noise, carrier, params))
+        def objective(params: Weights) -> Array:
+            return cross_entropy(model, params, batch, points(shape.sites, one.grids, noise, carrier, params))
 
         loss, grads = jax.value_and_grad(objective)(state.params)
         rate = one.rate * shape.schedule.factor(state.step, one.steps)
         decay = {name: 0.0 if name == STEPS else one.decay for name in state.params}
         params, moments = optimizer.update(state.params, state.moments, grads, rate, decay, state.step)
-        stored = Rounder(shape.wiring, one.grids, noise)
+        stored = Rounder(shape.sites, one.grids, noise)
         params = map_weights(params, lambda name, w: stored.round(Kind.MASTER, name, w))
         mean = None if state.mean is None else averaged(state.mean, params, one.average, state.step)
         new = State(params, moments, mean, state.step + 1, loss, state.finite & jnp.isfinite(loss))
@@ -143,7 +147,30 @@ def program(shape: Shape) -> Program:
     return Program(jax.jit(start), jax.jit(advance, donate_argnums=0), jax.jit(put, donate_argnums=0))
 
 
-def averaged(mean: Any, params: Any, decay: Array, step: Array) -> Any:
+_CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
+
+@contextlib.contextmanager
+def cached_in(folder: str | Path | None) -> Iterator[None]:
+    """Keep programs that are compiled inside this block in a folder, and read them from there; None changes nothing."""
+    if folder is None:
+        yield
+        return
+    before = [getattr(jax.config, name) for name in _CACHE]
+    _set_cache(str(Path(folder).absolute()), 0.2)  # JAX keeps what took 1 s; a small network's parts take less
+    try:
+        yield
+    finally:
+        _set_cache(*before)
+
+
+def _set_cache(folder: str | None, least_seconds: float) -> None:
+    for name, value in zip(_CACHE, (folder, least_seconds), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # JAX opens its folder once; this makes it look again
+
+
+def averaged(mean: Weights, params: Weights, decay: Array, step: Array) -> Weights:
     """Average of the weights after each step so far, weights falling by `decay` with age and summing to 1."""
     # (1 - d) / (1 - d^(t + 1)), and 1 / (t + 1) in the limit d = 1
     t = (step + 1).astype(jnp.float32)
@@ -159,7 +186,7 @@ def draw(shape: Shape, source: sampling.Source, key: Array, step: Array) -> tupl
     return sampling.batch(shape.language, source, key, step, shape.batch_tokens // window, window)
 
 
-def cross_entropy(model: Model, params: Any, batch: tuple[Array, Array], points: Any) -> Array:
+def cross_entropy(model: Model, params: Weights, batch: tuple[Array, Array], points: Points) -> Array:
     """Mean of -log p(target) [nats/token]."""
     tokens, targets = batch
     logits = model.logits(params, tokens, points)

@@ -1,14 +1,21 @@
-"""Values as JSON that names them for good: what the key of a job is the hash of."""
+"""Values as JSON that names them for good, and back: what the key of a job is the hash of.
+
+A value is written as the name of its class and the fields that are not at their default, never as a path, so that
+modules may move and fields with a default may be added; a class or a field that is renamed changes every key.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
 import functools
-from typing import Any
+from collections.abc import Mapping
+from types import ModuleType
+
+Json = dict | list | str | float | int | bool | None
 
 
-def described(value: Any) -> Any:
+def described(value: object) -> Json:
     """A value as JSON: dataclasses by name with the fields that are not at their default.
 
     Raises
@@ -30,10 +37,49 @@ def described(value: Any) -> Any:
     raise ValueError(f"{value!r} cannot be part of a job's key")
 
 
+def restored(value: Json, classes: Mapping[str, type]) -> object:
+    """The value that `described` has written; lists become tuples.
+
+    Parameters
+    ----------
+    value : JSON
+    classes : mapping from name to type
+        The dataclasses and enums that may occur (`classes_of`).
+
+    Raises
+    ------
+    KeyError
+        If a class, or a member of an enum, does not exist.
+    TypeError
+        If a class has no such field.
+    """
+    if isinstance(value, list):
+        return tuple(restored(item, classes) for item in value)
+    if isinstance(value, dict):
+        cls = classes[value["is"]]
+        return cls(**{name: restored(v, classes) for name, v in value.items() if name != "is"})
+    if isinstance(value, str):
+        kind, dot, member = value.partition(".")
+        if dot and issubclass(cls := classes.get(kind, object), enum.Enum):
+            return cls[member]
+    return value
+
+
+def classes_of(*modules: ModuleType) -> dict[str, type]:
+    """The dataclasses and enums of this package that are named in the modules, by their names."""
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__.startswith("precsim.")
+        if dataclasses.is_dataclass(value) or issubclass(value, enum.Enum)
+    }
+
+
 class _Same:
     """A value that equals itself alone: 1 == 1.0, but they are written differently."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
     def __hash__(self) -> int:
@@ -44,6 +90,6 @@ class _Same:
 
 
 @functools.lru_cache(maxsize=1024)
-def _element(same: _Same) -> Any:
+def _element(same: _Same) -> Json:
     """An element of a tuple, described once: the jobs of a grid share theirs."""
     return described(same.value)

@@ -1,84 +1,26 @@
-"""Many training runs: grouped into populations, run here or in worker processes, kept as they end, taken up again."""
+"""Many training runs: grouped into `populations`, run here or in worker processes, kept as they end, taken up again."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from precsim.runs.tables import Run, RunStore, table
 from precsim.training.executors import Accelerator, Cluster, Cores, Local, Where
-from precsim.training.worker import run_population
-from precsim.training.workers import SweepError, Worker, pieces, run_in_workers
+from precsim.training.job import Job
+from precsim.training.populations import Population, pieces, populations_of
+from precsim.training.worker import run_population, train_and_report
+from precsim.training.workers import SweepError, Worker, run_in_workers
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Future
+    from tqdm import tqdm
 
-    from precsim.training.job import Job
-
-__all__ = ["Accelerator", "Cluster", "Cores", "Local", "Population", "SweepError", "finished", "populations", "sweep"]
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Jobs that one compiled program serves.
-
-    Attributes
-    ----------
-    jobs : tuple of Job
-        What is to be trained.
-    together : tuple of Job
-        One job for each recipe of the whole group, trained already or not: they decide the program.
-    members : int
-        Places of the population.
-    """
-
-    jobs: tuple[Job, ...]
-    together: tuple[Job, ...]
-    members: int
-
-    @property
-    def flops(self) -> float:
-        """Training cost at 6 N D [FLOP]."""
-        return float(sum(6 * job.N * job.D for job in self.jobs))
-
-
-def populations(jobs: Iterable[Job], members: int, done: frozenset[str] = frozenset()) -> tuple[Population, ...]:
-    """Group jobs into populations of equal shape, the most expensive first; jobs in `done` are left out.
-
-    The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
-    """
-    from precsim.models.rounder import wire
-    from precsim.training.languages.synthetic import unseeded
-
-    groups: dict[tuple, list[list[Job]]] = {}
-    for job in jobs:
-        alike = (job.model, unseeded(job.language), job.batch, job.optimizer, job.schedule, job.compute, job.sample)
-        alike = (*alike, job.average is None)
-        for group in groups.setdefault(alike, []):
-            recipes = {other.recipe for other in group}
-            if job.recipe in recipes or _can_share(wire, recipes | {job.recipe}, job.model):
-                group.append(job)
-                break
-        else:
-            groups[alike].append([job])
-    found = []
-    for group in (group for some in groups.values() for group in some):
-        left = tuple(job for job in group if job.key not in done)
-        if left:
-            one_each = tuple({job.recipe: job for job in reversed(group)}.values())
-            found.append(Population(left, one_each, _places(group, members)))
-    return tuple(sorted(found, key=lambda population: -population.flops))
-
-
-def _places(group: list[Job], most: int) -> int:
-    """Places that all stay busy until the longest job ends; more would stand empty, and cost as much."""
-    steps = [job.steps for job in group]
-    return max(1, min(most, math.ceil(sum(steps) / max(steps))))
+__all__ = ["Accelerator", "Cluster", "Cores", "Local", "SweepError", "finished", "sweep"]
 
 
 def sweep(
@@ -142,7 +84,7 @@ def sweep(
         if isinstance(store, (str, Path)):
             store = stack.enter_context(RunStore(store))
         kept = {} if store is None else {run.job: run for run in store.runs() if run.job in wanted}
-        todo = populations(wanted.values(), where.members, frozenset(kept))
+        todo = populations_of(wanted.values(), where.members, frozenset(kept))
         for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
             kept[run.job] = run
             if store is not None:
@@ -158,7 +100,7 @@ def finished(
     Parameters
     ----------
     todo : iterable of Population
-        From `populations`; those of several sweeps may be trained together, each as if alone.
+        From `populations_of`; those of several sweeps may be trained together, each as if alone.
     where, cache, progress
         As in `sweep`.
 
@@ -179,10 +121,11 @@ def finished(
 def _run(
     todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable
 ) -> Generator[Run, None, None]:
-    """Run all populations at the place asked for; `report` is called with training FLOP done."""
+    """Run all populations where they are to run; `report` is called with training FLOP done."""
     match where:
         case Local():
-            yield from _run_here(todo, cache, report)
+            for population in todo:
+                yield from train_and_report(population, cache, report)
         case Cores():
             cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
             count = where.count or len(cores) or os.cpu_count() or 1
@@ -197,22 +140,6 @@ def _run(
             yield from run_in_workers(todo, workers, cache, report, whole=True)
 
 
-def _run_here(todo: tuple[Population, ...], cache: str | Path | None, report: Callable) -> Iterator[Run]:
-    from precsim.training.compilation import cached_in
-    from precsim.training.engine import train_population
-
-    with cached_in(cache):
-        for population in todo:
-            cost = 6 * population.jobs[0].N
-            for trained in train_population(
-                population.jobs,
-                members=population.members,
-                together=population.together,
-                progress=lambda tokens, cost=cost: report(cost * tokens),
-            ):
-                yield trained.run
-
-
 def _run_on_cluster(
     todo: tuple[Population, ...], where: Cluster, cache: str | Path | None, report: Callable
 ) -> Iterator[Run]:
@@ -223,9 +150,9 @@ def _run_on_cluster(
         client = where.scheduler
         if isinstance(client, str):
             client = stack.enter_context(Client(client))
-        futures: dict[Any, tuple[Population, int]] = {}  # what each is to do, and how many workers died of it
+        futures: dict[Future, tuple[Population, int]] = {}  # what each is to do, and how many workers died of it
 
-        def submit(piece: Population, deaths: int) -> Any:
+        def submit(piece: Population, deaths: int) -> Future:
             future = client.submit(run_population, piece, folder, retries=where.retries, pure=False)
             futures[future] = piece, deaths
             return future
@@ -243,23 +170,14 @@ def _run_on_cluster(
                 raise SweepError(f"the cluster could not run a population: {future.exception()!r}")
 
 
-def _bar(todo: tuple[Population, ...], show: bool):
+def _bar(todo: tuple[Population, ...], show: bool) -> tqdm:
     from tqdm.auto import tqdm
 
     total = sum(population.flops for population in todo)
     return tqdm(total=total, unit="FLOP", unit_scale=True, disable=not show or not todo, desc="sweep")
 
 
-def _can_share(wire: Callable, recipes: set, model: object) -> bool:
-    try:
-        wire(recipes, model)
-    except ValueError:
-        return False
-    return True
-
-
 def _key(job: Job) -> str:
-    try:
-        return job.key
-    except AttributeError:
-        raise ValueError(f"a sweep is made of Jobs; received {job!r}") from None
+    if not isinstance(job, Job):
+        raise ValueError(f"a sweep is made of Jobs; received {job!r}")
+    return job.key

@@ -1,4 +1,8 @@
-"""What runs in another process: a population as one task, or a worker fed through its standard input."""
+"""A population trained and reported: in this process, as one task of a cluster, or in a worker process.
+
+A worker process is fed through its standard input by `precsim.training.workers`. It pins its core before JAX is
+loaded, because JAX starts as many threads as it finds cores; so this module loads neither JAX nor a model.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,45 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from precsim.runs.tables import Run
+    from precsim.training.populations import Population
 
 
-def run_population(population: Any, cache: str | None) -> list:
-    """The runs of a population, as one task of a cluster."""
-    from precsim.training.compilation import cached_in
+def train_and_report(
+    population: Population, cache: str | Path | None, report: Callable[[float], None]
+) -> Iterator[Run]:
+    """Train a population in this process and yield each run as it ends.
 
-    runs: list = []
+    Parameters
+    ----------
+    population : Population
+    cache : path or None
+        Folder for compiled programs.
+    report : callable
+        Called now and then with the training FLOP done since the last call, at 6 N for each token.
+    """
+    from precsim.training.engine import train_population  # loads JAX, after a worker has pinned its core
+    from precsim.training.program import cached_in
+
+    cost = 6 * population.jobs[0].N
     with cached_in(cache):
-        _work(population, lambda kind, what: runs.append(what) if kind == "run" else None)
-    return runs
+        for trained in train_population(
+            population.jobs,
+            members=population.members,
+            together=population.together,
+            progress=lambda tokens: report(cost * tokens),
+        ):
+            yield trained.run
+
+
+def run_population(population: Population, cache: str | None) -> list[Run]:
+    """The runs of a population, as one task of a cluster."""
+    return list(train_and_report(population, cache, lambda flops: None))
 
 
 def main() -> None:
@@ -27,39 +59,26 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with messages
-    settings = pickle.load(sys.stdin.buffer)
-    if settings["core"] is not None:
-        os.sched_setaffinity(0, {settings["core"]})
+    try:
+        core, cache = pickle.load(sys.stdin.buffer)
+    except EOFError:
+        return
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
 
-    def say(*message: Any) -> None:
+    def say(*message: object) -> None:
         pickle.dump(message, out)
         out.flush()
 
-    from precsim.training.compilation import cached_in
-
-    with cached_in(settings["cache"]):
-        while True:
-            try:
-                _work(tasks.get(), say)
-            except Exception:
-                say("failed", traceback.format_exc())
-            say("idle")
-
-
-def _work(population: Any, say: Any) -> None:
-    from precsim.training.engine import train_population
-
-    cost = 6 * population.jobs[0].N
-    trained = train_population(
-        population.jobs,
-        members=population.members,
-        together=population.together,
-        progress=lambda tokens: say("progress", cost * tokens),
-    )
-    for one in trained:
-        say("run", one.run)
+    while True:
+        try:
+            for run in train_and_report(tasks.get(), cache, lambda flops: say("progress", flops)):
+                say("run", run)
+        except Exception:
+            say("failed", traceback.format_exc())
+        say("idle")
 
 
 def _listen(tasks: queue.SimpleQueue) -> None:
@@ -68,7 +87,3 @@ def _listen(tasks: queue.SimpleQueue) -> None:
             tasks.put(pickle.load(sys.stdin.buffer))
     except (EOFError, OSError):
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

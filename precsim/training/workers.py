@@ -13,11 +13,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import precsim
+from precsim.training.populations import Population, pieces
 
 if TYPE_CHECKING:
     from precsim.runs.tables import Run
-    from precsim.training.sweeps import Population
 
 _ATTEMPTS = 3  # a population that kills this many workers is given up
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -55,6 +57,17 @@ class Worker:
         )
 
 
+def command() -> list[str]:
+    """What starts a worker process.
+
+    -P keeps the current folder off the path: a ``queue.py`` that lies there must not be executed in place of the
+    library's. The folder that this package is in comes last on it, for a package that runs from its sources.
+    """
+    folder = str(Path(precsim.__file__).parents[1])
+    start = f"import sys; sys.path.append({folder!r}); from precsim.training.worker import main; main()"
+    return [sys.executable, "-P", "-c", start]
+
+
 class _Process:
     """A running worker; its messages arrive in a queue as (process, message), the last being None."""
 
@@ -68,7 +81,7 @@ class _Process:
         if worker.platform:
             environment["JAX_PLATFORMS"] = worker.platform
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "precsim.training.worker"],
+            command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -76,7 +89,7 @@ class _Process:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._to, self._from = self._child.stdin, self._child.stdout
-        self._send({"core": worker.core, "cache": None if cache is None else str(Path(cache).absolute())})
+        self._send((worker.core, None if cache is None else str(Path(cache).absolute())))
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
     def give(self, number: int, population: Population) -> None:
@@ -93,7 +106,7 @@ class _Process:
             with contextlib.suppress(OSError):
                 pipe.close()
 
-    def _send(self, message: Any) -> None:
+    def _send(self, message: object) -> None:
         with contextlib.suppress(OSError):  # a dead worker is noticed where its messages end
             pickle.dump(message, self._to)
             self._to.flush()
@@ -161,13 +174,6 @@ def run_in_workers(
     finally:
         for process in alive:
             process.stop()
-
-
-def pieces(population: Population) -> list[Population]:
-    """A population cut into fillings of its places, longest jobs first, so that few places stand empty."""
-    jobs = sorted(population.jobs, key=lambda job: -job.steps)
-    size = population.members
-    return [dataclasses.replace(population, jobs=tuple(jobs[n : n + size])) for n in range(0, len(jobs), size)]
 
 
 def _what_is_left(process: _Process, deaths: dict[str, int]) -> tuple[int, Population]:

@@ -12,8 +12,9 @@ from precsim.models import Recipe, Transformer
 from precsim.models.recipes import kumar
 from precsim.numerics import INT3, INT4, INT6, INT8
 from precsim.training import Compute, Job, program
-from precsim.training.engine import _member, shape_of, stack_states
+from precsim.training.engine import _member, stack_states
 from precsim.training.languages import Zipfgram, sampling
+from precsim.training.populations import shape_of
 
 SMALL, LARGE = Transformer(64), Transformer(256, layers=4)
 BITS = (INT3, INT4, INT6, INT8)
@@ -35,7 +36,7 @@ def tokens_per_second(model: Transformer, recipes: list[Recipe], members: int, c
     jobs = [Job(recipe=recipe, seed=n, **shared) for n, recipe in enumerate(recipes[:members])]
     shape = shape_of(jobs, members)
     compiled, source = program.program(shape), sampling.shelf((jobs[0].language,))
-    each = [_member(job, jobs[0], shape.wiring, (job.language,)) for job in jobs]
+    each = [_member(job, jobs[0], shape.sites, (job.language,)) for job in jobs]
     who, state = program.stack(each), stack_states([compiled.start(one) for one in each])
     seconds = []
     for _ in range(5):

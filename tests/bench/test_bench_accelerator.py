@@ -17,8 +17,8 @@ from precsim.models import Transformer
 from precsim.models.recipes import kumar
 from precsim.numerics import INT4
 from precsim.training import Accelerator, Job, program, sweep
-from precsim.training.engine import shape_of
 from precsim.training.languages import Zipfgram, sampling
+from precsim.training.populations import shape_of
 from precsim.training.workers import Worker
 from tests.bench.test_bench_training import as_torch_names
 

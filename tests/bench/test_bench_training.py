@@ -18,8 +18,9 @@ from precsim.evidence.experiments.chapters import one_sitting
 from precsim.models import MLP, Transformer
 from precsim.numerics import INT2, INT3, INT4, INT5, INT6, INT8, PerChannel, Quantizer
 from precsim.training import Cores, Job, Local, Recipe, program, sweep, train_population
-from precsim.training.engine import _member, shape_of, stack_states
+from precsim.training.engine import _member, stack_states
 from precsim.training.languages import Zipfgram, sampling
+from precsim.training.populations import shape_of
 
 RECIPES = [Recipe(), *(Recipe(weights=Quantizer(f, PerChannel())) for f in (INT2, INT3, INT4, INT5, INT6, INT8))]
 
@@ -136,7 +137,7 @@ def started(jobs):
     """The compiled program of a population, its source of data, its members and their first state."""
     shape = shape_of(jobs, len(jobs))
     compiled, source = program.program(shape), sampling.shelf((jobs[0].language,))
-    members = [_member(job, jobs[0], shape.wiring, (job.language,)) for job in jobs]
+    members = [_member(job, jobs[0], shape.sites, (job.language,)) for job in jobs]
     return compiled, source, program.stack(members), stack_states([compiled.start(one) for one in members])
 
 

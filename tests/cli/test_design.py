@@ -61,7 +61,7 @@ def test_a_fit_with_draws_is_a_prior(tmp_path, capsys):
     [
         ([*WORDS[:4], "3e7,x", *WORDS[5:], "--budget", "1e20"], "--sizes takes positive numbers"),
         ([*WORDS, *SINGLE, "--budget", "1e10"], "do not allow them"),
-        (["design", "--law", "chinchilla", *WORDS[3:], "--budget", "1e20"], "a design needs a guess of the law"),
+        (["design", "--law", "chinchilla", *WORDS[3:], "--budget", "1e20"], "have no value: fit the law first"),
         (["design", "--law", "ouyang-2024", *WORDS[3:], "--budget", "1e20"], "needs a law with a base"),
     ],
 )

@@ -10,15 +10,14 @@ import re
 import pytest
 from support.commands import SMALL, call
 
-from precsim.cli.grid_file import GridError, read
-from precsim.cli.sweep import EXAMPLE
+from precsim.cli.grid_file import EXAMPLE, GridError, read
 from precsim.models import MLP, PerLayer, Recipe, Transformer
 from precsim.models.recipes import Learned, everywhere, kumar
 from precsim.numerics import MXFP4, Quantizer
 from precsim.training import SGD, Compute, Job, Linear, Warmup, WarmupStableDecay, train
+from precsim.training.job import job_of
 from precsim.training.languages import KingJames
 from precsim.training.ptq import AWQ, GPTQ, Post, Sample
-from precsim.training.specs import job_of
 
 
 def test_the_example_of_the_help_is_a_grid():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from support.commands import call, store_in, table_in
 
+from precsim.cli import COMMANDS
 from precsim.cli.law_words import form
 
 
@@ -113,14 +115,32 @@ def test_a_file_that_holds_no_law_is_refused(tmp_path, content):
         form(str(tmp_path / "law.json"))
 
 
-def test_the_command_is_installed_and_starts_without_heavy_libraries():
-    code = "import sys; from precsim.cli import main; main(['data', 'ls', '--names']); print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["--help"], {"numpy", "jax", "altair", "pandas", "numba", "sympy", "scipy"}),
+        (["--version"], {"numpy", "jax", "altair", "pandas", "numba", "sympy", "scipy"}),
+        (["data", "ls", "--names"], {"jax", "altair", "pandas", "numba", "sympy", "scipy"}),
+        (["plan", "--compute", "1e20"], {"jax", "altair", "numba", "sympy"}),
+        (["fit", "--help"], {"jax", "altair", "numba", "sympy"}),
+    ],
+    ids=" ".join,
+)
+def test_a_command_loads_what_it_needs_and_no_more(words, absent):
+    code = f"import sys; from precsim.cli import main; main({words}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"jax", "altair", "pandas", "numba", "sympy"} & set(done.stdout.split())
+    assert not absent & set(done.stdout.split())
+
+
+def test_every_command_is_in_the_module_of_its_name():
+    for name in COMMANDS:
+        assert importlib.util.find_spec(f"precsim.cli.{name}") is not None, name
 
 
 def test_help_names_every_command_and_shows_a_grid(capsys):
-    assert call(capsys, "--help")[0] == 0
+    status, out, _ = call(capsys, "--help")
+    assert status == 0
+    assert all(re.search(rf"(?m)^    {name}\b", out) for name in COMMANDS)
     status, out, _ = call(capsys, "sweep", "--help")
     assert status == 0
     assert "every key is a field of a Job" in out

@@ -1,6 +1,5 @@
 """Sweeps: grouping, resuming, worker processes, and a kill at any moment."""
 
-import dataclasses
 import os
 import random
 import signal
@@ -15,10 +14,11 @@ import pytest
 
 from precsim.evidence.experiments.chapters import one_sitting
 from precsim.models import MLP
-from precsim.numerics import INT2, INT3, INT4, PerChannel, PerTensor, Quantizer
+from precsim.numerics import INT2, INT3, INT4, PerChannel, Quantizer
 from precsim.runs import ForeignStore, RunStore
-from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, populations, sweep
+from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, sweep
 from precsim.training.languages import ZipfFacts
+from precsim.training.workers import command
 
 LOW = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3))]
 SHARED = {"language": ZipfFacts(vocabulary=8), "batch_tokens": 64, "post": (Quantizer(INT4, PerChannel()),)}
@@ -54,19 +54,6 @@ def test_table_has_every_job_in_order_and_its_evaluations(quiet):
 def test_a_job_given_twice_is_trained_once(cache):
     assert sweep([JOBS[0], JOBS[0]], cache=cache, progress=False)["job"].nunique() == 1
     assert sweep([], progress=False).empty
-
-
-def test_jobs_share_a_population_when_one_program_can_serve_them():
-    groups = populations(JOBS, 8)
-    assert [len(group.jobs) for group in groups] == [9, 9]
-    # all nine jobs of a group are 3.7 times its longest: a fifth place would stand empty at the end
-    assert [group.members for group in groups] == [4, 4]
-    assert groups[0].flops > groups[1].flops
-    tensor = dataclasses.replace(JOBS[1], recipe=Recipe(weights=Quantizer(INT2, PerTensor())))
-    assert len(populations([*JOBS, tensor], 8)) == 3
-    left = populations(JOBS, 8, done=frozenset(job.key for job in JOBS[:8]))
-    assert sum(len(group.jobs) for group in left) == 10
-    assert all(len(group.together) == 3 and group.members == 4 for group in left)
 
 
 def test_resumed_sweep_repeats_nothing_and_gives_the_same_bits(tmp_path, cache, quiet):
@@ -228,6 +215,17 @@ def test_a_cluster_that_loses_a_worker_gives_every_run_once(tmp_path, cache):
         pd.testing.assert_frame_equal(
             settled(kept.table()), settled(quiet), check_dtype=False, rtol=1e-4, atol=1e-5
         )  # populations of one and of three add in another order
+
+
+def test_a_file_in_the_current_folder_is_not_executed_in_place_of_the_library(tmp_path):
+    """A worker started with ``-m`` looked for ``queue`` in the folder where the sweep was called, before anywhere."""
+    (tmp_path / "queue.py").write_text("raise SystemExit('queue.py of the current folder was executed')")
+    plain = [word for word in command() if word != "-P"]
+    assert len(plain) == len(command()) - 1
+    for words, executed in ((command(), False), (plain, True)):
+        done = subprocess.run(words, cwd=tmp_path, input=b"", capture_output=True, check=False)
+        assert (b"queue.py of the current folder" in done.stderr) == executed
+        assert (done.returncode != 0) == executed  # a worker whose input ends at once ends in peace
 
 
 @pytest.mark.slow

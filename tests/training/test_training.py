@@ -198,8 +198,8 @@ def test_named_recipes_and_block_formats_train():
 def test_bits_per_layer():
     layered = PerLayer(default=Q8, layers={"block0.*": Q2, "head": Q8})
     recipe = Recipe(weights=layered)
-    places = {name: q.format for (_, name), q in recipe.places(MLP(4)).items()}
-    assert places == dict.fromkeys(("block0.up", "block0.down"), INT2) | dict.fromkeys(
+    formats = {name: q.format for (_, name), q in recipe.sites(MLP(4)).items()}
+    assert formats == dict.fromkeys(("block0.up", "block0.down"), INT2) | dict.fromkeys(
         ("block1.up", "block1.down", "head"), INT8
     )
     run = train(dataclasses.replace(BASE, recipe=recipe))

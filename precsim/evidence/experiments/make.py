@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from precsim.evidence.experiments.open_table import batches
 from precsim.runs.tables import OPEN_TABLE, Evaluation, Run, RunStore, check
-from precsim.training.sweeps import Accelerator, finished, populations
+from precsim.training.populations import populations_of
+from precsim.training.sweeps import Accelerator, finished
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.write:
             where = Accelerator(devices=options.devices, workers=options.workers)
             done = store.keys()
-            todo = [p for name in options.batches or known for p in populations(known[name], where.members, done)]
+            todo = [p for name in options.batches or known for p in populations_of(known[name], where.members, done)]
             for run in finished(todo, where, cache=options.cache, progress=sys.stderr.isatty()):
                 store.add(run)
         write(store, known, Path(__file__).parent)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from precsim.training.languages.text import STRETCH, KingJames, characters, places_in_a_stretch, stretches
+from precsim.training.languages.text import STRETCH, KingJames, characters, passages_in_a_stretch, stretches
 
 _ROUNDS = 4  # of a Feistel network; four with a random round function are indistinguishable from random order
 _NOISE = 2654435769  # 2^32 / golden ratio: spreads small numbers over all bits
@@ -47,16 +47,16 @@ def starts(where: Array, key: Array, first: Array | int, count: int, length: int
     stride : int
         Characters from the beginning of one to that of the next.
     """
-    places = places_in_a_stretch(length, stride)
+    each = passages_in_a_stretch(length, stride)
     words = jax.random.bits(key, (2,), jnp.uint32)
     number = jnp.asarray(first, jnp.uint32) + jnp.arange(count, dtype=jnp.uint32)
-    once = jnp.uint32(where.shape[0] * places)
+    once = jnp.uint32(where.shape[0] * each)
     turn, number = number // once, number % once
-    share = jnp.uint32(places)
-    stretch, place = shuffled(number // share, number % share, where.shape[0], places, turn, words)
-    begin = where[stretch.astype(jnp.int32)] + place.astype(jnp.int32) * stride
+    share = jnp.uint32(each)
+    stretch, within = shuffled(number // share, number % share, where.shape[0], each, turn, words)
+    begin = where[stretch.astype(jnp.int32)] + within.astype(jnp.int32) * stride
     # what is left over at the end of a stretch is left at its beginning in part, another part in each pass
-    spare = jnp.uint32(STRETCH - (places - 1) * stride - length + 1)
+    spare = jnp.uint32(STRETCH - (each - 1) * stride - length + 1)
     return begin + (_mixed(turn, words[0], 2 * _ROUNDS) % spare).astype(jnp.int32)
 
 

@@ -99,7 +99,7 @@ class KingJames:
         """
         before = self.context if window is None else 1
         stride = window or 1
-        return self.passes * len(stretches(held_out=False)) * places_in_a_stretch(before + stride, stride) * stride
+        return self.passes * len(stretches(held_out=False)) * passages_in_a_stretch(before + stride, stride) * stride
 
     def check(self, tokens: int, window: int | None = None) -> None:
         """Refuse a number of training tokens that the stated passes do not hold.
@@ -119,7 +119,7 @@ class KingJames:
             )
 
 
-def places_in_a_stretch(length: int, stride: int) -> int:
+def passages_in_a_stretch(length: int, stride: int) -> int:
     """Passages of this length, so far apart, that one stretch holds.
 
     Raises

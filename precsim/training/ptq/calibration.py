@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim.models import MLP, Kind, Model
+from precsim.models import MLP, Kind, Model, Weights
 from precsim.models.points import chain, map_weights
 from precsim.models.recipes import Recipe
-from precsim.models.rounder import Wiring, grids, points, wire
+from precsim.models.rounder import Sites, grids, points, shared_sites
 from precsim.numerics.grid import Grid
+from precsim.numerics.quantize import Quantizer
 from precsim.training.languages import passages, sampling
 from precsim.training.languages.synthetic import KingJames, Language
 from precsim.training.ptq.treatments import RTN, Post
 
-_CONTEXTS = 4096  # single contexts of real text, for the same purpose
-_SEQUENCES = 256  # read to estimate second moments; 256 x 64 tokens against at most a few hundred inputs
+# read to estimate second moments of at most a few hundred inputs
+_SEQUENCES = 256  # of 64 tokens
+_CONTEXTS = 4096  # of real text, for models of single contexts
 
 
-def quantize(model: Model, params: Any, language: Language, recipe: Recipe, post: Post) -> Any:
+def quantize(model: Model, params: Weights, language: Language, recipe: Recipe, post: Post) -> Weights:
     """The weights that a method with data makes of a trained model's weights, a pytree like `params`.
 
     Parameters
@@ -47,40 +49,42 @@ def quantize(model: Model, params: Any, language: Language, recipe: Recipe, post
     method = post.method
     if isinstance(method, RTN):
         raise ValueError("rounding to nearest needs no data: quantize the matrices by themselves")
-    wiring, after = wire([recipe], model), wire([post.recipe], model)
-    train, later = grids(recipe, model, wiring), grids(post.recipe, model, after)
-    chosen = {name: q for (kind, name), q in post.recipe.places(model).items() if kind is Kind.WEIGHTS}
-    measure = _moments(model, wiring, after)
-    result = map_weights(params, points(wiring, train, params=params).weights)
-    moments, source = {}, None
+    sites, after = shared_sites([recipe], model), shared_sites([post.recipe], model)
+    train, later = grids(recipe, model, sites), grids(post.recipe, model, after)
+    chosen = {name: q for (kind, name), q in post.recipe.sites(model).items() if kind is Kind.WEIGHTS}
+    measure = _moments(model, sites, after)
+    result = map_weights(params, points(sites, train, params=params).weights)
+    moments, source = {}, ""
     for name in model.sites[Kind.WEIGHTS]:
         if name not in chosen:
             continue
+        quantizer = chosen[name]
+        assert isinstance(quantizer, Quantizer)  # `Post` has refused the others
         if name == "embedding":
-            new = chosen[name](np.asarray(_matrix(result, name)))
+            new = quantizer(np.asarray(_matrix(result, name)))
         else:
             if model.input_of(name) != source:  # matrices with a common input share its moments
                 source = model.input_of(name)
                 moments = measure(result, train, later, _text(model, language))
             moment = np.asarray(moments[source], np.float64)
-            new = method.weights(np.asarray(_matrix(result, name)), moment, chosen[name])
+            new = method.weights(np.asarray(_matrix(result, name)), moment, quantizer)
         result = map_weights(result, lambda n, w, name=name, new=new: jnp.asarray(new) if n == name else w)
     return result
 
 
-def _matrix(params: Any, name: str) -> Array:
+def _matrix(params: Weights, name: str) -> Array:
     found = []
     map_weights(params, lambda n, w: found.append(w) or w if n == name else w)
     return found[0]
 
 
 @functools.lru_cache(maxsize=32)
-def _moments(model: Model, wiring: Wiring, after: Wiring) -> Any:
-    """Compiled function from weights and grids to E x x^T for each place of activations."""
+def _moments(model: Model, sites: Sites, after: Sites) -> Callable[..., dict[str, Array]]:
+    """Compiled function from weights and grids to E x x^T for each site of activations."""
 
-    def measure(params: Any, train: Grid | None, later: Grid | None, text: tuple[Array, Array]) -> dict[str, Array]:
+    def measure(params: Weights, train: Grid | None, later: Grid | None, text: tuple[Array, Array]) -> dict[str, Array]:
         tokens, share = text
-        passing = chain(points(wiring, train), points(after, later))._replace(weights=lambda name, w: w)
+        passing = chain(points(sites, train), points(after, later))._replace(weights=lambda name, w: w)
         kept: dict[str, Array] = {}
 
         def note(name: str, x: Array) -> Array:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from precsim.models import EXACT, Model
+from precsim.models import EXACT, Model, Weights
 from precsim.models.points import map_weights
 from precsim.training.languages.synthetic import Language
 from precsim.training.ptq.held_out import Sample, divergence, held_out, importance
@@ -41,7 +40,7 @@ class Curvature:
     se: float
     probes: int
 
-    def damage(self, error: Mapping[str, Any]) -> float:
+    def damage(self, error: Mapping[str, ArrayLike]) -> float:
         """Damage that small, unsystematic changes of the weights do to second order [nats/token].
 
         Parameters
@@ -75,7 +74,7 @@ class Curvature:
 
 
 def curvature(
-    model: Model, params: Any, language: Language, *, probes: int, sample: Sample | None = None, seed: int = 0
+    model: Model, params: Weights, language: Language, *, probes: int, sample: Sample | None = None, seed: int = 0
 ) -> Curvature:
     """Estimate the trace of the Hessian of the gap, KL(language || model), by the matrices inside the blocks.
 
@@ -120,20 +119,20 @@ def curvature(
 
 
 @functools.lru_cache(maxsize=32)
-def _probe(model: Model) -> Any:
+def _probe(model: Model) -> Callable[..., dict[str, Array]]:
     """Compiled z * (H z) for one random z, summed over the inputs of each matrix: name -> (outputs,)."""
 
-    def probe(params: Any, text: tuple[Array, Array], weight: Array, key: Array) -> dict[str, Array]:
+    def probe(params: Weights, text: tuple[Array, Array], weight: Array, key: Array) -> dict[str, Array]:
         blocks = params["blocks"]
         leaves, shape = jax.tree.flatten(blocks)
         keys = jax.random.split(key, len(leaves))
         signs = [jax.random.rademacher(k, leaf.shape, jnp.float32) for k, leaf in zip(keys, leaves, strict=True)]
         direction = jax.tree.unflatten(shape, signs)
 
-        def along(part: tuple) -> Any:
+        def along(part: tuple) -> list[Weights]:
             *block, share = part
 
-            def gap(blocks: Any) -> Array:
+            def gap(blocks: list[Weights]) -> Array:
                 return divergence(model, {**params, "blocks": blocks}, EXACT, tuple(block)) @ share
 
             return jax.jvp(jax.grad(gap), (blocks,), (direction,))[1]

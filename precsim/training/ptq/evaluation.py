@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim.models import Kind, Model
+from precsim.models import Kind, Model, Weights
 from precsim.models.points import chain, map_weights
 from precsim.models.recipes import Recipe, label
-from precsim.models.rounder import Wiring, grids, part, points, widened, wire
+from precsim.models.rounder import Sites, grids, of_kinds, points, shared_sites, widened
 from precsim.numerics.grid import Grid
 from precsim.runs.run import Evaluation
 from precsim.training.languages.synthetic import Language, entropy
@@ -30,7 +30,7 @@ _ON_THE_WAY = (Kind.ACTIVATIONS, Kind.KV, Kind.ACCUMULATOR)  # rounded while it 
 
 def damage(
     model: Model,
-    params: Any,
+    params: Weights,
     language: Language,
     posts: Sequence[Post | Any],
     *,
@@ -78,17 +78,17 @@ def damage(
     """
     recipe, sample = recipe or Recipe(), sample or Sample()
     posts = [Post.of(post) for post in posts]
-    wiring = widened(wire([recipe], model))
-    train = grids(recipe, model, wiring)
-    trained = _rounded(*part(wiring, train, _ONCE))(params)
+    sites = widened(shared_sites([recipe], model))
+    train = grids(recipe, model, sites)
+    trained = _rounded(*of_kinds(sites, train, _ONCE))(params)
     text = held_out(model, language, sample)
     first: np.ndarray | None = None
     results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for later, members in (_grouped(posts, model, _ON_THE_WAY) or {(): []}).items():
         candidates, slots, count = _candidates(model, params, trained, language, recipe, posts, members)
         rows = {slots[n]: grids(posts[n].recipe, model, later) for n in members if later}
-        reading = _reading(model, part(wiring, train, _ON_THE_WAY)[0], later)
-        train_grids, post_grids = part(wiring, train, _ON_THE_WAY)[1], _stack(rows, later, count)
+        reading = _reading(model, of_kinds(sites, train, _ON_THE_WAY)[0], later)
+        train_grids, post_grids = of_kinds(sites, train, _ON_THE_WAY)[1], _stack(rows, later, count)
         found = np.asarray(reading(candidates, train_grids, post_grids, text), dtype=np.float64)
         first = found[0] if first is None else first
         # the base of each difference is read by the very program that reads the treated model
@@ -118,16 +118,22 @@ def damage(
 
 
 def _candidates(
-    model: Model, params: Any, trained: Any, language: Language, recipe: Recipe, posts: list[Post], members: list[int]
-) -> tuple[Any, dict[int, int], int]:
+    model: Model,
+    params: Weights,
+    trained: Weights,
+    language: Language,
+    recipe: Recipe,
+    posts: list[Post],
+    members: list[int],
+) -> tuple[Weights, dict[int, int], int]:
     """Weights of the model as trained (slot 0) and after the chosen treatments; the slot of each; number of slots."""
     pieces, slots, filled = [_as_one(trained)], {}, 1
     nearest = [n for n in members if isinstance(posts[n].method, RTN)]
-    for wiring, group in _grouped([posts[n] for n in nearest], model, _ONCE).items():
+    for sites, group in _grouped([posts[n] for n in nearest], model, _ONCE).items():
         chosen = [nearest[m] for m in group]
         size = _padded(len(chosen))
-        rows = {m: part(*_wired(posts[n].recipe, model), _ONCE)[1] for m, n in enumerate(chosen)}
-        pieces.append(_rounded_variously(wiring)(trained, _stack(rows, wiring, size)))
+        rows = {m: of_kinds(*_sites_and_grid(posts[n].recipe, model), _ONCE)[1] for m, n in enumerate(chosen)}
+        pieces.append(_rounded_variously(sites)(trained, _stack(rows, sites, size)))
         slots |= {n: filled + m for m, n in enumerate(chosen)}
         filled += size
     for n in members:
@@ -140,43 +146,43 @@ def _candidates(
 
 
 @functools.lru_cache(maxsize=512)
-def _wired(recipe: Recipe, model: Model) -> tuple[Wiring, Grid | None]:
-    """Wiring and numbers of one recipe; kept, since the same treatments follow every model of a sweep."""
-    wiring = widened(wire([recipe], model))
-    return wiring, grids(recipe, model, wiring)
+def _sites_and_grid(recipe: Recipe, model: Model) -> tuple[Sites, Grid | None]:
+    """Rounded sites and numbers of one recipe; kept, since the same treatments follow every model of a sweep."""
+    sites = widened(shared_sites([recipe], model))
+    return sites, grids(recipe, model, sites)
 
 
-def _grouped(posts: Sequence[Post], model: Model, kinds: tuple[Kind, ...]) -> dict[Wiring, list[int]]:
-    """Treatments whose places of these kinds can share a program, in order."""
-    groups: dict[Wiring, list[int]] = {}
+def _grouped(posts: Sequence[Post], model: Model, kinds: tuple[Kind, ...]) -> dict[Sites, list[int]]:
+    """Treatments whose sites of these kinds can share a program, in order."""
+    groups: dict[Sites, list[int]] = {}
     for n, post in enumerate(posts):
-        groups.setdefault(part(*_wired(post.recipe, model), kinds)[0], []).append(n)
+        groups.setdefault(of_kinds(*_sites_and_grid(post.recipe, model), kinds)[0], []).append(n)
     return groups
 
 
 @functools.lru_cache(maxsize=64)
-def _rounding(wiring: Wiring) -> Any:
-    return jax.jit(lambda params, grid: map_weights(params, points(wiring, grid, params=params).weights))
+def _rounding(sites: Sites) -> Callable[[Weights, Grid | None], Weights]:
+    return jax.jit(lambda params, grid: map_weights(params, points(sites, grid, params=params).weights))
 
 
-def _rounded(wiring: Wiring, grid: Grid | None) -> Any:
+def _rounded(sites: Sites, grid: Grid | None) -> Callable[[Weights], Weights]:
     """Function from weights to weights rounded once."""
-    return lambda params: _rounding(wiring)(params, grid) if wiring else params
+    return lambda params: _rounding(sites)(params, grid) if sites else params
 
 
 @functools.lru_cache(maxsize=64)
-def _rounded_variously(wiring: Wiring) -> Any:
-    """Compiled function from weights and grids (candidates, places) to weights of each candidate."""
-    one = _rounding(wiring)
+def _rounded_variously(sites: Sites) -> Callable[[Weights, Grid], Weights]:
+    """Compiled function from weights and grids (candidates, sites) to weights of each candidate."""
+    one = _rounding(sites)
     return jax.jit(lambda params, grids: jax.vmap(lambda grid: one(params, grid))(grids))
 
 
 @functools.lru_cache(maxsize=64)
-def _reading(model: Model, train: Wiring, post: Wiring) -> Any:
+def _reading(model: Model, train: Sites, post: Sites) -> Callable[..., Array]:
     """Compiled function from weights of all candidates to their divergence, (slots, units)."""
 
-    def read(candidates: Any, train_grids: Grid | None, post_grids: Grid, text: tuple) -> Array:
-        def one(params: Any, grid: Grid) -> Array:
+    def read(candidates: Weights, train_grids: Grid | None, post_grids: Grid, text: tuple) -> Array:
+        def one(params: Weights, grid: Grid) -> Array:
             passing = chain(points(train, train_grids), points(post, grid))
             return jax.lax.map(lambda block: divergence(model, params, passing, block), text).reshape(-1)
 
@@ -187,12 +193,12 @@ def _reading(model: Model, train: Wiring, post: Wiring) -> Any:
 
 
 @jax.jit
-def _as_one(params: Any) -> Any:
+def _as_one(params: Weights) -> Weights:
     return jax.tree.map(lambda leaf: leaf[None], params)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _joined(pieces: list, count: int) -> Any:
+def _joined(pieces: list[Weights], count: int) -> Weights:
     """Candidates of all pieces along the first axis, filled up with the first to this number."""
 
     def join(*leaves: Array) -> Array:
@@ -202,9 +208,9 @@ def _joined(pieces: list, count: int) -> Any:
     return jax.tree.map(join, *pieces)
 
 
-def _stack(rows: dict[int, Grid | None], wiring: Wiring, count: int) -> Grid:
-    """Grids of all candidates, arrays (count, places); those without a row stay unrounded."""
-    off = Grid.stack(*(Grid.off() for _ in range(max(1, len(wiring)))))
+def _stack(rows: dict[int, Grid | None], sites: Sites, count: int) -> Grid:
+    """Grids of all candidates, arrays (count, sites); those without a row stay unrounded."""
+    off = Grid.stack(*(Grid.off() for _ in range(max(1, len(sites)))))
     chosen = [rows.get(n) or off for n in range(count)]
     stacked: list[Any] = [np.stack(column) for column in zip(*chosen, strict=True)]
     return Grid(*stacked)
@@ -215,26 +221,26 @@ def _padded(needed: int) -> int:
     return (1 << needed.bit_length()) - 1
 
 
-def _second_order(bend: Curvature, model: Model, trained: Any, post: Post) -> float:
+def _second_order(bend: Curvature, model: Model, trained: Weights, post: Post) -> float:
     """Damage that the curvature predicts for rounding to nearest; NaN for treatments of anything else."""
-    places = post.recipe.places(model)
-    ends = {"embedding", "head"} & {name for _, name in places}
-    if not isinstance(post.method, RTN) or ends or any(kind is not Kind.WEIGHTS for kind, _ in places):
+    sites = post.recipe.sites(model)
+    ends = {"embedding", "head"} & {name for _, name in sites}
+    if not isinstance(post.method, RTN) or ends or any(kind is not Kind.WEIGHTS for kind, _ in sites):
         return math.nan
-    wiring, grid = _wired(post.recipe, model)
-    return bend.damage(_squared_errors(wiring)(trained, grid))
+    sites, grid = _sites_and_grid(post.recipe, model)
+    return bend.damage(_squared_errors(sites)(trained, grid))
 
 
 @functools.lru_cache(maxsize=64)
-def _squared_errors(wiring: Wiring) -> Any:
+def _squared_errors(sites: Sites) -> Callable[[Weights, Grid | None], dict[str, Array]]:
     """Compiled function from weights to the mean squared rounding error of each output channel, by name."""
 
-    def measure(params: Any, grid: Grid) -> dict[str, Array]:
+    def measure(params: Weights, grid: Grid) -> dict[str, Array]:
         found: dict[str, Array] = {}
 
         def note(name: str, w: Array) -> Array:
-            if any(place.name == name for place in wiring):
-                found[name] = jnp.mean((points(wiring, grid).weights(name, w) - w) ** 2, axis=0)
+            if any(site.name == name for site in sites):
+                found[name] = jnp.mean((points(sites, grid).weights(name, w) - w) ** 2, axis=0)
             return w
 
         map_weights(params, note)
@@ -256,7 +262,7 @@ def _columns(post: Post, model: Model) -> dict[str, Any]:
     }
 
 
-def _rms(params: Any) -> float:
+def _rms(params: Weights) -> float:
     """Root mean square of the matrices inside the blocks."""
     leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params["blocks"])]
     return math.sqrt(sum(float(np.sum(w * w)) for w in leaves) / sum(w.size for w in leaves))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from precsim.models import MLP, Model, Points
+from precsim.models import MLP, Model, Points, Weights
 from precsim.training.languages import passages, sampling
 from precsim.training.languages.synthetic import KingJames, Language, Synthetic, exact
-from precsim.training.languages.text import places_in_a_stretch
+from precsim.training.languages.text import passages_in_a_stretch
 
 _WARM = 8  # positions from here on see the whole context of every language offered (order at most 3)
 _STRIDE = 64  # positions of one unit of real text, for models that read single contexts
@@ -75,7 +74,7 @@ def enumerated(model: Model, language: Language) -> bool:
     return isinstance(model, MLP) and not isinstance(language, KingJames)
 
 
-def divergence(model: Model, params: Any, points: Points, part: tuple[Array, Array]) -> Array:
+def divergence(model: Model, params: Weights, points: Points, part: tuple[Array, Array]) -> Array:
     """KL(language || model) of each unit of one block of text, (units,) [nats/token]; cross-entropy if it is real."""
     tokens, teacher = part
     if isinstance(model, MLP):  # a unit of real text holds several contexts
@@ -102,7 +101,7 @@ def _passage(model: Model, language: KingJames, sample: Sample) -> tuple[Array, 
     source = passages.book(language)
     window = _STRIDE if isinstance(model, MLP) else model.window
     before = language.context if isinstance(model, MLP) else 1
-    if sample.sequences > (most := len(source.held_out) * places_in_a_stretch(before + window, window)):
+    if sample.sequences > (most := len(source.held_out) * passages_in_a_stretch(before + window, window)):
         raise ValueError(f"the held-out text has {most} sequences of {window} characters, not {sample.sequences}")
     key = jax.random.fold_in(jax.random.key(np.uint32(sample.seed)), 2**31)
     begin = passages.starts(source.held_out, key, 0, sample.sequences, before + window, window)

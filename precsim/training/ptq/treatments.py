@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from precsim.models.recipes import Learned, PerLayer, Recipe
 from precsim.numerics.quantize import Quantizer
 from precsim.training.ptq.awq import AWQ
+from precsim.training.ptq.fixed_scales import check_fixed
 from precsim.training.ptq.gptq import GPTQ
 
 
@@ -38,7 +39,8 @@ class Post:
     Raises
     ------
     ValueError
-        If a field is something else, or a method with data is given no weights to quantize.
+        If a field is something else, or a method with data is given no weights to quantize, or a quantizer whose
+        scales cannot be fixed before it begins: scales on two levels, zero points, listed values, `Rotated`, `Fitted`.
 
     Notes
     -----
@@ -58,8 +60,11 @@ class Post:
             raise ValueError(f"{self.method} quantizes weights, but the recipe has weights=None")
         kept = self.recipe.weights
         parts = (kept.default, *(q for _, q in kept.pairs)) if isinstance(kept, PerLayer) else (kept,)
-        if any(isinstance(part, Learned) for part in parts):
-            raise ValueError("a learned scale is a parameter of training; after it, use Fitted or a Quantizer")
+        for part in parts:
+            if isinstance(part, Learned):
+                raise ValueError("a learned scale is a parameter of training; after it, use Fitted or a Quantizer")
+            if part is not None and not isinstance(self.method, RTN):
+                check_fixed(part)
 
     @classmethod
     def of(cls, value: Post | Quantizer) -> Post:

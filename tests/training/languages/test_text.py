@@ -12,6 +12,7 @@ from precsim.models import MLP, Recipe, Transformer
 from precsim.numerics import INT3, PerChannel, Quantizer
 from precsim.runs import Evaluation, Run, RunStore, check, excess
 from precsim.training import Job, train, train_model
+from precsim.training.job import job_of
 from precsim.training.languages import (
     ALPHABET,
     STRETCH,
@@ -26,7 +27,6 @@ from precsim.training.languages import (
 )
 from precsim.training.ptq import GPTQ, Post, Sample, damage
 from precsim.training.ptq.held_out import held_out
-from precsim.training.specs import job_of
 
 THREE = Quantizer(INT3, PerChannel(axis=-1))
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from precsim.models import MLP, Transformer
+from precsim.models import MLP, PerLayer, Transformer
+from precsim.models.recipes import Fitted, Rotated
 from precsim.numerics import (
     FP4_E2M1,
     FP8_E4M3,
@@ -18,6 +19,8 @@ from precsim.numerics import (
     INT5,
     INT6,
     INT8,
+    NF4,
+    NVFP4,
     PerBlock,
     PerChannel,
     PerTensor,
@@ -241,6 +244,11 @@ def test_bad_treatments_are_refused():
         damage(trained(), [ptq.Post(Recipe(kv=Quantizer(INT4, PerToken())))])
     with pytest.raises(ValueError, match="weights=None"):
         ptq.Post(Recipe(), ptq.GPTQ())
+    for method in (ptq.GPTQ(), ptq.AWQ()):
+        # these were refused, or ended in an AttributeError, only after the model had been trained
+        for weights in (Fitted(Quantizer(INT3)), Rotated(Quantizer(INT3), axis=0), NVFP4, NF4):
+            with pytest.raises(ValueError, match=r"one scale for each group.*RTN takes all"):
+                ptq.Post(Recipe(weights=PerLayer(default=weights)), method)
     with pytest.raises(ValueError, match="not 'gptq'"):
         ptq.Post(Recipe(), "gptq")
     with pytest.raises(ValueError, match=r"damping.*0"):

@@ -1,0 +1,102 @@
+"""``precsim compare``: laws judged by their error on runs that they have not seen."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from precsim.cli.law_words import form
+from precsim.cli.printing import as_json, check_folders
+from precsim.cli.tables import LAW, RUNS, rng_of, table_of, table_options
+from precsim.fitting import ByCompute, ByData, BySize, Comparison, Groups, Split, compare
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.description = "Judge laws by their error on runs left out."
+    parser.add_argument("runs", metavar="RUNS", help=RUNS)
+    parser.add_argument("--law", action="append", required=True, metavar="LAW", help=LAW)
+    parser.add_argument(
+        "--split", required=True, help="compute, size or data (the largest rows), or a column: group:scheme"
+    )
+    parser.add_argument(
+        "--share", default="0.3", help="of the rows that are held out (0.3); several, 0.2,0.3,0.4, are several origins"
+    )
+    parser.add_argument("--level", type=float, default=0.95, help="of the intervals and the verdict (0.95)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--html", metavar="REPORT.html", help="write a report with charts")
+    table_options(parser)
+    parser.set_defaults(run=_compare)
+
+
+def split(text: str, share: str) -> Split:
+    """The rule that says which rows are held out.
+
+    Examples
+    --------
+    >>> split("compute", "0.3")
+    ByCompute(share=0.3)
+    >>> split("data", "0.2,0.4")
+    ByData(share=(0.2, 0.4))
+    >>> split("group:scheme=W4A4,W3A3", "0.3").only
+    ('W4A4', 'W3A3')
+    """
+    largest = {"compute": ByCompute, "size": BySize, "data": ByData}
+    if text in largest:
+        shares = tuple(_value(word) for word in share.split(","))
+        if not all(isinstance(x, float) and 0 < x < 1 for x in shares):
+            raise ValueError(f"--share must be between 0 and 1, or several such numbers with commas, got {share!r}")
+        return largest[text](shares if "," in share else float(share))
+    word, colon, rest = text.partition(":")
+    column, equals, values = rest.partition("=")
+    if word != "group" or not colon or not column:
+        raise ValueError(f"--split is compute, size, data or group:COLUMN[=A,B]; got {text!r}")
+    return Groups(column, tuple(map(_value, values.split(","))) if equals else None)
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _compare(options: argparse.Namespace) -> int:
+    check_folders(options.html)
+    if not 0 < options.level < 1:
+        raise ValueError(f"--level must be between 0 and 1, got {options.level}")
+    forms = [form(text).blank() for text in options.law]
+    rule, table = split(options.split, options.share), table_of(options)
+    found = compare(forms, table, split=rule, rng=rng_of(options), delta=options.delta, level=options.level)
+    if options.html:
+        from precsim.cli.reports import of_comparison  # loads altair
+
+        Path(options.html).write_text(of_comparison(found, table, options.level), encoding="utf-8")
+    print(as_json(_comparison(found, options)) if options.json else str(found))
+    return 0
+
+
+def _comparison(found: Comparison, options: argparse.Namespace) -> dict[str, Any]:
+    names = {id(score.form): text for score, text in zip(found.scores, options.law, strict=True)}
+    return {
+        "split": options.split,
+        "level": options.level,
+        "scores": [
+            {
+                "law": text,
+                "form": s.form.label,
+                "parameters": s.parameters,
+                "held_out": s.held_out,
+                "interval": list(s.interval),
+                "rmse": s.rmse,
+                "bic": s.bic,
+                "folds": s.folds,
+                "note": s.note,
+            }
+            for s, text in zip(found.scores, options.law, strict=True)
+        ],
+        "verdict": None if found.verdict is None else names[id(found.verdict)],
+        "candidates": [names[id(candidate)] for candidate in found.candidates],
+        "preferred": names[id(found.preferred)],
+    }

@@ -100,6 +100,10 @@ class LearnedScaling:
     def round(self, x: Array, log_step: Array, grid: Grid) -> Array:
         """The tensor on the grid of its steps; derivatives by both as `Learned` says."""
         shared = x.size // log_step.size
+        # The derivative by a step is a sum over the n weights that share it, each of size up to q: it grows with
+        # sqrt(n q) against that of one weight, and the factor takes that back (esser2020, section 2.2). Adam's own
+        # step does not feel it, but the limit on the gradient's norm does, which is one number for steps and weights:
+        # without the factor the steps would use it up. Written so that the value stays s and only the slope shrinks.
         slowed = jax.lax.rsqrt(shared * jnp.asarray(grid.maximum, x.dtype))
         log_step = slowed * log_step + jax.lax.stop_gradient((1 - slowed) * log_step)
         step = jnp.exp(log_step)

@@ -108,7 +108,7 @@ class Stored:
 
     @property
     def scaling(self) -> type[Stored]:
-        """There is none."""
+        """The class itself, which tells a program that this site has no scale."""
         return Stored
 
     @property

@@ -21,7 +21,9 @@ from precsim.numerics.modes import Rounding
 from precsim.numerics.quantize import Quantizer
 
 STEPS = "steps"  # where learned scales are kept among the weights of a model
-_NOISE_BITS = 24  # of each random word; what float32 compares exactly
+# A stochastic site draws one 32-bit word for an element and keeps its high 24: R / 2^24 is exact in float32, so that
+# its comparison with the discarded share is, too; 32 bits would be rounded first, with a tie rule of its own.
+_NOISE_BITS = 24
 
 
 class Site(NamedTuple):
@@ -151,6 +153,8 @@ class Rounder:
         limited = _accumulated(x, weight, self.grid(n), site.scaling.size)
         return exact + jax.lax.stop_gradient(limited - exact)
 
+    # one key for each site, folded in by its number: the same sites give the same bits whatever else is rounded, and
+    # under vmap each member folds its own seed in before
     def _noise(self, n: int, site: Site, shape: tuple[int, ...]) -> Array | None:
         if not site.stochastic or self._key is None:
             return None

@@ -1,4 +1,4 @@
-"""The decoder-only transformer."""
+"""The decoder-only transformer, whose keys, values and products may each be rounded on their way."""
 
 from __future__ import annotations
 

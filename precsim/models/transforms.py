@@ -33,12 +33,12 @@ class Around:
 
     @property
     def format(self) -> Format | Codebook:
-        """Of the elements."""
+        """Number format of the elements, that of the quantizer inside."""
         return self.quantizer.format
 
     @property
     def rounding(self) -> Rounding:
-        """Of the elements."""
+        """How elements are rounded, as by the quantizer inside."""
         return self.quantizer.rounding
 
     @property

@@ -120,7 +120,7 @@ class Job:
 
     @property
     def batch(self) -> int:
-        """Tokens of one step."""
+        """Tokens of one step: `batch_tokens`, or what the model suggests."""
         return self.batch_tokens or self.model.batch_tokens
 
     @property
@@ -140,7 +140,7 @@ class Job:
 
     @property
     def rate(self) -> float:
-        """Peak learning rate."""
+        """Peak learning rate: `learning_rate`, or what suits AdamW at the model's width."""
         return self.model.learning_rate if self.learning_rate is None else self.learning_rate
 
     @property

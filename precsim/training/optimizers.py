@@ -138,7 +138,7 @@ class AdamW:
         _positive("clip", self.clip)
 
     def start(self, params: Weights) -> Moments:
-        """Both moments, zero."""
+        """Both moments, zero; the bias correction of `update` makes up for that."""
         zeros = jax.tree.map(jnp.zeros_like, params)
         return zeros, zeros
 
@@ -177,7 +177,7 @@ class SGD:
         _positive("clip", self.clip)
 
     def start(self, params: Weights) -> Weights:
-        """The momentum, zero."""
+        """The momentum, zero: the first step is that of plain gradient descent."""
         return jax.tree.map(jnp.zeros_like, params)
 
     def update(

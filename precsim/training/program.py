@@ -59,7 +59,7 @@ class Member(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where each member stands."""
+    """Where one member stands, or all of them, with a first axis over members."""
 
     params: Weights
     moments: Any  # what the optimizer keeps: pytrees like the weights

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from precsim.runs.tables import Run
 
 _ATTEMPTS = 3  # a population that kills this many workers is given up
+# A worker has one core and XLA one thread: small products do not divide well, and two such workers do more than one
+# process with two threads (`make bench` measures it). The bits of a worker, which adds in one order, are then also
+# the same on machines with more cores; tests/training/test_sweeps.py compares one thread with two: 1e-5 apart.
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # autotuning makes compiles slower, and which kernels win differs from run to run; Triton's products make programs
 # 3 times slower; cuBLASLt has TF32 kernels for newer GPUs than cuBLAS takes by itself

@@ -171,7 +171,7 @@ class ZipfFacts:
 
     @property
     def context_length(self) -> int:
-        """Tokens of a key."""
+        """2: the next token depends on the two tokens of its key."""
         return 2
 
     @property

@@ -71,7 +71,7 @@ class KingJames:
 
     @property
     def vocabulary(self) -> int:
-        """Number of symbols."""
+        """64: the symbols of `ALPHABET`."""
         return len(ALPHABET)
 
     @property

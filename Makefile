@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs records bench course plain ci lock clean
+.PHONY: help env book test test-all lab fmt lint type runs lessons records bench course plain ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,8 +37,8 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	@touch $@
 
-book: $(STAMP)  ## build and execute the book; prints the page to open
-	$(BIN)/python book/build.py
+book: $(STAMP)  ## build and execute the book; PAGE=3-training/populations: that page only; LIVE=1: train all that pages load
+	$(BIN)/python book/build.py $(if $(PAGE),--page $(PAGE)) $(if $(filter-out 0,$(LIVE)),--live)
 
 test: $(STAMP)  ## the fast tests
 	$(TEST) -n 2 --dist worksteal -m "not slow and not weekly" -p no:benchmark $(ARGS)
@@ -63,6 +63,9 @@ type: $(STAMP)  ## types
 
 runs: $(STAMP)  ## the sweeps behind precsim/data that are still missing: an hour of a GPU
 	$(BIN)/python -m precsim.evidence.experiments.make
+
+lessons: $(STAMP)  ## train again what the pages load from precsim/data/lessons: some minutes; NAMES=seeds: these only
+	$(BIN)/python -m precsim.evidence.experiments.lessons $(NAMES)
 
 records: $(STAMP)  ## what we computed from public tables; TABLES=folder has them
 	$(BIN)/python -m precsim.evidence.records $(TABLES)

@@ -1,4 +1,4 @@
-"""Build the book: put MathJax and Vega into its assets, drop stale results, execute and render every page.
+"""Build the book: put MathJax and Vega into its assets, execute the pages that need it, render all of them.
 
 ``make book`` runs this file; it needs no network and no node. The scripts come out of Python
 packages whose hashes are in ``requirements.lock``.
@@ -6,6 +6,7 @@ packages whose hashes are in ``requirements.lock``.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.resources
 import shutil
@@ -13,6 +14,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+import execute
 
 ROOT = Path(__file__).resolve().parent.parent
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")
@@ -65,34 +68,60 @@ def fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def drop_stale(build: Path, now: str) -> bool:
-    """Remove stored results and pages made with another package; return whether there were any."""
-    mark = build / "fingerprint"
-    stale = build.exists() and (not mark.exists() or mark.read_text() != now)
-    if stale:
-        for name in (".jupyter_cache", ".doctrees", "html", "jupyter_execute"):
-            shutil.rmtree(build / name, ignore_errors=True)
-    build.mkdir(exist_ok=True)
-    mark.write_text(now)
-    return stale
+def drop_rendered(folder: Path, now: str) -> None:
+    """Remove pages that were rendered with another package; what was executed has keys of its own and stays."""
+    mark = folder / "fingerprint"
+    if not mark.exists() or mark.read_text() != now:
+        for name in (".doctrees", "html", "jupyter_execute"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        mark.write_text(now)
 
 
-def build(root: Path) -> Path:
-    """Build the book of a project folder, with warnings as errors; return its first page.
+def build(root: Path, *, page: str | None = None, live: bool = False) -> tuple[tuple[execute.Failure, ...], int]:
+    """Execute the pages of a project folder whose results are missing, and render the book with warnings as errors.
+
+    Parameters
+    ----------
+    root : Path
+        Has _config.yml and book/.
+    page : str, optional
+        Execute this page only; others show what they have.
+    live : bool
+        Train all networks of the lessons in place of a slice.
+
+    Returns
+    -------
+    tuple of Failure, int
+        Pages that stopped, and the exit status of the rendering.
 
     Raises
     ------
-    subprocess.CalledProcessError
-        The build failed; what it wrote says where.
+    ValueError
+        If there is no such page.
     """
-    assets = root / "book" / "_assets"
+    every = execute.pages(root)
+    wanted = execute.chosen(every, page)
+    assets, folder = root / "book" / "_assets", root / "_build"
     vendor(assets / "vendor")
     widgets(ROOT / "precsim" / "view" / "modules", assets / "vendor" / "widgets")
-    if drop_stale(root / "_build", fingerprint(ROOT)):
-        print("the package, its data or the lock has changed: every page is executed again")
+    made_from = fingerprint(ROOT)
+    drop_rendered(folder, made_from)
+    results = execute.Results(folder / ".jupyter_cache", f"{made_from}{' live' if live else ''}")
+    todo = [one for one in wanted if not results.has(one)]
+    empty = [one for one in every if one not in todo and results.fill(one)]
+    for one in (*todo, *empty):  # before anything is executed: an interrupted build must not leave an old page behind
+        (folder / ".doctrees" / f"{one.name}.doctree").unlink(missing_ok=True)
+    print(f"pages with code: {len(every)}, to be executed: {len(todo)}", flush=True)
+    seconds = execute.stored_seconds(root / "book" / "seconds.csv")
+    failures = execute.execute(todo, results, seconds, environment={"PRECSIM_LIVE": str(int(live))}, say=_say)
     command = [Path(sys.executable).parent / "jupyter-book", "build", "book", "--config", "_config.yml"]
-    subprocess.run([*command, "--path-output", ".", "-W", "-n", "--keep-going"], cwd=root, check=True)
-    return root / "_build" / "html" / "index.html"
+    rendered = subprocess.run([*command, "--path-output", ".", "-W", "-n", "--keep-going"], cwd=root)
+    return failures, rendered.returncode
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def write_api_page(path: Path) -> None:
@@ -104,15 +133,28 @@ def write_api_page(path: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def main() -> int:
-    """Build this project's book and print the page to open."""
+def main(arguments: list[str] | None = None) -> int:
+    """Build this project's book; print the page to open, or last of all what failed and how to try it alone."""
+    parser = argparse.ArgumentParser(prog="make book", description=main.__doc__)
+    parser.add_argument("--page", help="execute this page only, as 3-training/populations")
+    parser.add_argument("--live", action="store_true", help="train all networks of the lessons, not a slice of each")
+    options = parser.parse_args(arguments)
     write_api_page(ROOT / "book" / "appendix" / "api.md")
     try:
-        page = build(ROOT)
-    except subprocess.CalledProcessError as error:
-        return error.returncode
-    print(f"\nThe book is ready. Open {page.as_uri()}")
-    return 0
+        failures, status = build(ROOT, page=options.page, live=options.live)
+    except ValueError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        print("\nInterrupted: the pages that were executed are kept; make book goes on with the others.")
+        return 130
+    index = ROOT / "_build" / "html" / "index.html"
+    if status:
+        print(f"\nThe pages were not rendered without warnings (status {status}); the lines above say where.")
+    elif not failures:
+        print(f"\nThe book is ready. Open {index.as_uri()}")
+    for failure in failures:
+        print(f"\n{failure.page}, cell {failure.cell} of {failure.cells}: {failure.reason}\n    {failure.command}")
+    return 1 if failures else status
 
 
 if __name__ == "__main__":

@@ -130,8 +130,7 @@ def test_the_explorer_says_what_the_package_says(visit):
         for name, value in {"log_N": log_N, "log_D": log_D, "bits": bits}.items():
             slider = figure.locator(f"input[name={name}]")
             slider.evaluate(f"e => {{ e.value = {value}; e.dispatchEvent(new Event('input')); }}")
-        page.wait_for_timeout(200)
-        shown = " ".join(figure.locator("svg text").all_text_contents())
+        shown = " ".join(_redrawn(figure))
         assert f"P = {bits:g} bits" in shown
         loss = float(re.search(r"quantized after: ([\d.]+)", shown).group(1))
         found = re.search(r"' \+ format\((.*?), '\.4f'\) \+ ',  δ", json.loads(f'"{_calculate(text)}"'))
@@ -139,6 +138,13 @@ def test_the_explorer_says_what_the_package_says(visit):
         names_here = {"pow": pow, "exp": math.exp, "log_N": log_N, "log_D": log_D, "bits": bits}
         formula = found.group(1).split("format(")[-1].replace("(hold ? 16 / bits : 1)", f"(16 / {bits})")
         assert loss == pytest.approx(eval(formula, {"__builtins__": {}}, names_here), abs=6e-5)  # four digits are shown
+
+
+def _redrawn(figure) -> list[str]:
+    """The words of a chart after it has taken up all that its sliders were told, however slow the machine."""
+    return figure.evaluate(
+        "async e => { await e.view.runAsync(); return [...e.querySelectorAll('svg text')].map((t) => t.textContent); }"
+    )
 
 
 def _calculate(text: str) -> str:
@@ -151,10 +157,12 @@ def test_sliders_keep_their_place_when_the_theme_changes(visit):
     slider = page.locator("figure.ps-chart input[type=range]").first
     slider.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(100)
+    figure = page.locator("figure.ps-chart", has=page.locator("input[type=range]")).first
+    _redrawn(figure)
     before = slider.input_value()
+    figure.evaluate("e => { window.old = e.view; }")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(500)
+    page.wait_for_function("e => e.view !== window.old", arg=figure.element_handle())
     browsing.settle(page)
     assert page.locator("figure.ps-chart input[type=range]").first.input_value() == before
 

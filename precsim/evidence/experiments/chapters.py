@@ -1,4 +1,4 @@
-"""The experiments of the chapters on training: small enough to run while a page is built.
+"""The experiments of the chapters: small enough for a laptop; what they gave ships with the package (`lessons`).
 
 Each returns `Cell`s, jobs with the labels by which a chart tells them apart; `run` trains them and gives their table.
 Where some jobs round a tensor and others do not, the others round it to FP32, which changes nothing: so all of them
@@ -28,6 +28,9 @@ __all__ = [
     "Cell",
     "accumulators",
     "activation_scales",
+    "courses",
+    "decayed",
+    "labeled",
     "loss_scales",
     "master_weights",
     "one_sitting",
@@ -38,6 +41,7 @@ __all__ = [
     "significand",
     "treatments",
     "twice",
+    "two_lengths",
 ]
 
 _BITS = (INT2, INT3, INT4, INT5, INT6)
@@ -80,17 +84,42 @@ def run(cells: Iterable[Cell], *, members: int = 48) -> pd.DataFrame:
     >>> table["name"].tolist()
     ['once', 'again']
     """
-    import pandas as pd
-
     from precsim.training.sweeps import Local, sweep
 
     cells = list(cells)
-    if len(names := {tuple(sorted(cell.labels)) for cell in cells}) != 1:
-        raise ValueError(f"an experiment needs cells with the same labels; received {len(cells)} with {sorted(names)}")
-    table = sweep([cell.job for cell in cells], where=Local(members), progress=False)
+    _names(cells)  # before anything is trained
+    return labeled(cells, sweep([cell.job for cell in cells], where=Local(members), progress=False))
+
+
+def labeled(cells: Iterable[Cell], table: pd.DataFrame) -> pd.DataFrame:
+    """Put the labels of an experiment beside the rows of its jobs; a label goes before a column of the same name.
+
+    Raises
+    ------
+    ValueError
+        If there are no cells, or their labels differ in name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> job = Job(model=MLP(4), language=ZipfFacts(vocabulary=8), tokens=2_000)
+    >>> labeled([Cell(job, {"name": "once"})], pd.DataFrame({"job": [job.key], "gap": [0.5]}))[["name", "gap"]]
+       name  gap
+    0  once  0.5
+    """
+    import pandas as pd
+
+    cells = list(cells)
+    clash = [name for name in _names(cells) if name in table.columns]
     labels = pd.DataFrame([{"job": cell.job.key, **cell.labels} for cell in cells])
-    clash = [name for name in labels.columns if name != "job" and name in table.columns]
     return labels.merge(table.drop(columns=clash), on="job")
+
+
+def _names(cells: Sequence[Cell]) -> tuple[str, ...]:
+    names = {tuple(sorted(cell.labels)) for cell in cells}
+    if len(names) != 1:
+        raise ValueError(f"an experiment needs cells with the same labels; received {len(cells)} with {sorted(names)}")
+    return names.pop()
 
 
 # -- formats -------------------------------------------------------------------------------------------------------
@@ -322,11 +351,54 @@ def twice(formats: Sequence[Format] = _BITS, seeds: Sequence[int] = range(3)) ->
     )
 
 
+# -- why it hurts ----------------------------------------------------------------------------------------------------
+
+
+def two_lengths(formats: Sequence[Format] = _BITS, seeds: Iterable[int] = range(4)) -> tuple[Cell, ...]:
+    """Models trained in float32 for two lengths and rounded, with the damage that their curvature predicts.
+
+    Examples
+    --------
+    >>> len(two_lengths()), len(two_lengths()[0].job.post)
+    (8, 5)
+    """
+    post = tuple(_per_channel(fmt) for fmt in formats)
+    jobs = Job.grid(model=MLP(16), language=ZipfFacts(), seed=seeds, tokens=[100_000, 400_000], post=post, probes=32)
+    return tuple(Cell(job, {}) for job in jobs)
+
+
+def decayed() -> tuple[Cell, ...]:
+    """One seed for two lengths, with and without weight decay; rounded to 4 bits, with curvatures.
+
+    Examples
+    --------
+    >>> len(decayed())
+    4
+    """
+    shared = {"model": MLP(16), "language": ZipfFacts(), "post": (_per_channel(INT4),), "probes": 24}
+    jobs = Job.grid(**shared, tokens=[60_000, 240_000], weight_decay=[0.0, 0.3])
+    return tuple(Cell(job, {}) for job in jobs)
+
+
+def courses(formats: Sequence[Format] = (INT2, INT3, INT4), seeds: Iterable[int] = range(4)) -> tuple[Cell, ...]:
+    """Models trained in float32 and in few bits, looked at along the run.
+
+    Examples
+    --------
+    >>> len(courses()), len(courses()[0].job.look_steps)
+    (16, 7)
+    """
+    looks = tuple(int(20_000 * 1.6**k) for k in range(6))
+    shared = {"model": MLP(16), "language": ZipfFacts(), "tokens": 400_000, "looks": looks}
+    recipes = (Recipe(), *(kumar(weights=fmt) for fmt in formats))
+    return tuple(Cell(Job(**shared, recipe=recipe, seed=seed), {}) for seed in seeds for recipe in recipes)
+
+
 def _width(fmt: Format) -> float:
     return float("inf") if fmt == FP32 else float(fmt.bits)
 
 
-_BITS = (INT2, INT3, INT4, INT5, INT6)
+# -- the opening chapter ---------------------------------------------------------------------------------------------
 
 
 def one_sitting() -> tuple[Job, ...]:
@@ -357,5 +429,5 @@ def one_sitting() -> tuple[Job, ...]:
     return Job.grid(**shared, seed=range(4)) + Job.grid(**shared, recipe=low)
 
 
-def _per_channel(format) -> Quantizer:
+def _per_channel(format: Format) -> Quantizer:
     return Quantizer(format, PerChannel(axis=-1))

@@ -61,13 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> main(["data", "ls", "--names"])
-    chinchilla-epoch
-    gemstones
-    kyo-llm
-    quartet-mxfp4
-    quest-qat
-    step-law
+    >>> main(["--version"])
+    precsim ...
     0
     """
     words = sys.argv[1:] if argv is None else list(argv)

@@ -119,6 +119,7 @@ class Rounder:
                 raise ValueError(f"these weights hold no learned step for {name}: they were trained by another recipe")
             return site.scaling.round(x, self._steps[name], grid)
         if site.fixed is not None:
+            # `Grid.off` has float32's 24 bits: a member that does not round this site takes the tensor as it is
             return jnp.where(grid.precision >= 24, x, site.fixed(x))
         if site.scaling is Stored:
             return straight_through(_unscaled, x, grid, noise)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Cluster:
         How often the work of a dead worker is given to another before the sweep fails.
     """
 
-    scheduler: Any
+    scheduler: str | Client
     members: int = 8
     retries: int = 20
 

@@ -32,6 +32,14 @@ class AWQ:
     References
     ----------
     lin2024, section 3.2; the size of an input is its root mean square here, its mean absolute value there.
+
+    Examples
+    --------
+    >>> from precsim.numerics import INT3, PerChannel
+    >>> weight, moment = np.array([[1.0], [0.3]], np.float32), np.diag([1.0, 400.0])  # the second input is 20 times
+    >>> AWQ().weights(weight, moment, Quantizer(INT3, PerChannel(axis=-1))).round(2)  # nearest gives 1 and 0.33
+    array([[1. ],
+           [0.3]], dtype=float32)
     """
 
     steps: int = 20
@@ -48,6 +56,8 @@ class AWQ:
     def weights(self, weight: NDArray, moment: NDArray, quantizer: Quantizer) -> NDArray[np.float32]:
         """Quantized matrix, shape (inputs, outputs), from E x x^T (inputs, inputs)."""
         size = np.sqrt(np.maximum(np.diag(moment), 1e-12))
+        # over its geometric mean, so that any power of it leaves a matrix of even rows about as large as it was: scales
+        # with a format of their own would otherwise leave its range
         size = size / np.exp(np.mean(np.log(size)))
         candidates = []
         for power in np.linspace(0, 1, self.steps + 1):

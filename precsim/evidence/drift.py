@@ -7,7 +7,6 @@ all cells for its exponents, and without the longest or the largest runs for its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from precsim.fitting.comparison import ByData, BySize, compare
 from precsim.fitting.fits import fit
 from precsim.fitting.uncertainty import Interval, bootstrap, interval
 from precsim.laws import WEIGHTS, BetaOfN, Chinchilla, Drifting, Law, OuterExponent, Saturating
+from precsim.runs import Table
 
 __all__ = ["Drifted", "forms", "judge"]
 
@@ -63,7 +63,7 @@ def forms(N0: float, D0: float) -> list[tuple[str, str, Law]]:
 
 
 def judge(
-    cells: Any, *, rng: np.random.Generator, N0: float = 1e5, D0: float = 1e7, n: int = 300, level: float = 0.95
+    cells: Table, *, rng: np.random.Generator, N0: float = 1e5, D0: float = 1e7, n: int = 300, level: float = 0.95
 ) -> list[Drifted]:
     """Fit the nine forms to a table of cells and let each predict longer and larger runs from four origins.
 
@@ -87,7 +87,9 @@ def judge(
     ]
 
 
-def _exponents(form: Law, cells: Any, rng, n: int, level: float) -> dict[str, tuple[float, Interval]]:
+def _exponents(
+    form: Law, cells: Table, rng: np.random.Generator, n: int, level: float
+) -> dict[str, tuple[float, Interval]]:
     names = {word: name for word, name in (("k_D", "drift_D_w"), ("k_N", "drift_N_w")) if name in form.free}
     if not names:
         return {}

@@ -15,6 +15,7 @@ from precsim.fitting.fits import Fit, FitError, fit
 from precsim.fitting.uncertainty import Draws, bootstrap, interval
 from precsim.laws import ACTIVATIONS, WEIGHTS, Law
 from precsim.laws.published import EPOCH_2024, HOFFMANN_2022
+from precsim.runs import Table
 from precsim.runs.envelope import undominated
 
 _KNEE = 1e-3  # of the literature
@@ -75,7 +76,7 @@ def _bootstrapped(found: Fit) -> dict[str, Any]:
         return _fit(found) | {"no_intervals": str(failure)}
 
 
-def _scores(forms: Sequence[Law], table: Any, split: Split, what: str) -> dict[str, Any]:
+def _scores(forms: Sequence[Law], table: Table, split: Split, what: str) -> dict[str, Any]:
     """A comparison: what was held out, each form's error with its interval, and the verdict."""
     found = compare(forms, table, split=split, rng=_rng(), level=_LEVEL)
     return {
@@ -99,7 +100,7 @@ def _scores(forms: Sequence[Law], table: Any, split: Split, what: str) -> dict[s
     }
 
 
-def _roll_out(table: Any) -> dict[str, Any]:
+def _roll_out(table: Table) -> dict[str, Any]:
     """Errors on the largest 30 % of compute, for all rows and for the undominated ones, and what the rest would choose.
 
     The choice is that of least error in roll-outs from four origins within the other 70 %. `in_sample` is the mean
@@ -110,7 +111,7 @@ def _roll_out(table: Any) -> dict[str, Any]:
     return {"all rows": every, "undominated rows": every if len(best) == len(table) else _judged(best)}
 
 
-def _judged(rows: Any) -> dict[str, Any]:
+def _judged(rows: Table) -> dict[str, Any]:
     compute = (rows["N"] * rows["D"]).to_numpy(dtype=float)
     top = compute >= np.quantile(compute, 0.7, method="higher")
     inner = compare(_BASES, rows[~top], split=ByCompute(_ORIGINS), rng=_rng())
@@ -127,7 +128,7 @@ def _judged(rows: Any) -> dict[str, Any]:
     }
 
 
-def _expected_error(form: Law, rows: Any, top: np.ndarray, tables: int = 60) -> dict[str, Any]:
+def _expected_error(form: Law, rows: Table, top: np.ndarray, tables: int = 60) -> dict[str, Any]:
     """Mean error on the held-out rows if the form were true and its residuals were independent noise: simulated."""
     found, rng = fit(form, rows, strict=False), _rng()
     N, D = (rows[c].to_numpy(dtype=float) for c in ("N", "D"))
@@ -147,12 +148,12 @@ def _clean(residuals: np.ndarray, knee: float) -> float:
     return float(np.where(size <= knee, size**2 / 2, knee * (size - knee / 2)).sum())
 
 
-def _tokens_per_parameter(law: Any) -> Any:
+def _tokens_per_parameter(law: Any) -> float:
     N, D = law.base.optimum(_CHINCHILLA_FLOP)
     return D / N
 
 
-def chinchilla(tables: Mapping[str, Any]) -> dict[str, Any]:
+def chinchilla(tables: Mapping[str, Table]) -> dict[str, Any]:
     """Epoch's points: the usual fit, its bootstrap, the objective at printed constants, and what the knee decides."""
     table = tables["chinchilla-epoch"]
     rows = table[~table["holdout"]]
@@ -186,7 +187,7 @@ def chinchilla(tables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def kyo(tables: Mapping[str, Any]) -> dict[str, Any]:
+def kyo(tables: Mapping[str, Table]) -> dict[str, Any]:
     """The cleaned points of the package chinchilla: the usual fit, and the roll-out."""
     table = tables["kyo-llm"]
     usual = fit(laws.Chinchilla(), table, delta=_KNEE)
@@ -198,21 +199,21 @@ def kyo(tables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def gemstones(tables: Mapping[str, Any]) -> dict[str, Any]:
+def gemstones(tables: Mapping[str, Table]) -> dict[str, Any]:
     """Cooled-down ends of the Gemstones: the roll-out, of all shapes and of those that no smaller model beats."""
     table = tables["gemstones"]
     rows = table[table["subsets"].str.split().apply(lambda names: "cool_end" in names)]
     return {"source": _source("gemstones", len(rows)), "roll_out": _roll_out(rows)}
 
 
-def step_law(tables: Mapping[str, Any]) -> dict[str, Any]:
+def step_law(tables: Mapping[str, Table]) -> dict[str, Any]:
     """Least loss over learning rate and batch size of each (N, D): the roll-out."""
     table = tables["step-law"].drop(columns="holdout")
     rows = table.loc[table.groupby(["N", "D"])["loss"].idxmin()]
     return {"source": _source("step-law", len(rows)), "roll_out": _roll_out(rows)}
 
 
-def quartet(tables: Mapping[str, Any]) -> dict[str, Any]:
+def quartet(tables: Mapping[str, Table]) -> dict[str, Any]:
     """MXFP4 in the forward pass: the roll-out of the BF16 rows, and whether the factor drifts with data and size."""
     table = tables["quartet-mxfp4"]
     plain = table[table["backward"] == "BF16"]
@@ -230,7 +231,7 @@ def quartet(tables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_READ: dict[str, Callable[[Any], Any]] = {
+_READ: dict[str, Callable[[Law], Any]] = {
     "f(W4A4)": lambda law: law.n_eff(1.0, weights=4, activations=4),
     "f(W4)": lambda law: law.n_eff(1.0, weights=4),
     "f(W2A2)": lambda law: law.n_eff(1.0, weights=2, activations=2),
@@ -238,7 +239,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def quest(tables: Mapping[str, Any]) -> dict[str, Any]:
+def quest(tables: Mapping[str, Table]) -> dict[str, Any]:
     """Weights and activations of 2 to 8 bits in training: forms of f(P) by held-out widths, f(4), P*, and draws.
 
     QuEST's rotated runs at 2 bits and more, joined with the BF16 runs of Quartet, which come from the same code.
@@ -277,7 +278,7 @@ def quest(tables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _free_factors(rows: Any) -> list[dict[str, Any]]:
+def _free_factors(rows: Table) -> list[dict[str, Any]]:
     """One factor for each pair of widths, without any form of f(P), on the outer-exponent base."""
     pair = [f"W{w:g}A{a:g}" for w, a in zip(rows["weights"], rows["activations"], strict=True)]
     table = rows.assign(scheme=pair)
@@ -295,7 +296,7 @@ def _free_factors(rows: Any) -> list[dict[str, Any]]:
     return out
 
 
-MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
+MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Table]], dict[str, Any]]]] = {
     "chinchilla-epoch": (("chinchilla-epoch",), chinchilla),
     "kyo-llm": (("kyo-llm",), kyo),
     "gemstones": (("gemstones",), gemstones),

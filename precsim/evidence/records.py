@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from precsim.runs import Table
+
 _PLACE = "summaries"
 
 
@@ -56,7 +58,7 @@ def provenance(name: str) -> str:
     )
 
 
-def table(name: str, folder: Path) -> Any:
+def table(name: str, folder: Path) -> Table:
     """A public table from ``folder/NAME.csv``, as ``precsim data fetch NAME --out`` writes it, or from its files.
 
     Raises

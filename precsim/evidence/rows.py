@@ -1,38 +1,319 @@
-"""The rows of the open table that questions are asked of."""
+"""The rows of the open table that questions are asked of: one selection for each purpose.
+
+Three kinds of question need three kinds of cut, and no more:
+
+- *Laws* (`full_precision`, `damage`, `trained_weights`, `trained_and_rounded`) are fitted to every budget, as means
+  over cells, because they are to say where a turn is, and turns lie among the shortest runs.
+- *Bars* that were set before the runs (`late`) ask of D/N ≥ 60, where damage is well above its noise.
+- *Single networks* (`networks`, `beside`) are read one by one as the paper reads them, of D/N ≥ 20: below it a run has
+  a few hundred steps, and what it loses by few bits is as large as the luck of its seed.
+
+Sizes below `SMALLEST` have a single head and lie off every law: no selection for laws has them. Rows that the table
+flags as held out stay in (a fit leaves them out by itself) unless a docstring says otherwise.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from precsim import laws
-from precsim.fitting.fits import fit
-from precsim.runs import slices
+from precsim.runs import Table, excess, load_runs, slices
+from precsim.runs.pairs import penalties
 
 SMALLEST = 24_000  # parameters of the smallest size that is expected to follow a law
-UNDERTRAINED = 60  # tokens per parameter below which a run has few steps, and damage is still small
+UNDERTRAINED = 60  # tokens per parameter below which damage is still small
+SETTLED = 20  # tokens per parameter below which single networks say little
 FULL = ("main", "repeats")  # batches of models trained in full precision whose weights are rounded in every way
+MEASURED = (*FULL, "brief")  # with the runs that were made to find the turns at 2 bits
+TENSORS = ("weights", "activations", "kv")
+#: What makes two networks partners apart from the bits of their training.
+CELL = ("N", "D", "language", "language_seed", "seed", "learning_rate", "weight_decay", "schedule", "batch_tokens")
+_TREATMENT = ("weights_format", "weights_scaling", "activations_format", "activations_scaling", "kv_format", "kv")
 
 
-def lawful(rows: Any, least: float) -> Any:
-    """Rows of sizes and budgets that a law is expected to describe, none of them held out."""
-    keep = (rows["N"] >= SMALLEST) & (rows["D"] >= least * rows["N"])
-    return rows[keep & ~rows["holdout"].astype(bool)]
+@functools.cache
+def open_table() -> Table:
+    """The open table, read and checked once.
+
+    For everything here that is not handed a table; not to be changed.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `precsim.runs.load_runs`: the file is missing, or not the one that was shipped.
+    """
+    return load_runs("precsim-2026")
 
 
-def damage(table: Any, least: float = UNDERTRAINED, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Any:
-    """Models trained in full precision, rounded to integers by channel; runs that are held out are left out."""
-    return lawful(slices.rounded_after(table, batch=FULL, bits=bits), least)
+# -- laws: every size and budget ---------------------------------------------------------------------------------------
 
 
-def base(table: Any, form: laws.Law | None = None) -> laws.Law:
-    """The law of the gap of models trained in full precision, by default Chinchilla's, fitted to their cells' means."""
-    rows: Any = slices.cells(slices.as_trained(table, batch=FULL, only=()))
-    return fit(form or laws.Chinchilla(E=0.0), rows[rows["N"] >= SMALLEST], strict=False).law
+def sized(rows: Table) -> Table:
+    """Rows of sizes that are expected to follow a law."""
+    return rows.loc[rows["N"] >= SMALLEST]
 
 
-def against_full(rows: Any, full: Any, by: tuple[str, ...] = ("N", "D", "language_seed", "seed")) -> Any:
+def free(rows: Table) -> Table:
+    """Rows that are not held out."""
+    return rows.loc[~rows["holdout"].astype(bool)]
+
+
+def late(rows: Table, least: float = UNDERTRAINED) -> Table:
+    """Rows of at least so many tokens per parameter.
+
+    60 for the bars on δ: what its rate is, and what its law explains and predicts. 20 (`SETTLED`) for single networks.
+    """
+    return rows.loc[rows["D"] >= least * rows["N"]]
+
+
+def full_precision(table: Table) -> Table:
+    """Models as trained in full precision, for the base law: A, B, α and β, wherever they are printed.
+
+    The main batch and its repeats, 14 seeds instead of 2 at the sizes in the middle.
+    """
+    return sized(slices.as_trained(table, batch=FULL, only=()))
+
+
+def damage(table: Table, bits: tuple[float, ...] = (3, 4, 5, 6), method: str = "rtn") -> Table:
+    """The same models with their weights rounded to integers by channel, for the law of δ: C_T, γ_D, γ_N and γ_post.
+
+    Without rows that are held out, so that means and steps of it can be taken too. From 3 bits, because a symmetric
+    grid of 2 bits has three values and is off the exponential; other `bits` where no law is fitted. GPTQ and AWQ
+    were run on 14 networks only.
+    """
+    return free(sized(slices.rounded_after(table, batch=FULL, bits=bits, method=method)))
+
+
+def turning(table: Table, bits: tuple[float, ...] = (2, 3, 4)) -> Table:
+    """The same, with the shortest runs and those held out, for measured turns: critical data are read off losses here.
+
+    At 2 bits the least losses lie at 0.4 to 0.7 million tokens: any cut in D/N would put its own edge in their place.
+    """
+    return sized(slices.rounded_after(table, batch=MEASURED, bits=bits))
+
+
+def curved(table: Table, batch: str | tuple[str, ...] = FULL, bits: tuple[int, ...] = (3, 4, 5, 6)) -> Table:
+    """Rounded models with the damage that their curvature predicts, for the theory of second order.
+
+    δ positive, because it is compared in logarithm. Other batches have other schedules and rates; rows in the course of
+    training are among them.
+    """
+    rows = in_full(table.loc[table["batch"].isin([batch] if isinstance(batch, str) else batch)])
+    rows = free(sized(rounded(rows, bits)))
+    return rows.loc[np.isfinite(rows["second_order"])].reset_index(drop=True)
+
+
+def trained_weights(table: Table) -> Table:
+    """Models as trained with weights in 2 to 8 bits or in full precision, for f: the shares of parameters f(P) and P*.
+
+    The main batch alone: repeats exist in full precision only, and would weigh that side of the comparison.
+    """
+    return sized(slices.as_trained(table))
+
+
+def trained_and_rounded(table: Table, bits: tuple[float, ...] = (2, 3, 4, 5, 6)) -> Table:
+    """Models trained in 3 bits or more and rounded to fewer, for robustness: δ against both widths; none held out."""
+    rows = slices.rounded_after(table, bits=bits, trained=(3, 4, 5, 6, 8, np.inf))
+    rows = free(sized(rows))
+    return rows.loc[rows["post"] < rows["weights"]]
+
+
+def served_like_trained(table: Table, bits: float) -> Table:
+    """Models trained in these bits or more, all rounded to them, for the question which training serves them best."""
+    rows = free(sized(slices.rounded_after(table, bits=(bits,), trained=(3, 4, 5, 6, 8, np.inf))))
+    return rows.loc[rows["weights"] >= bits]
+
+
+def repeated(table: Table) -> Table:
+    """Models as trained, for the spread between seeds; held out or not, because nothing is fitted."""
+    return sized(slices.as_trained(table, batch=FULL))
+
+
+# -- several tensors, formats ------------------------------------------------------------------------------------------
+
+
+def parts(table: Table) -> Table:
+    """Models as trained with any tensors in few bits, for the factors of tensors and their product.
+
+    The batch that was made for it; each of its networks has its partner in full precision there. Every budget, as for
+    laws.
+    """
+    return sized(slices.as_trained(table, batch="parts", only=TENSORS))
+
+
+def parts_rounded(table: Table, bits: tuple[float, ...] = (3, 4)) -> Table:
+    """The same with their weights rounded afterwards, for the law of both precisions of all tensors."""
+    return sized(slices.rounded_after(table, batch="parts", bits=bits, trained=None, only=TENSORS))
+
+
+def formats_in_training(table: Table) -> tuple[Table, Table]:
+    """(Models trained in other formats with integers of their cells beside them, models in full precision)."""
+    ours = _ends(table, "formats")
+    main, more = slices.as_trained(table), slices.as_trained(table, batch="parts", only=())
+    twins = ["N", "D", "language_seed", "seed"]
+    integers = main.loc[np.isfinite(main["weights"])].merge(ours[twins].drop_duplicates(), on=twins)
+    return joined(ours, integers), joined(main.loc[np.isinf(main["weights"])], more)
+
+
+def formats_after_training(table: Table) -> Table:
+    """Models trained in full precision, rounded to every format, for what a format is worth.
+
+    D/N ≥ 60 as for the bars on δ: a ratio of two damages needs both above their noise.
+    """
+    rows = table.loc[table["batch"].isin(FULL) & np.isinf(table["weights"]) & table["post_method"].eq("rtn")]
+    return late(free(sized(rows.loc[np.isinf(rows["post_activations"]) & np.isinf(rows["post_kv"])])))
+
+
+def methods(table: Table) -> Table:
+    """Networks that were rounded by all three methods, to 3, 4 and 5 bits, for ratios of their δ."""
+    rows = table.loc[(table["batch"] == "main") & table["post_method"].isin(["rtn", "gptq", "awq"])]
+    rows = rows.loc[rows["job"].isin(set(rows.loc[rows["post_method"] == "gptq", "job"]))]
+    return free(rows.loc[(rows["post_scaling"] == "channel") & rows["post_format"].isin(["INT3", "INT4", "INT5"])])
+
+
+def treatments(table: Table) -> Table:
+    """Every integer rounding by channel of the main batch's models in full precision, for the chapter on methods."""
+    rows = table.loc[(table["batch"] == "main") & (table["step"] == table["steps"]) & np.isinf(table["weights"])]
+    rows = rows.loc[np.isfinite(rows["post"]) & (rows["post_scaling"] == "channel")]
+    return free(rows.loc[rows["post_format"].str.startswith("INT") & np.isinf(rows["post_activations"])])
+
+
+def penalties_of_parts(table: Table) -> Table:
+    """What one tensor in few bits costs, or all three in equally many, for the chapter on tensors.
+
+    Returns
+    -------
+    DataFrame
+        Columns "part" ("weights", "activations", "KV cache", "all three"; with ", per token" where activations have a
+        scale for each), "bits", "penalty" [nats/token], and those of the table.
+    """
+    rows = parts(table)
+    low = np.isfinite(rows[list(TENSORS)].to_numpy())
+    words = np.array(["weights", "activations", "KV cache"])
+    part = np.where(low.all(axis=1), "all three", np.where(low.any(axis=1), words[low.argmax(axis=1)], "none"))
+    part = np.where(rows["activations_scaling"] == "token", np.char.add(part, ", per token"), part)
+    bits = rows[list(TENSORS)].where(low)
+    rows = rows.assign(part=part, bits=bits.min(axis=1).fillna(np.inf))
+    shown = np.isin(low.sum(axis=1), (0, 1, 3)) & ~(bits.max(axis=1) > bits.min(axis=1)).to_numpy()
+    return penalties(rows.loc[shown], by=["N", "D", "language_seed", "seed"], full={"part": "none"})
+
+
+# -- what else could do it, and elsewhere ------------------------------------------------------------------------------
+
+
+def schedules(table: Table) -> Table:
+    """Models under other schedules of the rate, rounded to 4 bits at the end, for the part of the decay in δ."""
+    return slices.rounded_after(table, batch="schedules", bits=(4,))
+
+
+def controls(table: Table) -> Table:
+    """Models of other rates, decays and batch sizes, as trained and rounded to 4 bits, with their budget's number."""
+    trained = slices.as_trained(table, batch="controls", only=())
+    both = joined(trained, slices.rounded_after(table, batch="controls", bits=(4,)))
+    return both.assign(budget=budget(both["D"]))
+
+
+def elsewhere(table: Table, batch: str) -> tuple[Table, Table]:
+    """(As trained, rounded afterwards) of the batch of MLPs on facts or of networks on real text: "facts", "text".
+
+    Every size, because a batch has few and each is a model of its own.
+    """
+    return slices.as_trained(table, batch=batch), slices.rounded_after(table, batch=batch)
+
+
+# -- single networks, as the paper reads them --------------------------------------------------------------------------
+
+
+def networks(table: Table) -> Table:
+    """The main batch with all evaluations at the end of each run, for the paper's tables and pairs read one by one.
+
+    Loss is the gap; D/N ≥ 20; none held out.
+    """
+    return free(late(sized(_ended(table, "main")), SETTLED))
+
+
+def networks_held_out(table: Table) -> Table:
+    """Networks of the main batch that no fit has seen, the longest and the largest, for the paper's table 1."""
+    rows = late(sized(_ended(table, "main")), SETTLED)
+    return rows.loc[rows["holdout"].astype(bool)]
+
+
+def networks_on_text(table: Table) -> Table:
+    """The batch of real text, for the paper's figure 8: its entropy is not known, and its loss is no gap."""
+    return late(sized(table.loc[(table["batch"] == "text") & (table["step"] == table["steps"])]), SETTLED)
+
+
+def networks_of_parts(table: Table) -> Table:
+    """The batch of parts as trained, for the paper's figures 5, 13, 14 and 20: the rows of `parts`, loss is the gap."""
+    return excess(parts(table))
+
+
+def beside(table: Table, batch: str) -> Table:
+    """A batch, all evaluations, with networks of other batches in the same circumstances, for the paper's pairs.
+
+    These are of the main batch or in full precision, in its sizes, data, languages, seeds and settings of the
+    optimizer: a job is made in the first batch that needs it, so the partners of one batch may stand in another. A
+    setting that was trained in two batches counts once. Loss is the gap; D/N ≥ 20; none held out.
+    """
+    every = _ended(table)
+    mine = every.loc[every["batch"] == batch]
+    every = every.loc[every["batch"].isin([batch, "main"]) | every["job"].isin(in_full(every)["job"])]
+    same = [every[name].isin(mine[name].unique()) for name in CELL]
+    sizes = every.set_index(["N", "D"]).index.isin(mine.set_index(["N", "D"]).index)
+    rows = free(late(every.loc[np.logical_and.reduce(same) & sizes], SETTLED))
+    rows = rows.assign(other=rows["batch"] != batch).sort_values("other", kind="stable")  # its own first
+    first = rows.drop_duplicates("job").drop_duplicates([*CELL, *_TREATMENT])["job"]
+    return rows.loc[rows["job"].isin(first)].drop(columns="other")
+
+
+def served_in_few_bits(table: Table) -> tuple[Table, Table]:
+    """(Activations in 4 bits by token, weights in 4 bits with one scale), both after training: the paper's figure 13.
+
+    Of networks trained in full precision, in every batch; a batch rounded one of them only, so pairs are few.
+    """
+    rows = in_full(_ended(table))
+    alone = np.isinf(rows["post"]) & np.isinf(rows["post_kv"])
+    activations = late(rows.loc[(rows["post_activations"] == 4) & alone], SETTLED)
+    by_tensor = (rows["post_scaling"] == "tensor") & (rows["post_format"] == "INT4")
+    return activations, rows.loc[by_tensor & np.isinf(rows["post_activations"])]
+
+
+def untreated(rows: Table) -> Table:
+    """Of single networks, the evaluations as trained."""
+    return rows.loc[rows["post_method"] == "none"]
+
+
+def in_full(rows: Table) -> Table:
+    """Of single networks, those trained in full precision."""
+    return rows.loc[np.isinf(rows[list(TENSORS)]).all(axis=1)]
+
+
+def rounded(rows: Table, bits: Sequence[int] = (3, 4, 5, 6), scaling: str = "channel") -> Table:
+    """Of single networks, evaluations with weights rounded to nearest integers alone, δ positive."""
+    kept = rows.loc[(rows["post_method"] == "rtn") & (rows["post_scaling"] == scaling)]
+    kept = kept.loc[kept["post_format"].isin([f"INT{b}" for b in bits])]
+    return kept.loc[np.isinf(kept["post_activations"]) & np.isinf(kept["post_kv"]) & (kept["delta"] > 0)]
+
+
+def paired(rows: Table) -> Table:
+    """Networks as trained in few bits beside their partner in full precision, which differs in nothing else.
+
+    Columns of the former, and penalty: its loss less the partner's [nats/token]; partner: the partner's job.
+    """
+    rows = untreated(rows)
+    off = np.isinf(rows[list(TENSORS)]).all(axis=1)
+    full = rows.loc[off, [*CELL, "loss", "job"]].rename(columns={"loss": "full", "job": "partner"})
+    both = rows.loc[~off].merge(full, on=list(CELL))
+    return both.assign(penalty=both["loss"] - both["full"])
+
+
+# -- helpers of selections ---------------------------------------------------------------------------------------------
+
+
+def against_full(rows: Table, full: Table, by: Sequence[str] = ("N", "D", "language_seed", "seed")) -> Table:
     """Rows with a column ``ratio``: their gap over that of the model in full precision that is equal in all of `by`.
 
     Where there are several such models, over the geometric mean of their gaps. Rows without one are left out.
@@ -40,13 +321,35 @@ def against_full(rows: Any, full: Any, by: tuple[str, ...] = ("N", "D", "languag
     reference = np.log(full["gap"]).groupby([full[name] for name in by]).mean()
     at = reference.reindex(rows.set_index(list(by)).index).to_numpy(dtype=float)
     ratio = rows["gap"].to_numpy(dtype=float) / np.exp(at)
-    kept: Any = rows.assign(ratio=ratio)
-    return kept[np.isfinite(ratio)].reset_index(drop=True)
+    return rows.assign(ratio=ratio).loc[np.isfinite(ratio)].reset_index(drop=True)
 
 
-def budget(D: Any) -> np.ndarray:
+def budget(D: ArrayLike) -> np.ndarray:
     """Number of the budget (0 for 500,000 tokens, each 2.5 times the last) that a number of tokens belongs to.
 
     Budgets are met to within one step of training, so that D differs in its last digits between batch sizes.
+
+    Examples
+    --------
+    >>> budget([499_712, 1_250_000, 122_071_040]).tolist()
+    [0, 1, 6]
     """
     return np.rint(np.log(np.asarray(D, dtype=float) / 5e5) / np.log(2.5)).astype(int)
+
+
+def joined(*tables: Table) -> Table:
+    """Tables below each other."""
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _ends(table: Table, batch: str) -> Table:
+    """Networks of a batch as trained, in any format."""
+    return table.loc[(table["batch"] == batch) & (table["step"] == table["steps"]) & table["post_method"].eq("none")]
+
+
+def _ended(table: Table, batch: str = "") -> Table:
+    """Evaluations at the end of runs that did not diverge and whose language has a known entropy; loss is the gap."""
+    kept = (table["step"] == table["steps"]) & table["gap"].notna() & ~table["diverged"].astype(bool)
+    return excess(table.loc[kept & (table["batch"] == batch) if batch else kept])

@@ -7,10 +7,11 @@ trained in few bits, by a factor for each tensor, and it is N_eff, not N, that t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from precsim.evidence import rows
+from precsim.evidence.rows import TENSORS
 from precsim.fitting.comparison import ByData, Comparison, compare
 from precsim.fitting.fits import Fit, fit
 from precsim.fitting.uncertainty import Interval
@@ -25,14 +26,10 @@ from precsim.laws import (
     RobustDegradation,
     Saturating,
 )
-from precsim.runs import slices
-
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.runs import Table, slices
 
 __all__ = ["Unified", "remaining", "unify"]
 
-_TENSORS = ("weights", "activations", "kv")
 _ORIGINS = (0.2, 0.3, 0.4, 0.5)  # shares of the rows of most tokens, held out in turn
 
 
@@ -60,22 +57,19 @@ class Unified:
     forms: dict[str, Law]
     fits: dict[str, Fit]
     judged: Comparison
-    inside: pd.DataFrame
-    outside: pd.DataFrame
+    inside: Table
+    outside: Table
 
 
-def unify(
-    runs: pd.DataFrame, *, rng: np.random.Generator, batch: str = "parts", posts: tuple[float, ...] = (3.0, 4.0)
-) -> Unified:
+def unify(runs: Table, *, rng: np.random.Generator, posts: tuple[float, ...] = (3.0, 4.0)) -> Unified:
     """Fit δ of weights rounded after training, of models trained with any tensors quantized, in four forms.
 
     Parameters
     ----------
     runs : DataFrame
-        From `precsim.runs.tables.load_runs`, with a batch in which several tensors are quantized in training.
+        From `precsim.runs.load_runs`, with a batch "parts" in which several tensors are quantized in training.
     rng : numpy.random.Generator
         For the intervals of the comparison.
-    batch : str
     posts : tuple of float
         Widths after training that are used.
 
@@ -83,13 +77,13 @@ def unify(
     -----
     N_eff comes from a fit to all losses as trained; only δ is held out in the comparison.
     """
-    losses = slices.cells(slices.as_trained(runs, batch=batch, only=_TENSORS))
+    losses = slices.cells(rows.parts(runs))
     factors = Saturating(WEIGHTS) | Saturating(ACTIVATIONS) | Saturating(KV)
     trained = fit(Chinchilla() | factors, losses, strict=False)
     shrunk = Composite(trained.law.factors)
-    cells = _rounded(runs, batch, posts)
-    above = cells[list(_TENSORS)].to_numpy() > cells["post"].to_numpy()[:, None]
-    inside, outside = cells[above.all(axis=1)], cells[above[:, 0] & ~above.all(axis=1)]
+    cells = slices.cells(rows.parts_rounded(runs, posts))
+    above = cells[list(TENSORS)].to_numpy() > cells["post"].to_numpy()[:, None]
+    inside, outside = cells.loc[above.all(axis=1)], cells.loc[above[:, 0] & ~above.all(axis=1)]
     forms = {
         "no product, N": KumarDegradation(),
         "no product, N_eff": shrunk | KumarDegradation(),
@@ -101,15 +95,6 @@ def unify(
     return Unified(trained, forms, fits, judged, inside.reset_index(drop=True), outside.reset_index(drop=True))
 
 
-def _rounded(runs: pd.DataFrame, batch: str, posts: tuple[float, ...]) -> Any:
-    """Mean δ of each cell: weights alone rounded to nearest afterwards, one scale a channel."""
-    keep = (runs["batch"] == batch) & ~runs["diverged"] & (runs["step"] == runs["steps"])
-    keep &= runs["post"].isin(posts) & (runs["post_method"] == "rtn") & (runs["post_scaling"] == "channel")
-    keep &= np.isinf(runs["post_activations"]) & np.isinf(runs["post_kv"])
-    kept: Any = runs[keep]
-    return slices.cells(kept)
-
-
 def remaining(
     found: Unified, *, rng: np.random.Generator, n: int = 1000, level: float = 0.95
 ) -> tuple[float, Interval]:
@@ -118,14 +103,14 @@ def remaining(
     The ratio of δ of each cell of `outside` to that of the model of equal N, D and bits after training which was
     trained in full precision; the mean over cells and its interval by resampling (N, D).
     """
-    full: Any = found.inside[np.isinf(found.inside[list(_TENSORS)]).all(axis=1)]
+    full = found.inside.loc[np.isinf(found.inside[list(TENSORS)]).all(axis=1)]
     keys = ["N", "D", "post"]
-    both = found.outside[np.isinf(found.outside["weights"])].merge(
+    both = found.outside.loc[np.isinf(found.outside["weights"])].merge(
         full[[*keys, "delta"]], on=keys, suffixes=("", "_full")
     )
     ratio = (both["delta"] / both["delta_full"]).to_numpy()
-    place = np.unique(both[["N", "D"]].to_numpy(), axis=0, return_inverse=True)[1].ravel()
-    sums, counts = np.bincount(place, ratio), np.bincount(place)
+    cell = np.unique(both[["N", "D"]].to_numpy(), axis=0, return_inverse=True)[1].ravel()
+    sums, counts = np.bincount(cell, ratio), np.bincount(cell)
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=n)
     low, high = np.percentile(drawn @ sums / (drawn @ counts), [50 * (1 - level), 50 * (1 + level)])
     return float(ratio.mean()), Interval(float(low), float(high), level, "bootstrap of (N, D)", n)

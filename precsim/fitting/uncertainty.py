@@ -14,7 +14,7 @@ from precsim.fitting.objective import Objective
 from precsim.fitting.starting_points import scan
 from precsim.laws.law import Law
 
-__all__ = ["Draws", "Interval", "bootstrap", "interval", "predict", "profile"]
+__all__ = ["Draws", "Interval", "bootstrap", "interval", "percentiles", "predict", "profile"]
 
 _ELEMENTS = 16_384  # lanes × rows of one batch: its arrays stay in the cache
 
@@ -240,9 +240,22 @@ def interval(draws: Draws, fn: Callable[[Law], float], level: float = 0.95) -> I
     values = _evaluate(draws, fn)
     if np.isnan(values).any():
         raise ValueError(f"the quantity is NaN in {int(np.isnan(values).sum())} of {len(values)} draws")
+    return Interval(*percentiles(values, level), level, draws.method, len(values))
+
+
+def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The ends of the middle part of some draws, which is the one rule for intervals of draws in this package.
+
+    Linear between draws; where one of them is infinite, values that were drawn, because inf − inf is no number.
+
+    Examples
+    --------
+    >>> percentiles(np.arange(101.0), 0.9)
+    (5.0, 95.0)
+    """
     tail = 50 * (1 - level)
     low, high = np.percentile(values, [tail, 100 - tail], method="linear" if np.isfinite(values).all() else "lower")
-    return Interval(float(low), float(high), level, draws.method, len(values))
+    return float(low), float(high)
 
 
 def _evaluate(draws: Draws, fn) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A `Run` is one trained model with its evaluations; `RunStore` keeps runs in a file; `load_runs` reads a table of them,
 a plain DataFrame whose columns `COLUMNS` explains, and `check` refuses a bad one. `slices` are the parts of a table
-that laws are fitted to, ``reading`` and ``columns`` turn files of other origin into tables, ``pairs`` compares runs that differ in one thing, ``envelope`` keeps the best at each cost.
+that laws are fitted to, `pairs` compares runs that differ in one thing, `envelope` keeps the best at each cost;
+`reading` and `columns` turn files of other origin into tables.
 Nothing here knows how runs are made: neither JAX nor the models are needed.
 """
 
@@ -16,6 +17,7 @@ from precsim.runs.tables import (
     Run,
     RunStore,
     StoreError,
+    Table,
     check,
     excess,
     load_runs,
@@ -34,6 +36,7 @@ __all__ = [
     "Run",
     "RunStore",
     "StoreError",
+    "Table",
     "check",
     "excess",
     "load_runs",

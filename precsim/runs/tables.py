@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from precsim.runs.columns import flags, known, renamed
 from precsim.runs.reading import File, read_file, typed
@@ -30,6 +30,7 @@ __all__ = [
     "Run",
     "RunStore",
     "StoreError",
+    "Table",
     "check",
     "excess",
     "load_runs",
@@ -37,6 +38,13 @@ __all__ = [
     "table",
 ]
 
+# A table of runs: a DataFrame with columns of `COLUMNS`, one row for each evaluation of a trained model. To a type
+# checker it is anything: without stubs it infers "Series or DataFrame or scalar" for a mask or a mean of a DataFrame,
+# which no use fits (198 false errors in evidence alone when this was tried).
+if TYPE_CHECKING:
+    Table: TypeAlias = Any
+else:
+    Table = "pd.DataFrame"
 
 #: Columns that must be there, and the least value allowed; the others may be missing in tables of other origin.
 _NEEDED: dict[str, float] = {"N": 0.0, "D": 0.0, "loss": 0.0}
@@ -208,7 +216,7 @@ def load_runs(
         content is no table of runs (`check`), the open table's file is not the one that was shipped, or there is no
         such batch; `StoreError` for a bad store.
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or the installation lacks that of the open table.
 
     Notes
     -----
@@ -252,7 +260,7 @@ def load_runs(
 
 
 def _open_table(batch: str | None) -> pd.DataFrame:
-    """The table that comes with precsim, if its file is the one that was shipped."""
+    """The table that comes with precsim; raises if its file is missing or is not the one that was shipped."""
     import hashlib
     import io
     import json
@@ -261,7 +269,10 @@ def _open_table(batch: str | None) -> pd.DataFrame:
 
     folder = resources.files("precsim.data")
     name = f"{OPEN_TABLE}.parquet"
-    content, record = (folder / name).read_bytes(), json.loads((folder / f"{OPEN_TABLE}.json").read_text())
+    try:
+        content, record = (folder / name).read_bytes(), json.loads((folder / f"{OPEN_TABLE}.json").read_text())
+    except FileNotFoundError as failure:
+        raise FileNotFoundError(f"{failure.filename}, which comes with precsim, is missing; reinstall") from None
     found, shipped = hashlib.sha256(content).hexdigest(), record["sha256"][name]
     if found != shipped:
         raise ValueError(f"{name} is not the file that was shipped: its sha256 is {found}, not {shipped}; reinstall")

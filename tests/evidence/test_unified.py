@@ -25,7 +25,7 @@ def simulated(rng):
     """Runs of every pair of widths 3, 4, 6 and none, each rounded afterwards to 3 and 4 bits, 1 % noise in δ."""
     rows = []
     cells = itertools.product(
-        [2e4, 6e4, 2e5], [1e6, 2e6, 4e6, 8e6, 16e6], (3.0, 4.0, 6.0, OFF), (3.0, 4.0, 6.0, OFF), (3.0, 6.0, OFF)
+        [3e4, 8e4, 2e5], [1e6, 2e6, 4e6, 8e6, 16e6], (3.0, 4.0, 6.0, OFF), (3.0, 4.0, 6.0, OFF), (3.0, 6.0, OFF)
     )
     for N, D, w, a, kv in cells:
         bits = {"weights": w, "activations": a, "kv": kv}

@@ -45,7 +45,17 @@ def test_rows_rounded_after_are_to_nearest_by_channel():
     rows = table()
     assert slices.rounded_after(rows, bits=(4,))["row"].tolist() == [8, 9]
     assert slices.rounded_after(rows, bits=(4,), trained=(4.0, INF))["row"].tolist() == [8, 9, 13]
+    assert slices.rounded_after(rows, bits=(4,), trained=None)["row"].tolist() == [8, 9, 13]
+    assert slices.rounded_after(rows, bits=(4,), method="gptq")["row"].tolist() == [12]
     assert slices.rounded_after(rows, bits=(8,)).empty
+
+
+def test_rows_rounded_after_may_have_been_trained_with_other_tensors_in_few_bits():
+    rows = table()
+    rows.loc[9, "activations"] = 4.0
+    rows = rows.assign(activations_format="INT4")
+    assert slices.rounded_after(rows, bits=(4,))["row"].tolist() == [8]
+    assert slices.rounded_after(rows, bits=(4,), only=("weights", "activations"))["row"].tolist() == [8, 9]
 
 
 def test_a_cell_is_the_mean_gap_of_its_runs_with_the_error_of_delta():
@@ -61,10 +71,7 @@ def test_a_cell_is_the_mean_gap_of_its_runs_with_the_error_of_delta():
 
 def test_the_open_table_gives_a_law_of_each_kind():
     """The table that ships: what is fitted in the chapters converges, and δ grows with data."""
-    try:
-        runs = ps.load_runs("precsim-2026")
-    except (FileNotFoundError, ValueError):
-        pytest.skip("issue 5: the open table is not installed")
+    runs = ps.load_runs("precsim-2026")
     trained = slices.cells(slices.as_trained(runs))
     found = ps.fit(laws.Chinchilla() | laws.Saturating(laws.WEIGHTS), trained)
     assert found.law.E == 0.0

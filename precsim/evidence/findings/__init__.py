@@ -1,16 +1,13 @@
 """What the open table of runs was made to decide: each question asked of it once, with an interval and a bar.
 
 Every function takes the table and returns a `Finding`, or several. Bars were set before the runs were made; a bar
-that names the paper is the paper's claim; "stated" asked for a number and its interval, whatever they are. Intervals
-come from redrawing whole models, or whole groups of models that are compared with each other, so that the
-evaluations of one model stay together.
+that names the paper is the paper's claim; "stated" asked for a number and its interval, whatever they are. Which
+rows a question is asked of stands in `precsim.evidence.rows`, how an interval is made in `precsim.evidence.resampling`,
+and laws that more than one place needs are in `precsim.evidence.fitted`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from precsim.evidence.findings._finding import Finding
 from precsim.evidence.findings.controls import (
     decays,
     growth,
@@ -21,7 +18,7 @@ from precsim.evidence.findings.controls import (
     weight_decay,
 )
 from precsim.evidence.findings.counts import base_law, diverged, evaluations, missing, models, seed_noise, transformers
-from precsim.evidence.findings.critical import Turn, critical_data, law_of_turns, turns
+from precsim.evidence.findings.critical import Turn, critical_data, turns
 from precsim.evidence.findings.damage import (
     damage_falls,
     damage_law,
@@ -38,6 +35,7 @@ from precsim.evidence.findings.effective import (
     Part,
     effective_parameters,
     extrapolation,
+    factor_of,
     held_out,
     remaining,
     said,
@@ -45,15 +43,14 @@ from precsim.evidence.findings.effective import (
     trial_of_facts,
 )
 from precsim.evidence.findings.elsewhere import facts, methods, text, training_elsewhere
+from precsim.evidence.findings.finding import Finding
 from precsim.evidence.findings.joint import product_law, sensitivity, shares
 from precsim.evidence.findings.number_formats import Worth, after_training, formats, in_training
 from precsim.evidence.findings.served import best_training, damage_ratios, robustness, unified_law
-from precsim.evidence.rows import SMALLEST, UNDERTRAINED
+from precsim.runs import Table
 
 __all__ = [
-    "SMALLEST",
     "TOPICS",
-    "UNDERTRAINED",
     "Finding",
     "Part",
     "Turn",
@@ -75,6 +72,7 @@ __all__ = [
     "evaluations",
     "extrapolated",
     "extrapolation",
+    "factor_of",
     "facts",
     "formats",
     "growth",
@@ -83,7 +81,6 @@ __all__ = [
     "held_out_size",
     "held_out_worst",
     "in_training",
-    "law_of_turns",
     "learning_rate",
     "methods",
     "missing",
@@ -133,12 +130,12 @@ TOPICS = {
 }
 
 
-def all_of(table: Any) -> tuple[Finding, ...]:
+def all_of(table: Table) -> tuple[Finding, ...]:
     """Every finding, in the order in which the questions were asked."""
     return tuple(finding for topic in TOPICS for finding in on(topic, table))
 
 
-def on(topic: str, table: Any) -> tuple[Finding, ...]:
+def on(topic: str, table: Table) -> tuple[Finding, ...]:
     """The findings on one topic.
 
     Raises

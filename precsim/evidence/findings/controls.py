@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
-from precsim.evidence.resampling import redraw, slope
-from precsim.evidence.rows import budget, damage
-from precsim.runs import slices
+from precsim.evidence.findings.finding import STATED, Finding, found
+from precsim.evidence.resampling import TWINS, redraw, slope
+from precsim.evidence.rows import controls, damage, schedules
+from precsim.runs import Table
 
 _UNIT = ("N", "budget", "language_seed", "seed")
 _BATCH = 2048  # tokens of a step in all other batches
 
 
-def schedule(table: Any) -> Finding:
+def schedule(table: Table) -> Finding:
     """Exponent of D in δ along runs whose learning rate never falls, over that of separate runs under a full cosine."""
     question = "exponent of D in δ: constant rate over full cosines (1: the data; 0: the decay)"
-    rows = table[(table["batch"] == "schedules") & (table["post"] == 4)]
-    rows = rows[(rows["step"] == rows["steps"]) & rows["schedule"].str.startswith(("Constant", "Cosine"))]
-    if rows.empty:
-        return nothing(question, STATED)
+    rows = schedules(table)
+    rows = rows.loc[rows["schedule"].str.startswith(("Constant", "Cosine"))]
     rows = rows.assign(kind=rows["schedule"].str.partition("(")[0])
     drawn = redraw(rows)
     found_slopes = []
@@ -31,46 +27,41 @@ def schedule(table: Any) -> Finding:
     return found(question, STATED, found_slopes[0] / found_slopes[1], rows)
 
 
-def decays(table: Any) -> tuple[Finding, ...]:
+def decays(table: Table) -> tuple[Finding, ...]:
     """δ at 4 bits under other schedules over δ at a constant rate, at equal size, data, language and seed."""
-    rows = table[(table["batch"] == "schedules") & (table["post"] == 4) & (table["step"] == table["steps"])]
+    rows = schedules(table)
     kinds = {
         "full cosine": "Cosine",
         "linear decay": "Linear",
         **{f"decay over the last {d:.0%}": f"decay={d}," for d in (0.05, 0.2, 0.5)},
     }
-    questions = {name: f"δ at 4 bits, {name} over constant rate, same tokens" for name in kinds}
-    if rows.empty:
-        return tuple(nothing(question, STATED) for question in questions.values())
-    key = ["N", "D", "language_seed", "seed"]
+    key = list(TWINS)
     constant = rows[rows["schedule"].str.startswith("Constant")].groupby(key)["delta"].mean()
     answers = []
     for name, mark in kinds.items():
-        some = rows[rows["schedule"].str.contains(mark, regex=False)]
+        some = rows.loc[rows["schedule"].str.contains(mark, regex=False)]
         reference = constant.reindex(some.set_index(key).index).to_numpy()
         some = some.assign(y=np.log(some["delta"].to_numpy() / reference))
-        some = some[np.isfinite(some["y"])]
+        some = some.loc[np.isfinite(some["y"])]
         drawn = redraw(some, unit=key)
         values = np.exp((drawn.counts @ drawn.rows["y"].to_numpy()) / drawn.counts.sum(axis=1))
-        answers.append(found(questions[name], STATED, values, some))
+        answers.append(found(f"δ at 4 bits, {name} over constant rate, same tokens", STATED, values, some))
     return tuple(answers)
 
 
-def growth(table: Any) -> tuple[Finding, ...]:
+def growth(table: Table) -> tuple[Finding, ...]:
     """What the exponent of D in δ at 4 bits is made of: the growth of the squared weights, and of the Hessian's trace.
 
     A grid's step is proportional to the weights, so that δ of second order goes as their square times the trace.
     """
-    rows = damage(table, least=0, bits=(4,))
-    rows = rows[np.isfinite(rows["curvature"]) & (rows["curvature"] > 0) & (rows["delta"] > 0)]
+    rows = damage(table, bits=(4,))
+    rows = rows.loc[np.isfinite(rows["curvature"]) & (rows["curvature"] > 0) & (rows["delta"] > 0)]
     weights = rows["weight_rms"].to_numpy() ** 2
     parts = {
         "exponent of D in δ at 4 bits": rows["delta"].to_numpy(),
         "exponent of D in the mean square of the weights": weights,
         "exponent of D in the trace of the Hessian": rows["curvature"].to_numpy() / weights,
     }
-    if rows.empty:
-        return tuple(nothing(question, STATED) for question in parts)
     drawn = redraw(rows)
     by = ["N", "language_seed"]
     return tuple(
@@ -78,16 +69,16 @@ def growth(table: Any) -> tuple[Finding, ...]:
     )
 
 
-def learning_rate(table: Any) -> tuple[Finding, ...]:
+def learning_rate(table: Table) -> tuple[Finding, ...]:
     """Exponents of the peak learning rate in δ at 4 bits and in the gap as trained, at fixed size and data."""
     return _swept(table, "learning_rate", "peak learning rate")
 
 
-def weight_decay(table: Any) -> tuple[Finding, ...]:
+def weight_decay(table: Table) -> tuple[Finding, ...]:
     """δ, mean square of the weights and gap at the largest weight decay over those without any."""
-    rows = _controls(table)
-    rows = rows[(rows["batch_tokens"] == _BATCH) & rows["weight_decay"].isin([0.0, 0.3])]
-    after, full = rows[rows["post"] == 4], rows[np.isinf(rows["post"])]
+    rows = controls(table)
+    rows = rows.loc[(rows["batch_tokens"] == _BATCH) & rows["weight_decay"].isin([0.0, 0.3])]
+    after, full = rows.loc[rows["post"] == 4], rows.loc[np.isinf(rows["post"])]
     asked = (
         ("δ at 4 bits", after, after["delta"]),
         ("mean square of the weights", full, full["weight_rms"] ** 2),
@@ -96,23 +87,18 @@ def weight_decay(table: Any) -> tuple[Finding, ...]:
     answers = []
     for what, some, values in asked:
         question = f"{what}, weight decay 0.3 over none"
-        if some.empty:
-            answers.append(nothing(question, STATED))
-            continue
-        drawn = redraw(some.assign(y=np.log(values.to_numpy())), unit=_UNIT, within=())
+        drawn = redraw(some.assign(y=np.log(values.to_numpy())), unit=_UNIT)
         _, _, means = drawn.table("y", ["N", "budget", "learning_rate"], "weight_decay")
         answers.append(found(question, STATED, np.exp(np.nanmean(means[..., 1] - means[..., 0], axis=1)), some))
     return tuple(answers)
 
 
-def growth_under_decay(table: Any) -> Finding:
+def growth_under_decay(table: Table) -> Finding:
     """Exponent of D in δ with the largest weight decay less that without: whether smaller weights stop the growth."""
     question = "exponent of D in δ at 4 bits, weight decay 0.3 less none (−exponent: growth stopped)"
-    rows = _controls(table)
-    rows = rows[(rows["batch_tokens"] == _BATCH) & rows["weight_decay"].isin([0.0, 0.3]) & (rows["post"] == 4)]
-    if rows.empty:
-        return nothing(question, STATED)
-    drawn = redraw(rows, unit=_UNIT, within=())
+    rows = controls(table)
+    rows = rows.loc[(rows["batch_tokens"] == _BATCH) & rows["weight_decay"].isin([0.0, 0.3]) & (rows["post"] == 4)]
+    drawn = redraw(rows, unit=_UNIT)
     y = np.log(drawn.rows["delta"].to_numpy())
     none, much = (
         _slope(drawn.rows, y, ["N", "learning_rate"], drawn.counts * (drawn.rows["weight_decay"] == decay).to_numpy())
@@ -121,52 +107,40 @@ def growth_under_decay(table: Any) -> Finding:
     return found(question, STATED, much - none, rows, verdict=f"exponents {much[0]:.2f} and {none[0]:.2f}")
 
 
-def steps(table: Any) -> tuple[Finding, ...]:
+def steps(table: Table) -> tuple[Finding, ...]:
     """Exponents of tokens and of steps in δ at 4 bits, from runs whose batch is 512, 2048 and 8192 tokens."""
-    rows = _controls(table)
-    usual = rows[rows["batch_tokens"] != _BATCH].groupby("N")["learning_rate"].first()
+    rows = controls(table)
+    usual = rows.loc[rows["batch_tokens"] != _BATCH].groupby("N")["learning_rate"].first()
     same = np.isclose(rows["learning_rate"], usual.reindex(rows["N"]))
-    rows = rows[(rows["weight_decay"] == 0) & same & (rows["post"] == 4)]
+    rows = rows.loc[(rows["weight_decay"] == 0) & same & (rows["post"] == 4)]
     questions = (
         "exponent of steps in δ at 4 bits, at fixed tokens",
         "exponent of tokens in δ at 4 bits, at fixed steps",
     )
-    if rows.empty:
-        return tuple(nothing(question, STATED) for question in questions)
-    drawn = redraw(rows, unit=_UNIT, within=())
+    drawn = redraw(rows, unit=_UNIT)
     y = np.log(drawn.rows["delta"].to_numpy())
-    place = drawn.rows.groupby(["N"]).ngroup().to_numpy()
+    size = drawn.rows.groupby(["N"]).ngroup().to_numpy()
     x = np.log(drawn.rows[["steps", "D"]].to_numpy(dtype=float))
-    design = np.column_stack([x, place[:, None] == np.unique(place)]).astype(float)
+    design = np.column_stack([x, size[:, None] == np.unique(size)]).astype(float)
     normal = np.einsum("kr,ri,rj->kij", drawn.counts, design, design, optimize=True)
     right = (drawn.counts * y) @ design
     both = np.linalg.solve(normal, right[..., None])[..., 0]
     return tuple(found(question, STATED, both[:, i], rows) for i, question in enumerate(questions))
 
 
-def _swept(table: Any, name: str, words: str) -> tuple[Finding, ...]:
-    rows = _controls(table)
-    rows = rows[(rows["batch_tokens"] == _BATCH) & (rows["weight_decay"] == 0)]
-    after, full = rows[rows["post"] == 4], rows[np.isinf(rows["post"])]
+def _swept(table: Table, name: str, words: str) -> tuple[Finding, ...]:
+    rows = controls(table)
+    rows = rows.loc[(rows["batch_tokens"] == _BATCH) & (rows["weight_decay"] == 0)]
+    after, full = rows.loc[rows["post"] == 4], rows.loc[np.isinf(rows["post"])]
     questions = (f"exponent of the {words} in δ at 4 bits", f"exponent of the {words} in the gap in full precision")
-    if rows.empty:
-        return tuple(nothing(question, STATED) for question in questions)
     answers = []
     for question, some, column in zip(questions, (after, full), ("delta", "gap"), strict=True):
-        drawn = redraw(some, unit=_UNIT, within=())
+        drawn = redraw(some, unit=_UNIT)
         y = np.log(drawn.rows[column].to_numpy())
         answers.append(found(question, STATED, _slope(drawn.rows, y, ["N", "budget"], drawn.counts, along=name), some))
     return tuple(answers)
 
 
-def _controls(table: Any) -> Any:
-    """Full-precision rows of the controls, as trained or rounded by channel, with their budget's number."""
-    rows: Any = slices.as_trained(table, batch="controls", only=())
-    after: Any = slices.rounded_after(table, batch="controls", bits=(4,))
-    both = rows.merge(after, how="outer")
-    return both.assign(budget=budget(both["D"]))
-
-
-def _slope(rows: Any, y: np.ndarray, by: list[str], weight: np.ndarray, along: str = "D") -> np.ndarray:
+def _slope(rows: Table, y: np.ndarray, by: list[str], weight: np.ndarray, along: str = "D") -> np.ndarray:
     group = rows.groupby(by).ngroup().to_numpy()
     return slope(np.log(rows[along].to_numpy(dtype=float)), y, group, weight)

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
-from precsim.evidence.resampling import redraw
-from precsim.evidence.rows import FULL, SMALLEST
-from precsim.fitting.fits import Fit, fit
-from precsim.fitting.uncertainty import bootstrap, interval
-from precsim.runs import slices
+from precsim.evidence import fitted
+from precsim.evidence.findings.finding import STATED, Finding, counted, found
+from precsim.evidence.resampling import DRAWS, Number, number, of_law, redraw
+from precsim.evidence.rows import turning
+from precsim.fitting.fits import Fit
+from precsim.runs import Table
 
 BITS = (2, 3, 4)
-MEASURED = (*FULL, "brief")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Turn:
         Critical D and its 95 % interval, by redrawing models; −inf: below the least budget, inf: above the largest.
     least, most : int
         The budgets that were trained.
-    predicted : tuple of float
+    predicted : Number
         The law's critical D with its 95 % interval.
     models : int
     """
@@ -45,7 +44,7 @@ class Turn:
     high: float
     least: int
     most: int
-    predicted: tuple[float, float, float]
+    predicted: Number
     models: int
 
     @property
@@ -73,48 +72,36 @@ class Turn:
         return f"{tokens / 1e6:.3g}"
 
 
-def law_of_turns(table: Any, form: laws.Law | None = None, bits: tuple[float, ...] = (3, 4, 5, 6)) -> Fit:
-    """Chinchilla's law of the gap with a law of δ (by default Kumar's), fitted to the means of cells not held out."""
-    full: Any = slices.cells(slices.as_trained(table, batch=FULL, only=()))
-    low: Any = slices.cells(slices.rounded_after(table, batch=FULL, bits=bits))
-    both = full.merge(low, how="outer")
-    return _fitted(both[both["N"] >= SMALLEST], form)
-
-
-def _fitted(cells: Any, form: laws.Law | None = None) -> Fit:
-    return fit(laws.Chinchilla(E=0.0) | (form or laws.KumarDegradation()), cells, strict=False)
-
-
-def turns(table: Any, bits: tuple[float, ...] = BITS, law: Fit | None = None) -> tuple[Turn, ...]:
+def turns(table: Table, bits: tuple[float, ...] = BITS, law: Fit | None = None) -> tuple[Turn, ...]:
     """The critical data of every size that has three budgets or more, measured and predicted.
 
     The mean loss of the rounded models of each budget is interpolated by a parabola in ln D through its least value
     and the two beside it. Gaps are freed of the effect of their language (the largest budget has one language only).
-    Runs that are held out and the shortest runs are measured too, and in no fit.
+    Runs that are held out and the shortest runs are measured too (`precsim.evidence.rows.turning`), and in no fit.
+
+    Parameters
+    ----------
+    table : DataFrame
+    bits : tuple of float
+    law : Fit, optional
+        That predicts; by default `precsim.evidence.fitted.served`.
     """
-    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=bits)
-    rows = rows[rows["N"] >= SMALLEST]
-    if rows.empty:
-        return ()
-    found = law or law_of_turns(table)
-    draws = bootstrap(found, n=300, rng=np.random.default_rng(0))
+    law = law or fitted.served(table)
     out = []
-    for (N, P), some in rows.groupby(["N", "post"]):
+    for (N, P), some in turning(table, bits).groupby(["N", "post"]):
         if some["D"].nunique() < 3:
             continue
-        drawn = redraw(_balanced(some), within=("D", "language_seed"))
+        drawn = redraw(_balanced(some))
         _, budgets, means = drawn.table("gap", ["N"], "D")
-        measured = _minimum(np.log(budgets), means[:, 0])
-        low, high = np.quantile(measured[1:], [0.025, 0.975], method="inverted_cdf")
-        here: Any = partial(laws.critical_tokens, N=N, post=P)
-        band = interval(draws, here)
-        predicted = (float(here(found.law)), band.low, band.high)
+        measured = number(_minimum(np.log(budgets), means[:, 0]))
+        turn: Any = partial(laws.critical_tokens, N=N, post=P)  # a number, or one for each draw
+        predicted = of_law(law, turn)
         ends = int(budgets[0]), int(budgets[-1])
-        out.append(Turn(int(N), P, measured[0], low, high, *ends, predicted, some["job"].nunique()))
+        out.append(Turn(int(N), P, *measured, *ends, predicted, some["job"].nunique()))
     return tuple(out)
 
 
-def _balanced(rows: Any) -> Any:
+def _balanced(rows: Table) -> Table:
     """Rows whose gap is divided by the effect of its language, so that budgets with fewer languages compare.
 
     The effect is the geometric mean, over the budgets that have every language, of a language's mean gap over that
@@ -126,8 +113,11 @@ def _balanced(rows: Any) -> Any:
 
 
 def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where each line of y is least, as e^x, by the parabola through its least value and the two beside it."""
-    at = np.argmin(y, axis=1)
+    """Where each line of y is least, as e^x, by the parabola through its least value and the two beside it.
+
+    NaN where one of these three is not known.
+    """
+    at = np.nanargmin(y, axis=1)
     middle = np.clip(at, 1, len(x) - 2)
     line = np.arange(len(y))
     x0, x1, x2 = x[middle - 1], x[middle], x[middle + 1]
@@ -138,33 +128,25 @@ def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(at == 0, -np.inf, np.where(at == len(x) - 1, np.inf, np.exp(top)))
 
 
-def critical_data(table: Any) -> tuple[Finding, ...]:
+def critical_data(table: Table) -> tuple[Finding, ...]:
     """How many sizes turn inside the budgets trained, for each width, and how far the law's turn is from them."""
-    rows: Any = slices.rounded_after(table, batch=MEASURED, bits=BITS)
-    rows = rows[rows["N"] >= SMALLEST]
-    law = None if rows.empty else law_of_turns(table)
+    rows, law = turning(table, BITS), fitted.served(table)
     measured = turns(table, law=law)
     answers = []
     for bits in BITS:
         question = f"sizes whose critical data at {bits} bits lie, with the interval, between two budgets"
         some = [turn for turn in measured if turn.bits == bits]
-        if not some:
-            answers.append(nothing(question, "≥ 4"))
-            continue
         count = sum(turn.inside for turn in some)
-        here = rows[(rows["post"] == bits) & rows["N"].isin([turn.N for turn in some])]
+        here = rows.loc[(rows["post"] == bits) & rows["N"].isin([turn.N for turn in some])]
         below = sum(turn.high == -np.inf for turn in some)
         verdict = f"{count} of {len(some)} sizes" + (f", {below} of them below the least budget" if below else "")
-        models = here["job"].nunique()
-        answers.append(Finding(question, "≥ 4", count, math.nan, math.nan, len(here), models, count >= 4, verdict))
+        answers.append(counted(question, "≥ 4", count, here, count >= 4, verdict))
     inside = [turn for turn in measured if turn.inside]
     seen = [turn for turn in inside if turn.bits > 2]
     answers.append(_over("critical data at 3 and 4 bits, the law's over the measured: geometric mean", seen, rows))
-    others = {} if law is None else {N: _without(law, N) for N in {turn.N for turn in seen}}
-    unseen = [
-        replace(turn, predicted=(float(laws.critical_tokens(others[turn.N], turn.N, turn.bits)), math.nan, math.nan))
-        for turn in seen
-    ]
+    without = {N: _without(law, N) for N in {turn.N for turn in seen}}
+    again = [float(laws.critical_tokens(without[turn.N], turn.N, turn.bits)) for turn in seen]
+    unseen = [replace(t, predicted=Number(D, math.nan, math.nan)) for t, D in zip(seen, again, strict=True)]
     answers.append(_over("the same, by a law fitted without the size", unseen, rows))
     least = [turn for turn in inside if turn.bits == 2]
     answers.append(_over("the same at 2 bits, which no fit saw", least, rows))
@@ -173,15 +155,13 @@ def critical_data(table: Any) -> tuple[Finding, ...]:
 
 def _without(law: Fit, N: int) -> laws.Law:
     """The law fitted again to all sizes but one."""
-    return _fitted(law.runs[law.runs["N"] != N]).law
+    return fitted.fit_served(law.runs.loc[law.runs["N"] != N]).law
 
 
-def _over(question: str, some: list[Turn], rows: Any) -> Finding:
+def _over(question: str, some: list[Turn], rows: Table) -> Finding:
     """Predicted over measured turns, geometric mean; interval by redrawing turns."""
-    if not some:
-        return nothing(question, STATED)
-    here = rows[rows["N"].isin([turn.N for turn in some]) & rows["post"].isin([turn.bits for turn in some])]
-    ratios = np.log([turn.predicted[0] / turn.tokens for turn in some])
-    redrawn = np.random.default_rng(0).choice(ratios, (2000, len(ratios))).mean(axis=1)
+    here = rows.loc[rows["N"].isin([turn.N for turn in some]) & rows["post"].isin([turn.bits for turn in some])]
+    ratios = np.log([turn.predicted.value / turn.tokens for turn in some])
+    often = np.random.default_rng(0).choice(ratios, (DRAWS, len(ratios))).mean(axis=1)
     words = f"worst by a factor of {math.exp(np.max(np.abs(ratios))):.2f}"
-    return found(question, STATED, np.exp([np.mean(ratios), *redrawn]), here, verdict=words)
+    return found(question, STATED, np.exp([np.mean(ratios), *often]), here, verdict=words)

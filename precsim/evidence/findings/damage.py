@@ -3,69 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
-from precsim.evidence.resampling import Redrawn, redraw
-from precsim.evidence.rows import FULL, SMALLEST, UNDERTRAINED, damage
-from precsim.fitting.fits import fit
-from precsim.runs import slices
+from precsim.evidence import rows as selections
+from precsim.evidence.findings.finding import STATED, Finding, found
+from precsim.evidence.resampling import Redrawn, draws, explained, redraw
+from precsim.evidence.rows import UNDERTRAINED
+from precsim.fitting.fits import Fit, fit
+from precsim.runs import Table, slices
 
 _GRID = (2, 3, 4, 5, 6)
 
 
-def damage_rate(table: Any) -> Finding:
+def damage_rate(table: Table) -> Finding:
     """How fast damage falls with bits from 3 to 6, over what the steps of the grid alone say."""
     question, bar = "ln δ(3 bits)/δ(6 bits) over theory", "1 ± 0.05"
-    rows = damage(table)
-    if rows.empty:
-        return nothing(question, bar)
+    rows = selections.late(selections.damage(table))
     theory = math.log((2**5 - 1) / (2**2 - 1)) * 2  # squared ratio of the steps at 3 and at 6 bits
     _, bits, means = redraw(rows).table("delta", ["N", "D"], "post")
     fall = np.log(means[..., bits == 3] / means[..., bits == 6])
     return found(question, bar, np.nanmean(fall, axis=(1, 2)) / theory, rows, lambda x: abs(x - 1) <= 0.05)
 
 
-def damage_rises(table: Any) -> Finding:
+def damage_rises(table: Table) -> Finding:
     """Share of the steps from one budget to the next, all else equal, in which mean damage rises."""
     question, bar = "steps in D in which δ rises, 2–6 bits", "≥ 0.95"
-    rows = damage(table, least=0, bits=_GRID)
-    if rows.empty:
-        return nothing(question, bar)
-    return found(question, bar, _rising(redraw(rows), ["N", "post"], "D"), rows, lambda share: share >= 0.95)
+    rows = selections.damage(table, bits=_GRID)
+    return found(question, bar, rising(redraw(rows), ["N", "post"], "D"), rows, lambda share: share >= 0.95)
 
 
-def damage_falls(table: Any) -> Finding:
+def damage_falls(table: Table) -> Finding:
     """Share of the steps from one size to the next, at fixed D, in which mean damage falls."""
     question, bar = "steps in N at fixed D in which δ falls, 2–6 bits", "≥ 0.95"
-    rows = damage(table, least=0, bits=_GRID)
-    if rows.empty:
-        return nothing(question, bar)
-    return found(question, bar, 1 - _rising(redraw(rows), ["D", "post"], "N"), rows, lambda share: share >= 0.95)
+    rows = selections.damage(table, bits=_GRID)
+    return found(question, bar, 1 - rising(redraw(rows), ["D", "post"], "N"), rows, lambda share: share >= 0.95)
 
 
-def damage_law(table: Any) -> Finding:
+def damage_law(table: Table) -> Finding:
     """Share of the variance of ln δ of single models that Kumar's law explains, 3 to 6 bits, D/N ≥ 60."""
     question, bar = f"law of δ, single models of D/N ≥ {UNDERTRAINED}, R² of ln", "≥ 0.98 over ≥ 2,000"
-    rows = damage(table)
-    return explained(question, bar, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000)
+    rows = selections.late(selections.damage(table))
+    return law_of_logarithms(question, bar, rows, lambda r2: r2 >= 0.98 and len(rows) >= 2000)
 
 
-def damage_law_everywhere(table: Any) -> Finding:
+def damage_law_everywhere(table: Table) -> Finding:
     """The same share over every size and budget that is not held out."""
-    rows: Any = slices.rounded_after(table, batch=FULL)
-    return explained("the same, every size and budget", STATED, rows[~rows["holdout"].astype(bool)], None)
+    rows = selections.free(slices.rounded_after(table, batch=selections.FULL))
+    return law_of_logarithms("the same, every size and budget", STATED, rows)
 
 
-def explained(question: str, bar: str, rows: Any, met: Any = None) -> Finding:
+def law_of_logarithms(question: str, bar: str, rows: Table, met: Callable[[float], bool] | None = None) -> Finding:
     """R² of least squares on ln δ, in which Kumar's law is linear."""
-    rows = rows[rows["delta"] > 0]
-    if rows.empty:
-        return nothing(question, bar)
+    rows = rows.loc[rows["delta"] > 0]
     drawn = redraw(rows)
     rows, counts = drawn.rows, drawn.counts
     x = np.column_stack([np.ones(len(rows)), np.log(rows["D"]), np.log(rows["N"]), rows["post"]])
@@ -73,94 +65,78 @@ def explained(question: str, bar: str, rows: Any, met: Any = None) -> Finding:
     y = np.log(rows["delta"].to_numpy())
     products = np.einsum("ri,rj->rij", x, x).reshape(len(rows), -1)
     normal, right = (counts @ products).reshape(-1, 4, 4), counts @ (x * y[:, None])
-    explained = (np.linalg.solve(normal, right[..., None])[..., 0] * right).sum(axis=1)
-    number, total = counts.sum(axis=1), counts @ y
-    level = total**2 / number
-    return found(question, bar, (explained - level) / (counts @ y**2 - level), rows, met)
+    squares = (np.linalg.solve(normal, right[..., None])[..., 0] * right).sum(axis=1)
+    level = (counts @ y) ** 2 / counts.sum(axis=1)
+    return found(question, bar, (squares - level) / (counts @ y**2 - level), rows, met)
 
 
-def held_out_size(table: Any) -> Finding:
+def held_out_size(table: Table) -> Finding:
     """Median error of the law of δ on sizes larger than any it was fitted to."""
     return _held_out(table, "median error", np.nanmedian)
 
 
-def held_out_worst(table: Any) -> Finding:
+def held_out_worst(table: Table) -> Finding:
     """Largest error of the law of δ on a cell of those sizes."""
     return _held_out(table, "worst cell", np.nanmax)
 
 
-def extrapolated(table: Any) -> Any:
+def extrapolated(table: Table) -> Table:
     """Cells of sizes larger than the three smallest, with δ as measured and as the law says that was fitted to those.
 
     Returns
     -------
     DataFrame
-        N, D, post, rows, delta, predicted; empty where the table has no such sizes.
+        N, D, post, rows, delta, predicted.
     """
-    rows, sizes = _by_size(table)
-    if len(sizes) < 4:
-        return rows.head(0)
-    cells, line, predicted = next(_predicted(rows, sizes[2], draws=0))
-    large = (cells["N"] > sizes[2]).to_numpy()
-    return cells[large].assign(delta=line[large], predicted=predicted[large]).reset_index(drop=True)
+    rows, small = _by_size(table)
+    cells, means = redraw(rows, draws=1).means("delta", ["N", "D", "post"])
+    predicted = small.law(cells["N"], cells["D"], post=cells["post"])
+    large = (cells["N"] > small.runs["N"].max()).to_numpy()
+    return cells.assign(delta=means[0], predicted=predicted).loc[large].reset_index(drop=True)
 
 
-def _by_size(table: Any) -> tuple[Any, list[int]]:
-    rows: Any = slices.rounded_after(table, batch=FULL)
-    rows = rows[(rows["N"] >= SMALLEST) & (rows["D"] >= UNDERTRAINED * rows["N"])]
-    return rows, sorted(rows.loc[~rows["holdout"].astype(bool), "N"].unique())
+def _by_size(table: Table) -> tuple[Table, Fit]:
+    """Rows with those of the larger sizes that are held out, and the law of δ fitted to the three smallest sizes."""
+    rows = selections.late(selections.sized(slices.rounded_after(table, batch=selections.FULL)))
+    largest = sorted(rows["N"].unique())[2]
+    rows = rows.loc[(rows["N"] > largest) | ~rows["holdout"].astype(bool)]
+    small = slices.cells(rows.loc[rows["N"] <= largest])
+    return rows, fit(laws.KumarDegradation(), small, strict=False)
 
 
-def _predicted(rows: Any, largest: int, draws: int) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """Cells, mean δ and predicted δ, of the table and of each redraw; fitted to sizes up to `largest`."""
-    rows = rows[(rows["N"] > largest) | ~rows["holdout"].astype(bool)]
-    cells, means = redraw(rows, draws=draws).means("delta", ["N", "D", "post"])
-    small = (cells["N"] <= largest).to_numpy()
-    for line in means:
-        law = fit(laws.KumarDegradation(), cells[small].assign(delta=line[small]), strict=False).law
-        yield cells, line, np.asarray(law(cells["N"], cells["D"], post=cells["post"]))
-
-
-def _held_out(table: Any, what: str, summary: Any) -> Finding:
-    question, bar = f"law of δ on sizes larger than those fitted: {what}", "≤ 0.15"
-    rows, sizes = _by_size(table)
-    if len(sizes) < 4:
-        return nothing(question, bar)
-    values = []
-    for cells, line, predicted in _predicted(rows, sizes[2], draws=60):
-        large = (cells["N"] > sizes[2]).to_numpy()
-        values.append(summary(np.abs(line / predicted - 1)[large]))
+def _held_out(table: Table, what: str, summary: Callable[[np.ndarray], float]) -> Finding:
+    """Measured cells are redrawn by models, and those that the law was fitted to by cells."""
+    rows, small = _by_size(table)
+    rows = rows.loc[rows["N"] > small.runs["N"].max()]
+    cells, means = redraw(rows).means("delta", ["N", "D", "post"])
+    where = {"N": cells["N"].to_numpy(float), "D": cells["D"].to_numpy(float), "post": cells["post"].to_numpy(float)}
+    forms = (small.law, *draws(small))
+    errors = [np.abs(line / law(**where) - 1) for line, law in zip(means, forms, strict=False)]
     seen = extrapolated(table)
     error = np.abs(seen["delta"] / seen["predicted"] - 1)
     worst = seen.loc[error.idxmax()]
     words = f"{int((error <= 0.15).sum())} of {len(seen)} cells within ±15 %"
     if summary is np.nanmax:
         words = f"N = {worst['N']:,.0f}, D = {worst['D']:.3g}, {worst['post']:.0f} bits, {worst['rows']:.0f} models"
-    return found(question, bar, values, rows[rows["N"] > sizes[2]], lambda error: error <= 0.15, words)
+    question, bar = f"law of δ on sizes larger than those fitted: {what}", "≤ 0.15"
+    return found(question, bar, [summary(one) for one in errors], rows, lambda error: error <= 0.15, words)
 
 
-def second_order(table: Any) -> Finding:
+def second_order(table: Table) -> Finding:
     """Share of the variance of ln δ that curvature and rounding error predict with nothing fitted."""
     question, bar = "δ from curvature, no constant fitted, R² of ln", "≥ 0.98"
-    rows = damage(table, least=0)
-    rows = rows[(rows["delta"] > 0) & np.isfinite(rows["second_order"])]
-    if rows.empty:
-        return nothing(question, bar)
-    drawn = redraw(rows)
-    seen, off = np.log(rows["delta"].to_numpy()), np.log((rows["delta"] / rows["second_order"]).to_numpy())
-    number = drawn.counts.sum(axis=1)
-    variance = drawn.counts @ seen**2 / number - (drawn.counts @ seen / number) ** 2
-    return found(question, bar, 1 - drawn.counts @ off**2 / number / variance, rows, lambda r2: r2 >= 0.98)
+    rows = selections.curved(table)
+    values = explained(rows["delta"], rows["second_order"], redraw(rows).counts)
+    return found(question, bar, values, rows, lambda r2: r2 >= 0.98)
 
 
-def predictions(table: Any) -> Any:
+def predictions(table: Table) -> Table:
     """Measured and predicted damage of models trained in full precision: columns N, D, post, second_order, delta."""
-    rows = damage(table, least=0, bits=_GRID)
-    rows = rows[(rows["delta"] > 0) & np.isfinite(rows["second_order"])]
+    rows = selections.curved(table, bits=_GRID)
     return rows[["N", "D", "post", "second_order", "delta"]].reset_index(drop=True)
 
 
-def _rising(drawn: Redrawn, by: list[str], along: str) -> np.ndarray:
+def rising(drawn: Redrawn, by: list[str], along: str) -> np.ndarray:
     """Share of the steps from one value of `along` to the next in which mean δ rises, for each redraw."""
     steps = np.diff(drawn.table("delta", by, along)[2], axis=2)
     known = np.isfinite(steps)

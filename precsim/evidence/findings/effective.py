@@ -6,21 +6,22 @@ base law, so that neither the luck of the seed nor an error of the base law is l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
-from precsim.evidence.resampling import redraw, slope
-from precsim.evidence.rows import SMALLEST, against_full, base
+from precsim.evidence import fitted
+from precsim.evidence.findings.finding import STATED, Finding, found
+from precsim.evidence.resampling import TWINS, Number, draws, number, of_law, redraw, slope
+from precsim.evidence.rows import TENSORS, against_full, elsewhere, free, parts, trained_weights
 from precsim.fitting.comparison import Comparison, compare
-from precsim.fitting.fits import fit
-from precsim.fitting.uncertainty import Interval, bootstrap, interval
-from precsim.runs import slices
+from precsim.fitting.fits import Fit, fit
+from precsim.fitting.observations import Observations
+from precsim.runs import Table, slices
 
 _MIDDLE = (3.0, 4.0, 5.0, 6.0)
 PAPER = "0 (the paper)"
@@ -60,7 +61,7 @@ class Ahead:
 
     part: Part
 
-    def folds(self, runs: Any, data: Any) -> list[tuple[str, np.ndarray]]:
+    def folds(self, runs: Table, data: Observations) -> list[tuple[str, np.ndarray]]:
         """The folds that this part's rows allow, each a label and a mask."""
         N, D = data.setting.N, data.setting.D
         longest = np.zeros(len(N), dtype=bool)
@@ -76,7 +77,7 @@ class Ahead:
 class Flagged:
     """Holds out the rows that the table declares held out: the largest size and the longest runs of all."""
 
-    def folds(self, runs: Any, data: Any) -> list[tuple[str, np.ndarray]]:
+    def folds(self, runs: Table, data: Observations) -> list[tuple[str, np.ndarray]]:
         """One fold."""
         return [("extrapolation set", np.asarray(runs["declared"], dtype=bool)[data.row])]
 
@@ -92,7 +93,7 @@ _NAMES = {
 def forms(below: laws.Law, part: Part) -> tuple[laws.Law, ...]:
     """The forms that are compared, over a base law that is given: the factors of each tensor have one form."""
 
-    def law(factor: Any) -> laws.Law:
+    def law(factor: Callable[[laws.Tensor], laws.Law]) -> laws.Law:
         out = below
         for tensor in part.tensors:
             out = out | factor(tensor)
@@ -105,42 +106,42 @@ def _drifting(tensor: laws.Tensor) -> laws.Law:
     return laws.Drifting(laws.Saturating(tensor), N0=1e5, D0=1e7)
 
 
-def remaining(table: Any, part: Part, bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[float, Interval], ...]:
-    """Share of the parameters that training one part at each of these widths leaves, in the batch "parts".
+def remaining(table: Table, part: Part, bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[Number, ...]:
+    """The share f(P) of parameters that training one part at each of these widths leaves, by `factor_of`."""
+    (tensor,), best = part.tensors, factor_of(table, part)
+    return tuple(of_law(best, partial(laws.Law.n_eff, N=1.0, **{tensor.value: P})) for P in bits)
 
-    The saturating factor over the base law, an average over sizes and budgets that are the same for every part; with
-    its 95 % interval by redrawing cells.
+
+def factor_of(table: Table, part: Part) -> Fit:
+    """The saturating factor of one part in the batch "parts", for comparing tensors with each other.
+
+    Over the given base law, an average over sizes and budgets that are the same for every part.
+    `precsim.evidence.fitted.weights` has f of the weights over all sizes and budgets, fitted together with its base.
     """
-    (tensor,) = part.tensors
-    below = base(table)
-    best = fit(below | laws.Saturating(tensor), _cells(_paired(table, part, batch="parts"), below), strict=False)
-    draws = bootstrap(best, n=300, rng=np.random.default_rng(0))
-    out = []
-    for P in bits:
-        here: Any = partial(laws.Law.n_eff, N=1.0, **{tensor.value: P})
-        out.append((float(here(best.law)), interval(draws, here)))
-    return tuple(out)
+    (tensor,), below = part.tensors, fitted.base(table).law
+    return fit(below | laws.Saturating(tensor), _cells(_beside_full(parts(table), part), below), strict=False)
 
 
-def _paired(table: Any, part: Part, batch: str = "") -> Any:
-    batch = batch or ("main" if part is Part.WEIGHTS else "parts")
-    names = ("weights", "activations", "kv")
-    rows: Any = slices.as_trained(table, batch=batch, only=names)
-    rows = rows[rows["N"] >= SMALLEST]
-    low = np.isfinite(rows[list(names)].to_numpy())
-    wanted = [name in [t.value for t in part.tensors] for name in names]
+def _paired(table: Table, part: Part) -> Table:
+    """Rows of a part and their ratios to full precision: of weights in the main batch, which has more of them."""
+    return _beside_full(trained_weights(table) if part is Part.WEIGHTS else parts(table), part)
+
+
+def _beside_full(rows: Table, part: Part) -> Table:
+    low = np.isfinite(rows[list(TENSORS)].to_numpy())
+    wanted = [name in [t.value for t in part.tensors] for name in TENSORS]
     keep = low.any(axis=1) & ~low[:, ~np.array(wanted)].any(axis=1)
     keep &= np.isinf(rows["activations"]) | rows["activations_scaling"].eq(part.granularity)
-    return against_full(rows[keep], rows[~low.any(axis=1)])
+    return against_full(rows.loc[keep], rows.loc[~low.any(axis=1)])
 
 
-def _cells(rows: Any, below: laws.Law) -> Any:
+def _cells(rows: Table, below: laws.Law) -> Table:
     loss = np.asarray(below(rows["N"], rows["D"])) * rows["ratio"]
-    cells: Any = slices.cells(rows.assign(gap=loss))
+    cells = slices.cells(rows.assign(gap=loss))
     return cells.assign(declared=cells["holdout"].astype(bool), holdout=False)
 
 
-def trial(table: Any, part: Part, base_form: laws.Law | None = None) -> Comparison:
+def trial(table: Table, part: Part, base_form: laws.Law | None = None) -> Comparison:
     """The forms of `forms`, judged on the rows that `Ahead` holds out; the declared extrapolation set is left out.
 
     Parameters
@@ -150,26 +151,25 @@ def trial(table: Any, part: Part, base_form: laws.Law | None = None) -> Comparis
     base_form : Law, optional
         Form of the base law, with E = 0; by default Chinchilla's.
     """
-    below = base(table, base_form)
+    below = fitted.base(table, base_form).law
     rows = _cells(_paired(table, part), below)
-    rows = rows[~rows["declared"]].reset_index(drop=True)
+    rows = rows.loc[~rows["declared"]].reset_index(drop=True)
     return compare(forms(below, part), rows, split=Ahead(part), rng=np.random.default_rng(0))
 
 
-def extrapolation(table: Any) -> Comparison:
+def extrapolation(table: Table) -> Comparison:
     """The same forms for weights, fitted to all runs but the extrapolation set and judged on that."""
-    below, part = base(table), Part.WEIGHTS
+    below, part = fitted.base(table).law, Part.WEIGHTS
     rows = _cells(_paired(table, part), below)
     return compare(forms(below, part), rows, split=Flagged(), rng=np.random.default_rng(0))
 
 
-def trial_of_facts(table: Any) -> Comparison:
+def trial_of_facts(table: Table) -> Comparison:
     """The same forms for weights, on the MLPs that learn facts and the base law of those."""
-    rows: Any = slices.as_trained(table, batch="facts")
-    full = rows[np.isinf(rows["weights"])]
-    cells: Any = slices.cells(full)
-    below = fit(laws.Chinchilla(E=0.0), cells, strict=False).law
-    low = _cells(against_full(rows[np.isfinite(rows["weights"])], full), below)
+    rows, _ = elsewhere(table, "facts")
+    full = rows.loc[np.isinf(rows["weights"])]
+    below = fit(laws.Chinchilla(E=0.0), slices.cells(full), strict=False).law
+    low = _cells(against_full(rows.loc[np.isfinite(rows["weights"])], full), below)
     return compare(forms(below, Part.WEIGHTS), low, split=Ahead(Part.WEIGHTS), rng=np.random.default_rng(0))
 
 
@@ -184,56 +184,47 @@ def _name(law: laws.Law) -> str:
     return next(words for kind, words in _NAMES.items() if isinstance(law.factors[0], kind))
 
 
-def drift(table: Any, part: Part) -> Finding:
+def drift(table: Table, part: Part) -> Finding:
     """Exponent of D in the damage ln(1/f) that training one part in few bits does; 0 in the paper's law."""
-    question = f"exponent of D in ln(N/N_eff), {part.value}"
-    paired = _paired(table, part)
-    if paired.empty:
-        return nothing(question, PAPER)
-    below = base(table)
-    rows = _cells(paired, below)
-    best = fit(forms(below, part)[-1], rows[~rows["declared"]], strict=False)
-    draws = bootstrap(best, n=300, rng=np.random.default_rng(0))
+    paired, below = _paired(table, part), fitted.base(table).law
+    best = fit(forms(below, part)[-1], _undeclared(_cells(paired, below)), strict=False)
     name = next(name for name in best.parameters if name.startswith("drift_D"))
-    values = np.concatenate([[best.parameters[name]], draws.values[name]])
-    low, high = np.quantile(draws.values[name], [0.025, 0.975])
-    return found(question, PAPER, values, paired, lambda _: bool(low <= 0 <= high))
+    values = np.concatenate([[best.parameters[name]], draws(best).values[name]])
+    return of_the_paper(f"exponent of D in ln(N/N_eff), {part.value}", values, paired)
 
 
-def penalty_with_data(table: Any, part: Part) -> Finding:
+def _undeclared(cells: Table) -> Table:
+    """Cells that are not declared held out."""
+    return cells.loc[~cells["declared"]]
+
+
+def penalty_with_data(table: Table, part: Part) -> Finding:
     """Exponent of D in the gap that training in 2 to 4 bits adds, against the run that differs in nothing else."""
-    question = f"exponent of D in the gap added by 2–4 bits, {part.value}"
-    rows = _paired(table, part)
-    rows = rows[~rows["holdout"].astype(bool)]
-    name = part.tensors[0].value
-    rows = rows[rows[name] <= 4]
-    if rows.empty:
-        return nothing(question, PAPER)
+    rows, name = free(_paired(table, part)), part.tensors[0].value
+    rows = rows.loc[rows[name] <= 4]
     rows = rows.assign(penalty=rows["gap"] * (1 - 1 / rows["ratio"]))
-    drawn = redraw(rows, unit=("N", "D", "language_seed", "seed"), within=())
-    cells, means = drawn.means("penalty", ["N", "D", name])
+    cells, means = redraw(rows, unit=TWINS).means("penalty", ["N", "D", name])
     with np.errstate(invalid="ignore"):
         logs = np.log(np.where(means > 0, means, np.nan))
     group = cells.groupby(["N", name]).ngroup().to_numpy()
     values = slope(np.log(cells["D"].to_numpy(dtype=float)), logs, group)
-    low, high = np.quantile(values[1:], [0.025, 0.975])
-    return found(question, PAPER, values, rows, lambda _: bool(low <= 0 <= high))
+    return of_the_paper(f"exponent of D in the gap added by 2–4 bits, {part.value}", values, rows)
 
 
-def held_out(table: Any) -> tuple[Finding, ...]:
+def of_the_paper(question: str, values: np.ndarray, rows: Table) -> Finding:
+    """A number that is 0 by the paper's law, which its interval has to hold for."""
+    zero = number(values).against(0.0) == "inside"
+    return found(question, PAPER, values, rows, lambda _: zero)
+
+
+def held_out(table: Table) -> tuple[Finding, ...]:
     """Mean held-out error of the form that predicts best, for every part and for the declared extrapolation set."""
-    trials: dict[str, tuple[Part, Any]] = {
-        f"{part.value}: mean error held out": (part, partial(trial, part=part)) for part in Part
-    }
-    trials["weights, declared extrapolation set: mean error"] = (Part.WEIGHTS, extrapolation)
-    answers = []
-    for question, (part, judge) in trials.items():
-        rows = _paired(table, part)
-        answers.append(best_of(question, judge(table), rows) if len(rows) else nothing(question, STATED))
-    return tuple(answers)
+    answers = [best_of(f"{p.value}: mean error held out", trial(table, p), _paired(table, p)) for p in Part]
+    question = "weights, declared extrapolation set: mean error"
+    return (*answers, best_of(question, extrapolation(table), _paired(table, Part.WEIGHTS)))
 
 
-def best_of(question: str, judged: Comparison, rows: Any) -> Finding:
+def best_of(question: str, judged: Comparison, rows: Table) -> Finding:
     """The held-out error of the form that predicts best, with the verdict and the error of the paper's form."""
     best = min(judged.scores, key=lambda score: score.held_out)
     paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
@@ -242,7 +233,7 @@ def best_of(question: str, judged: Comparison, rows: Any) -> Finding:
     return Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words)
 
 
-def effective_parameters(table: Any) -> tuple[Finding, ...]:
+def effective_parameters(table: Table) -> tuple[Finding, ...]:
     """Drift of every part, and how the added gap moves with data without any law."""
     single = [part for part in Part if len(part.tensors) == 1]
     return (*(drift(table, part) for part in single), *(penalty_with_data(table, part) for part in single))

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
+from precsim.evidence import rows as selections
 from precsim.evidence.findings.counts import chinchilla
-from precsim.evidence.findings.damage import explained
-from precsim.evidence.findings.effective import best_of, trial_of_facts
+from precsim.evidence.findings.damage import law_of_logarithms
+from precsim.evidence.findings.effective import best_of, of_the_paper, trial_of_facts
+from precsim.evidence.findings.finding import STATED, Finding, found
 from precsim.evidence.resampling import Redrawn, redraw, slope
-from precsim.runs import slices
-
-_BITS = (3, 4, 5, 6)
+from precsim.runs import Table
 
 
-def facts(table: Any) -> tuple[Finding, ...]:
+def facts(table: Table) -> tuple[Finding, ...]:
     """The laws on MLPs that learn facts: how δ moves there with data and bits, and what the laws explain."""
-    rows: Any = slices.rounded_after(table, batch="facts", bits=_BITS)
-    full: Any = slices.as_trained(table, batch="facts", only=())
+    trained, rows = selections.elsewhere(table, "facts")
     return (
         *_laws("MLPs on facts", rows),
-        explained("MLPs on facts: law of δ, single models, R² of ln", STATED, rows),
-        chinchilla("MLPs on facts: Chinchilla's form, R² of ln", STATED, full),
+        law_of_logarithms("MLPs on facts: law of δ, single models, R² of ln", STATED, rows),
+        chinchilla("MLPs on facts: Chinchilla's form, R² of ln", STATED, selections.in_full(trained)),
     )
 
 
-def text(table: Any) -> tuple[Finding, ...]:
+def text(table: Table) -> tuple[Finding, ...]:
     """The same on English, transformers and MLPs: its entropy is not known, but δ is a difference."""
-    rows: Any = slices.rounded_after(table, batch="text", bits=_BITS)
-    return _laws("King James Bible", rows)
+    return _laws("King James Bible", selections.elsewhere(table, "text")[1])
 
 
-def _laws(where: str, rows: Any) -> tuple[Finding, ...]:
+def _laws(where: str, rows: Table) -> tuple[Finding, ...]:
     questions = {
         f"{where}: steps in D in which δ rises": "≥ 0.95",
         f"{where}: exponent of D in δ": STATED,
         f"{where}: fall of ln δ for each bit": STATED,
     }
-    if rows.empty:
-        return tuple(nothing(question, bar) for question, bar in questions.items())
-    drawn = redraw(rows.assign(budget=_order(rows)), within=("model", "D"))
+    drawn = redraw(rows.assign(budget=_order(rows)))
     cells, means = drawn.means("delta", ["model", "post", "budget"])
     D = drawn.means("D", ["model", "post", "budget"])[1][0]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -55,7 +48,7 @@ def _laws(where: str, rows: Any) -> tuple[Finding, ...]:
     )
 
 
-def _order(rows: Any) -> np.ndarray:
+def _order(rows: Table) -> np.ndarray:
     """Rank of a run's budget among those of its model."""
     return rows.groupby("model")["D"].rank(method="dense").astype(int).to_numpy()
 
@@ -65,54 +58,41 @@ def _rising(drawn: Redrawn) -> np.ndarray:
     return (steps > 0).sum(axis=(1, 2)) / np.isfinite(steps).sum(axis=(1, 2))
 
 
-def training_elsewhere(table: Any) -> tuple[Finding, ...]:
+def training_elsewhere(table: Table) -> tuple[Finding, ...]:
     """Exponent of D in the loss that training at 3 and 4 bits adds, of MLPs and on English; 0 in the paper's law."""
     answers = []
     for batch, where in (("facts", "MLPs on facts"), ("text", "King James Bible")):
         question = f"{where}: exponent of D in the loss added by training at 3–4 bits"
-        rows: Any = slices.as_trained(table, batch=batch)
-        if rows.empty:
-            answers.append(nothing(question, "0 (the paper)"))
-            continue
+        rows, _ = selections.elsewhere(table, batch)
         key = ["model", "D", "language_seed", "seed"]
-        full = rows[np.isinf(rows["weights"])].set_index(key)["loss"]
-        rows = rows[rows["weights"].isin([3.0, 4.0])]
+        full = rows.loc[np.isinf(rows["weights"])].set_index(key)["loss"]
+        rows = rows.loc[rows["weights"].isin([3.0, 4.0])]
         rows = rows.assign(added=rows["loss"].to_numpy() - full.reindex(rows.set_index(key).index).to_numpy())
-        drawn = redraw(rows, unit=key, within=("model", "D"))
+        drawn = redraw(rows, unit=key)
         cells, means = drawn.means("added", ["model", "D", "weights"])
         with np.errstate(invalid="ignore", divide="ignore"):
             logs = np.log(np.where(means > 0, means, np.nan))
         group = cells.groupby(["model", "weights"]).ngroup().to_numpy()
         values = slope(np.log(cells["D"].to_numpy(dtype=float)), logs, group)
-        low, high = np.quantile(values[1:], [0.025, 0.975])
-        met = bool(low <= 0 <= high)
-        answers.append(found(question, "0 (the paper)", values, rows, lambda _, met=met: met))
+        answers.append(of_the_paper(question, values, rows))
     question = "MLPs on facts: mean error held out of the best form of effective parameters"
-    rows = slices.as_trained(table, batch="facts")
-    rows = rows[np.isfinite(rows["weights"])]
-    answers.append(nothing(question, STATED) if rows.empty else best_of(question, trial_of_facts(table), rows))
-    return tuple(answers)
+    rows, _ = selections.elsewhere(table, "facts")
+    return (*answers, best_of(question, trial_of_facts(table), rows.loc[np.isfinite(rows["weights"])]))
 
 
-def methods(table: Any) -> tuple[Finding, ...]:
+def methods(table: Table) -> tuple[Finding, ...]:
     """δ of GPTQ and AWQ over rounding to nearest on the same models, and how much less steeply it grows with data."""
-    rows: Any = table[table["post_method"].isin(["rtn", "gptq", "awq"]) & (table["batch"] == "main")]
-    rows = rows[rows["job"].isin(set(rows.loc[rows["post_method"] == "gptq", "job"]))]
-    rows = rows[~rows["holdout"].astype(bool)]
-    rows = rows[(rows["post_scaling"] == "channel") & rows["post_format"].isin(["INT3", "INT4", "INT5"])]
+    rows = selections.methods(table)
     answers = []
     for method in ("gptq", "awq"):
         name = method.upper()
         asked = (f"δ of {name} over rounding to nearest, 3–5 bits", f"exponent of D in that ratio ({name})")
-        if rows.empty:
-            answers += [nothing(question, STATED) for question in asked]
-            continue
         pairs = rows.pivot(index=["job", "N", "D", "post"], columns="post_method", values="delta").reset_index()
-        drawn = redraw(pairs, within=("N",))
+        drawn = redraw(pairs)
         y = np.log((drawn.rows[method] / drawn.rows["rtn"]).to_numpy())
         level = np.exp((drawn.counts @ y) / drawn.counts.sum(axis=1))
         group = drawn.rows.groupby(["N", "post"]).ngroup().to_numpy()
         rise = slope(np.log(drawn.rows["D"].to_numpy(dtype=float)), y, group, drawn.counts)
-        some = rows[rows["post_method"].isin([method, "rtn"])]
+        some = rows.loc[rows["post_method"].isin([method, "rtn"])]
         answers += [found(question, STATED, value, some) for question, value in zip(asked, (level, rise), strict=True)]
     return tuple(answers)

@@ -7,16 +7,14 @@ off the line through the integers' damages in logarithm, so that 0.5 bits mean t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from precsim.evidence.findings._finding import STATED, Finding, found, nothing
-from precsim.evidence.resampling import Redrawn, redraw
-from precsim.evidence.rows import FULL, UNDERTRAINED, against_full, lawful
-from precsim.runs import slices
+from precsim.evidence.findings.finding import STATED, Finding, found
+from precsim.evidence.resampling import TWINS, Redrawn, number, redraw
+from precsim.evidence.rows import against_full, formats_after_training, formats_in_training
+from precsim.runs import Table
 
-_UNIT = ("N", "D", "language_seed", "seed")
 _NAMES = {  # formats of blocks, by element and scaling
     ("FP4_E2M1", "block 32 E8M0"): "MXFP4",
     ("FP6_E2M3", "block 32 E8M0"): "MXFP6",
@@ -65,54 +63,37 @@ class Worth:
         return (self.name, f"{self.bits:g}", cost, between, worth, band)
 
 
-def in_training(table: Any) -> tuple[Worth, ...]:
+def in_training(table: Table) -> tuple[Worth, ...]:
     """Cost of training in each format, by storage: ln of the gap over that of full precision.
 
     Runs of the batch "formats" and the integer runs of "main" in the same cells, each against the run in full
     precision of its size, data, language and seed.
     """
     rows, drawn = _trained(table)
-    return () if rows is None else _worth(rows, *_by_label(drawn, "cost"))
+    return _worth(rows, *_by_label(drawn, "cost"))
 
 
-def after_training(table: Any) -> tuple[Worth, ...]:
+def after_training(table: Table) -> tuple[Worth, ...]:
     """Damage δ of rounding the weights of models trained in full precision to each format, D/N of 60 or more."""
     rows, drawn = _rounded(table)
-    return () if rows is None else _worth(rows, *_by_label(drawn, "delta"))
+    return _worth(rows, *_by_label(drawn, "delta"))
 
 
-def _trained(table: Any) -> tuple[Any, Any]:
-    ours: Any = table[(table["batch"] == "formats") & table["post_method"].eq("none")]
-    if ours.empty:
-        return None, None
-    main: Any = slices.as_trained(table)
-    full = main[np.isinf(main["weights"])]
-    more: Any = slices.as_trained(table, batch="parts", only=())
-    both = main[np.isfinite(main["weights"])].merge(ours[list(_UNIT)].drop_duplicates(), on=list(_UNIT))
-    rows = against_full(_joined(ours, both), _joined(full, more))
+def _trained(table: Table) -> tuple[Table, Redrawn]:
+    rows = against_full(*formats_in_training(table))
     rows = rows.assign(label=_labels(rows, "weights"), bits=rows["weights"], cost=np.log(rows["ratio"]))
     everywhere = np.isfinite(rows["activations"]).to_numpy()
     rows["label"] = np.where(everywhere, rows["label"] + ", everything", rows["label"])
-    return rows, redraw(rows, unit=_UNIT, within=())
+    return rows, redraw(rows, unit=TWINS)
 
 
-def _rounded(table: Any) -> tuple[Any, Any]:
-    full = table["batch"].isin(FULL) & np.isinf(table["weights"]) & table["post_method"].eq("rtn")
-    rows: Any = table[full & np.isinf(table["post_activations"]) & np.isinf(table["post_kv"])]
-    rows = lawful(rows, UNDERTRAINED)
-    if rows.empty:
-        return None, None
+def _rounded(table: Table) -> tuple[Table, Redrawn]:
+    rows = formats_after_training(table)
     rows = rows.assign(label=_labels(rows, "post"), bits=rows["post"])
     return rows, redraw(rows)
 
 
-def _joined(*tables: Any) -> Any:
-    import pandas as pd
-
-    return pd.concat(tables, ignore_index=True)
-
-
-def _labels(rows: Any, prefix: str) -> np.ndarray:
+def _labels(rows: Table, prefix: str) -> np.ndarray:
     """Names of formats: their own, that of the family for blocks, and "by tensor" for one scale in all."""
     pairs = zip(rows[f"{prefix}_format"], rows[f"{prefix}_scaling"], strict=True)
     return np.array([_NAMES.get(pair, pair[0] + (", by tensor" if pair[1] == "tensor" else "")) for pair in pairs])
@@ -133,16 +114,16 @@ def _by_label(drawn: Redrawn, column: str) -> tuple[list[str], np.ndarray]:
         return list(labels), np.log(np.where(means > 0, means, np.nan)).mean(axis=1)
 
 
-def _worth(rows: Any, labels: list[str], logs: np.ndarray) -> tuple[Worth, ...]:
+def _worth(rows: Table, labels: list[str], logs: np.ndarray) -> tuple[Worth, ...]:
     bits = rows.groupby("label")["bits"].first()
     models = rows.groupby("label")["job"].nunique()
     grid = [b for b in range(2, 9) if f"INT{b}" in labels and np.isfinite(logs[0, labels.index(f"INT{b}")])]
     scale = logs[:, [labels.index(f"INT{b}") for b in grid]]
     out = []
     for i, label in enumerate(labels):
-        place = np.array([_read(line, scale[k], grid) for k, line in enumerate(logs[:, i])])
+        read = np.array([_read(line, scale[k], grid) for k, line in enumerate(logs[:, i])])
         middle, low, high = np.exp(_band(logs[:, i]))
-        worth = _band(place)
+        worth = _band(read)
         here = float(bits[label]), float(middle), float(low), float(high), *map(float, worth)
         out.append(Worth(str(label), *here, models=int(models[label])))
     return tuple(sorted(out, key=lambda one: (one.bits, -np.nan_to_num(one.cost))))
@@ -160,10 +141,10 @@ def _band(values: np.ndarray) -> np.ndarray:
     """The first of the values, and the ends of the 95 % interval of the others; NaN where many of them are."""
     if not np.isfinite(values[0]) or np.isnan(values[1:]).mean() > 0.025:
         return np.array([values[0], np.nan, np.nan])
-    return np.array([values[0], *np.nanquantile(values[1:], [0.025, 0.975])])
+    return np.array(number(values))
 
 
-def formats(table: Any) -> tuple[Finding, ...]:
+def formats(table: Table) -> tuple[Finding, ...]:
     """Cost of every format of 4 bits or little more over that of 4-bit integers by channel, in training and after."""
     answers = []
     for when, (rows, drawn), column in (
@@ -171,9 +152,6 @@ def formats(table: Any) -> tuple[Finding, ...]:
         ("rounding afterwards to", _rounded(table), "delta"),
     ):
         names = ("FP4_E1M2", "FP4_E2M1", "FP4_E3M0", "NF4", "MXFP4", "NVFP4")
-        if rows is None:
-            answers += [nothing(f"{when} {name}: cost over INT4's", STATED) for name in names]
-            continue
         labels, logs = _by_label(drawn, column)
         four = logs[:, labels.index("INT4")]
         answers += [

@@ -3,68 +3,74 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim import laws
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
+from precsim.evidence import findings, resampling, rows
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
+from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
+from precsim.fitting.fits import Fit
+from precsim.laws import Law
 from precsim.laws.published import KUMAR_2024
-
-#: Bits after training at which curves of the loss are looked at.
-_WIDTHS = (2.0, 3.0, 4.0, 5.0)
+from precsim.runs import Table
 
 
-def _powers(law: Any) -> str:
-    return f"δ ∝ D^{law.gamma_D:.2f} N^{-law.gamma_N:.2f} e^(-P/{law.gamma_post:.2f})"
+def _powers(law: Law) -> str:
+    k = law.parameters
+    return f"δ ∝ D^{k['gamma_D']:.2f} N^{-k['gamma_N']:.2f} e^(-P/{k['gamma_post']:.2f})"
 
 
-def _sure_powers(found: Any) -> str:
-    d, n, p = (doubt.parameter(found, f"gamma_{x}") for x in ("D", "N", "post"))
+def _sure_powers(found: Fit) -> str:
+    d, n, p = (resampling.parameter(found, f"gamma_{x}") for x in ("D", "N", "post"))
     return f"γ_D {d:.2f}, γ_N {n:.2f}, γ {p:.3f}"
 
 
-def turns(bits: float) -> dict[int, tuple[float, bool]]:
-    """{N: (D of least mean loss after rounding, whether it is inside our data)}."""
-    rows = our_fits.rounded(our_fits.in_full(), low=2, high=8)
-    means = rows[rows["post"] == bits].groupby(["N", "D"])["loss"].mean().unstack("D")
-    lines = {int(n): line.dropna() for n, line in means.iterrows() if len(line.dropna()) > 2}
-    return {n: (float(line.idxmin()), bool(line.idxmin() < line.index[-1])) for n, line in lines.items()}
+def turns(bits: float) -> tuple[findings.Turn, ...]:
+    """Turns of the loss after rounding to these bits, as `precsim.evidence.findings.turns` measures them: by size."""
+    return tuple(turn for turn in our_fits.turns() if turn.bits == bits)
 
 
-def critical(size: float, bits: float) -> doubt.Number:
-    """D/N at which our fitted loss after rounding turns up; the damage is drawn again, the base is kept."""
-    base = our_fits.base_fit().law
-    return doubt.fitted(our_fits.damage_fit(), lambda law: turn(base, law, size, bits) / size)
+def turned(bits: float) -> tuple[int, int]:
+    """(Sizes that turn between two of their budgets, sizes)."""
+    return sum(turn.inside for turn in turns(bits)), len(turns(bits))
 
 
-def turn(base: Any, hurt: Any, size: Any, bits: Any) -> Any:
+def critical(size: int, bits: float) -> str:
+    """D/N at which the loss turns, in words: as measured, where it was, and as the law says."""
+    turn = next(turn for turn in turns(bits) if size == turn.N)
+    said = Number(*(x / size for x in turn.predicted))
+    seen = Number(*(x / size for x in (turn.tokens, turn.low, turn.high)))
+    return f"D/N = {seen:.0f} (law {said:.0f})" if turn.inside else f"D/N = {said:.0f} by the law, beyond our data"
+
+
+def turn(law: Law, size: ArrayLike, bits: ArrayLike) -> np.ndarray:
     """Critical data of Kumar's law in closed form, equation 12: arrays of parameters will do, unlike with a search."""
-    inside = base.beta * base.B * size**hurt.gamma_N * np.exp(bits / hurt.gamma_post) / (hurt.gamma_D * hurt.C_T)
-    return inside ** (1 / (hurt.gamma_D + base.beta))
+    k = law.parameters
+    inside = k["beta"] * k["B"] * np.asarray(size) ** k["gamma_N"] * np.exp(np.asarray(bits) / k["gamma_post"])
+    return (inside / (k["gamma_D"] * k["C_T"])) ** (1 / (k["gamma_D"] + k["beta"]))
 
 
-def upturn() -> Finding:
+def upturn() -> Compared:
     """Figure 1, left, and critical data."""
-    said = "30M turns at D/N = "
-    said += (
-        ", ".join(f"{float(laws.critical_tokens(KUMAR_2024, 30e6, b)) / 30e6:.0f} at {b} bits" for b in (3, 4)) + "."
-    )
-    rows = our_fits.rounded(our_fits.in_full(), low=2, high=6)
-    if not len(rows):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    seen = {bits: turns(bits) for bits in _WIDTHS}
-    share = [sum(inside for _, inside in found.values()) / len(found) for found in seen.values()]
+    late = {b: float(laws.critical_tokens(KUMAR_2024, 30e6, b)) / 30e6 for b in (3, 4)}
+    said = "30M turns at D/N = " + ", ".join(f"{v:.0f} at {b} bits" for b, v in late.items()) + "."
+    seen = {bits: turned(bits) for bits in (2, 3, 4, 5)}
     text = "The loss after rounding to nearest turns up within our data at " + ", ".join(
-        f"{bits:.0f} bits in {sum(i for _, i in found.values())} of {len(found)} sizes" for bits, found in seen.items()
+        f"{bits} bits in {inside} of {sizes} sizes" for bits, (inside, sizes) in seen.items()
     )
-    three, four = critical(98304, 3.0), critical(98304, 4.0)
-    text += f". By our fits, N = 98304 turns at D/N = {three:.0f} at 3 bits and {four:.0f} at 4 (base kept)."
+    text += f". N = 98304 turns at {critical(98304, 3)} at 3 bits and at {critical(98304, 4)} at 4."
+    three, four = ({turn.N: turn.tokens for turn in turns(bits) if turn.inside} for bits in (3, 4))
+    later = np.median([four[size] / three[size] for size in set(three) & set(four)])
+    share = [inside / sizes for inside, sizes in seen.values()]
     agree = "Both turn, the earlier the fewer the bits" if share == sorted(share, reverse=True) else "The order differs"
-    late = float(laws.critical_tokens(KUMAR_2024, 30e6, 4)) / float(laws.critical_tokens(KUMAR_2024, 30e6, 3))
-    agree += f": one bit more puts it off {four.value / three.value:.1f} times here, {late:.1f} times there. Ours are "
-    return Finding(said, text, agree + f"{30e6 / rows['N'].max():,.0f} to {30e6 / rows['N'].min():,.0f} times smaller.")
+    agree += f": one bit more puts it off {later:.1f} times here, {late[4] / late[3]:.1f} times there. Ours are "
+    sizes = sorted(turn.N for turn in turns(3))
+    return Compared(said, text, agree + f"{30e6 / sizes[-1]:,.0f} to {30e6 / sizes[0]:,.0f} times smaller.")
 
 
 def draw_upturn() -> Drawing:
@@ -77,42 +83,38 @@ def draw_upturn() -> Drawing:
 
 def draw_upturn_ours(size: int = 98304) -> Drawing:
     """Our gap after rounding against D/N, one size, means over seeds."""
-    rows = our_fits.in_full()
-    rows = rows[rows["N"] == size]
-    points = {f"INT{b}": _means(our_fits.rounded(rows, low=b, high=b), size) for b in (2, 3, 4, 5)}
-    points["not rounded"] = _means(our_fits.as_trained(rows), size)
-    lines = {name: xy for name, xy in points.items()}
-    return Drawing(lines, points, "D / N [tokens per parameter]", f"gap, N = {size} [nats/token]", log_x=True)
+    trained = rows.full_precision(open_table())
+    points = {f"INT{b}": _means(rows.turning(open_table(), (b,)), size) for b in (2, 3, 4, 5)}
+    points["not rounded"] = _means(trained, size)
+    return Drawing(points, points, "D / N [tokens per parameter]", f"gap, N = {size} [nats/token]", log_x=True)
 
 
-def _means(rows: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    mean = rows.groupby("D")["loss"].mean()
+def _means(some: Table, size: int) -> tuple[np.ndarray, np.ndarray]:
+    mean = some.loc[some["N"] == size].groupby("D")["gap"].mean()
     return mean.index.to_numpy(float) / size, mean.to_numpy(float)
 
 
-def growth() -> Finding:
+def law_of_damage() -> Compared:
     """Figure 2: the law of δ."""
     k = KUMAR_2024
     said = _powers(k) + f"; {np.exp(1 / k.gamma_post):.1f} times per bit. The paper gives R² 0.97."
-    rows = our_fits.rounded(our_fits.in_full())
-    if not len(rows):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    nearest, chosen = our_fits.damage_fit(), our_fits.damage_fit("gptq")
-    few = our_fits.rounded(our_fits.in_full(), method="gptq")
-    score = doubt.shares_of_variance(rows["delta"], guess(nearest.law, rows), rows["job"])
+    nearest, chosen = our_fits.served_fit(), our_fits.damage_fit("gptq")
+    (score, some), (_, few) = our_fits.damage_explained(), our_fits.damage_explained("gptq")
     text = f"GPTQ: {_sure_powers(chosen)}, {few['job'].nunique()} networks. To nearest: "
-    text += f"{_sure_powers(nearest)}, R² {score:.3f} over {rows['job'].nunique()} networks."
-    places = {x: doubt.parameter(chosen, f"gamma_{x}").against(k.parameters[f"gamma_{x}"]) for x in ("D", "N", "post")}
+    text += f"{_sure_powers(nearest)}, R² {score:.3f} over {some['job'].nunique()} networks."
+    where = {
+        x: resampling.parameter(chosen, f"gamma_{x}").against(k.parameters[f"gamma_{x}"]) for x in ("D", "N", "post")
+    }
     agree = f"{'Same form' if score.low > 0.95 else 'The form fits badly'}. With GPTQ, theirs lie " + ", ".join(
-        f"{where} our interval (γ{'_' + x if x != 'post' else ''})" for x, where in places.items()
+        f"{lies} our interval (γ{'_' + x if x != 'post' else ''})" for x, lies in where.items()
     )
-    return Finding(said, text, agree + ".")
+    return Compared(said, text, agree + ".")
 
 
-def guess(law: Any, rows: Any) -> Any:
+def guess(law: Law, some: Table) -> np.ndarray:
     """δ of rows by a law."""
-    bits = {"weights": rows["weights"].to_numpy(float), "post": rows["post"].to_numpy(float)}
-    return law.delta(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
+    bits = {"weights": some["weights"].to_numpy(float), "post": some["post"].to_numpy(float)}
+    return np.asarray(law.delta(some["N"].to_numpy(float), some["D"].to_numpy(float), **bits))
 
 
 def draw_growth() -> Drawing:
@@ -126,66 +128,64 @@ def draw_growth() -> Drawing:
 
 
 def draw_growth_ours() -> Drawing:
-    """Our δ against D with the fitted law, two sizes."""
-    rows, law, lines, points = our_fits.rounded(our_fits.in_full()), our_fits.damage_fit().law, {}, {}
+    """Our δ against D with the fitted law, two sizes; means over networks."""
+    lines, points = {}, {}
     for n in (24576, 221184):
         for b in (3, 4, 5, 6):
-            some = rows[(rows["N"] == n) & (rows["post"] == b)]
-            d = np.geomspace(some["D"].min(), some["D"].max(), 20)
-            lines[f"INT{b}, N = {n}"] = (d, law.delta(n, d, post=b))
-            points[f"INT{b}, N = {n}"] = (some["D"], some["delta"])
+            lines[f"INT{b}, N = {n}"], points[f"INT{b}, N = {n}"] = _measured("rtn", n, b)
     return Drawing(lines, points, "D [tokens]", "δ [nats/token]", log_x=True, log_y=True)
 
 
-def method(name: str) -> Finding:
+def _measured(name: str, size: int, bits: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[ArrayLike, ArrayLike]]:
+    """(The law against D, mean δ of each D) of one method, size and width."""
+    some = rows.damage(open_table(), method=name)
+    mean = some.loc[(some["N"] == size) & (some["post"] == bits)].groupby("D")["delta"].mean()
+    d = np.geomspace(mean.index.min(), mean.index.max(), 20)
+    return (d, np.asarray(our_fits.damage_fit(name).law.delta(size, d, post=bits))), (mean.index, mean)
+
+
+def method(name: str) -> Compared:
     """Figures 10, 11: one method of rounding."""
     said = "The constants of this method are not printed; the paper says that the form holds, as with GPTQ."
-    rows = our_fits.rounded(our_fits.in_full(), method=name)
-    if not len(rows):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    found, other = our_fits.damage_fit(name), our_fits.damage_fit("gptq")
-    score = doubt.shares_of_variance(rows["delta"], guess(found.law, rows), rows["job"])
-    text = f"{_sure_powers(found)}, R² {score:.3f}, {len(rows)} roundings of {rows['job'].nunique()} networks; "
-    up, steps = our_fits.rising(rows)
-    text += f"δ rises in {up} of {steps} steps of D."
-    agree = "Same form" if score.value > 0.95 and up > 0.95 * steps else "The form holds in part"
+    found = our_fits.served_fit() if name == "rtn" else our_fits.damage_fit(name)
+    score, some = our_fits.damage_explained(name)
+    text = f"{_sure_powers(found)}, R² {score:.3f}, {len(some)} roundings of {some['job'].nunique()} networks; "
+    up = our_fits.rises(name)
+    text += f"mean δ rises in {up:.0%} of the steps of D."
+    agree = "Same form" if score.value > 0.95 and up > 0.95 else "The form holds in part"
     agree += f"; δ is {times_gptq(name):.2f} times that of GPTQ in the same networks, whose γ_D is "
-    return Finding(said, text, agree + f"{doubt.parameter(other, 'gamma_D'):.2f}.")
+    return Compared(said, text, agree + f"{resampling.parameter(our_fits.damage_fit('gptq'), 'gamma_D'):.2f}.")
 
 
-def times_gptq(name: str) -> doubt.Number:
-    """Median δ of a method over δ of GPTQ, same network and bits."""
-    one, other = (our_fits.rounded(our_fits.in_full(), method=m)[["job", "post", "delta"]] for m in (name, "gptq"))
-    both = one.merge(other, on=["job", "post"], suffixes=("", "_gptq"))
-    return doubt.median(both.assign(r=both["delta"] / both["delta_gptq"]), "r")
+def times_gptq(name: str) -> Number:
+    """Mean ratio, in logarithm, of δ of a method over δ of GPTQ, same network and bits."""
+    some = rows.methods(open_table()).pivot(index=["job", "N", "D", "post"], columns="post_method", values="delta")
+    drawn = resampling.redraw(some.reset_index())
+    y = np.log((drawn.rows[name] / drawn.rows["gptq"]).to_numpy(float))
+    return resampling.number(np.exp(drawn.counts @ y / drawn.counts.sum(axis=1)))
 
 
 def draw_method_ours(name: str) -> Drawing:
-    """Our δ against D with the fitted law, one size, one method."""
-    rows, law, lines, points = our_fits.rounded(our_fits.in_full(), method=name), our_fits.damage_fit(name).law, {}, {}
-    size = 98304
+    """Our mean δ against D with the fitted law, one size, one method."""
+    lines, points = {}, {}
     for b in (3, 4, 5):
-        some = rows[(rows["N"] == size) & (rows["post"] == b)]
-        d = np.geomspace(some["D"].min(), some["D"].max(), 20)
-        lines[f"INT{b}"], points[f"INT{b}"] = (d, law.delta(size, d, post=b)), (some["D"], some["delta"])
-    return Drawing(lines, points, "D [tokens]", f"δ, N = {size} [nats/token]", log_x=True, log_y=True)
+        lines[f"INT{b}"], points[f"INT{b}"] = _measured(name, 98304, b)
+    return Drawing(lines, points, "D [tokens]", "δ, N = 98304 [nats/token]", log_x=True, log_y=True)
 
 
-def several() -> Finding:
+def several() -> Compared:
     """Figure 19: predicted against measured δ for several sizes."""
     said = "Numbers were not recovered from the paper; by its constants all sizes lie on one line."
-    rows = our_fits.rounded(our_fits.in_full())
-    if not len(rows):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    law = our_fits.damage_fit().law
-    parts = {}
-    for n, some in rows.groupby("N"):
-        if len(some) >= 12:
-            parts[int(n)] = doubt.shares_of_variance(some["delta"], guess(law, some), some["job"])
+    law, every = our_fits.damage_fit().law, rows.damage(open_table())
+    parts = {
+        int(n): resampling.share_explained(some, "delta", guess(law, some))
+        for n, some in every.groupby("N")
+        if some["D"].nunique() > 2
+    }
     text = "R² of ln δ by size with one law: " + ", ".join(f"{n}: {v:.3f}" for n, v in parts.items()) + "."
     least = min(parts, key=lambda n: parts[n].value)
     serves = "serves" if parts[least].value > 0.9 else "does not serve"
-    return Finding(said, text, f"One law {serves} all sizes: least R² {parts[least].value:.3f}, at N = {least}.")
+    return Compared(said, text, f"One law {serves} all sizes: least R² {parts[least].value:.3f}, at N = {least}.")
 
 
 def draw_several() -> Drawing:
@@ -199,20 +199,20 @@ def draw_several() -> Drawing:
 
 
 def draw_several_ours() -> Drawing:
-    """Predicted against measured δ, four sizes."""
-    rows, law, points = our_fits.rounded(our_fits.in_full()), our_fits.damage_fit().law, {}
-    rows = rows[rows["seed"] == 0]
+    """Predicted against measured δ, four sizes, one seed."""
+    law, every, points = our_fits.damage_fit().law, rows.damage(open_table()), {}
+    every = every.loc[(every["seed"] == 0) & (every["delta"] > 0)]
     for n in (24576, 55296, 98304, 221184):
-        some = rows[rows["N"] == n]
+        some = every.loc[every["N"] == n]
         points[f"N = {n}"] = (guess(law, some), some["delta"])
     return diagonal(points)
 
 
-def diagonal(points: dict[str, tuple[Any, Any]]) -> Drawing:
+def diagonal(points: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Drawing:
     """Measured against predicted δ, by name, with the line on which they are equal."""
     ends = np.array([min(np.min(x) for x, _ in points.values()), max(np.max(x) for x, _ in points.values())])
     same = {"measured = predicted": (ends, ends)}
-    return Drawing(same, points, "predicted δ [nats/token]", "measured δ [nats/token]", log_x=True, log_y=True)
+    return Drawing(same, dict(points), "predicted δ [nats/token]", "measured δ [nats/token]", log_x=True, log_y=True)
 
 
 EXHIBITS = (
@@ -226,7 +226,7 @@ EXHIBITS = (
     Exhibit(
         number="F2",
         shows="δ grows as a power of D, falls as a power of N, exponentially in bits (GPTQ).",
-        compare=growth,
+        compare=law_of_damage,
         published=draw_growth,
         ours=draw_growth_ours,
     ),

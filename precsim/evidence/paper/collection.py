@@ -10,11 +10,9 @@ from precsim.evidence.paper import (
     other_settings,
     robustness,
     tables,
+    verdicts,
     what_to_buy,
     which_tensor,
-)
-from precsim.evidence.paper import (
-    claims as judged,
 )
 from precsim.evidence.paper.exhibits import Exhibit
 
@@ -77,7 +75,7 @@ def exhibits() -> tuple[tuple[str, str, str, str, str], ...]:
 def claims() -> tuple[tuple[str, str, str, str], ...]:
     """(number, claim, verdict, evidence) of every claim."""
     found = []
-    for claim in judged.CLAIMS:
+    for claim in verdicts.CLAIMS:
         verdict, evidence = claim.judge()
         found.append((str(claim.number), claim.says, verdict.value, evidence))
     return tuple(found)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim import laws
-from precsim.evidence.paper import doubt, multiplicativity, our_fits, which_tensor
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
+from precsim.evidence import resampling
+from precsim.evidence.findings import Part
+from precsim.evidence.paper import our_fits, which_tensor
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
+from precsim.evidence.resampling import Number
 from precsim.laws.published import KUMAR_2024
 
 _FORMS = {"offset": our_fits.OFFSET, "saturating": our_fits.SATURATING, "as printed": our_fits.PLAIN}
+_OTHERS = {"activations": Part.ACTIVATIONS, "kv": Part.KV}
 
 
 def published(bits: float) -> list[float]:
@@ -19,12 +22,12 @@ def published(bits: float) -> list[float]:
     return [float(KUMAR_2024.n_eff(1.0, **{name: bits})) for name in which_tensor.TENSORS]
 
 
-def factor(bits: float) -> doubt.Number:
-    """Our fitted f of the weights."""
-    return doubt.fitted(our_fits.training_fit(our_fits.SATURATING), lambda law: law.n_eff(1.0, weights=bits))
+def factor(bits: float) -> Number:
+    """Our f of the weights, by the law of `precsim.evidence.fitted.weights`."""
+    return resampling.of_law(our_fits.weights_fit(), lambda law: law.n_eff(1.0, weights=bits))
 
 
-def factors() -> Finding:
+def factors() -> Compared:
     """Figure 3."""
     rows = ", ".join(f"{b:.0f} bits {', '.join(f'{v:.2f}' for v in published(b))}" for b in (4.0, 6.0, 8.0))
     lines = published(8.0)[0] / published(4.0)[0]
@@ -32,18 +35,17 @@ def factors() -> Finding:
         f"f of weights, activations, KV: {rows}. A line of equal loss is N ∝ 1/f: from 8 to 4 bits of weights N grows "
     )
     said += f"{lines:.2f} times."
-    if not len(our_fits.main()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     share = {b: factor(float(b)) for b in (4, 6, 8)}
     text = "f of weights: " + ", ".join(f"{v:.2f} at {b} bits" for b, v in share.items()) + ". "
-    if len(our_fits.batch("parts")):
-        joint = multiplicativity.joint_fit("tensor")[0]
-        four = {n: doubt.fitted(joint, lambda law, n=n: law.n_eff(1.0, **{n: 4.0})) for n in ("activations", "kv")}
-        text += "At 4 bits " + ", ".join(f"{which_tensor.WORDS[n]} {v:.2f}" for n, v in four.items()) + ". "
-    text += f"N grows {share[8].value / share[4].value:.2f} times from 8 to 4 bits."
+    four = {
+        n: resampling.of_law(our_fits.part_fit(part), lambda law, n=n: law.n_eff(1.0, **{n: 4.0}))
+        for n, part in _OTHERS.items()
+    }
+    text += "At 4 bits " + ", ".join(f"{which_tensor.WORDS[n]} {v:.2f}" for n, v in four.items())
+    text += f" (batch of parts, base given). N grows {share[8].value / share[4].value:.2f} times from 8 to 4 bits."
     apart = {b: share[b].value - published(float(b))[0] for b in share}
     agree = "Ours less theirs, weights: " + ", ".join(f"{v:+.2f} at {b}" for b, v in apart.items()) + " bits: ours "
-    return Finding(said, text, agree + ("saturates sooner." if apart[8] > 0 else "saturates later."))
+    return Compared(said, text, agree + ("saturates sooner." if apart[8] > 0 else "saturates later."))
 
 
 def draw_factors() -> Drawing:
@@ -55,32 +57,31 @@ def draw_factors() -> Drawing:
 
 
 def draw_factors_ours() -> Drawing:
-    """Our fitted f(P) of the three tensors, activations with one scale, and of all at once."""
+    """Our fitted f(P) of the three tensors, activations with one scale, and their product."""
     b = np.linspace(3, 16, 80)
-    law = multiplicativity.joint_fit("tensor")[0].law
-    lines = {which_tensor.WORDS[name]: (b, law.n_eff(1.0, **{name: b})) for name in which_tensor.TENSORS}
-    lines["all three"] = (b, law.n_eff(1.0, **dict.fromkeys(which_tensor.TENSORS, b)))
+    each = {"weights": our_fits.weights_fit()} | {name: our_fits.part_fit(part) for name, part in _OTHERS.items()}
+    f = {name: np.asarray(found.law.n_eff(1.0, **{name: b})) for name, found in each.items()}
+    lines: dict[str, tuple[ArrayLike, ArrayLike]] = {which_tensor.WORDS[name]: (b, v) for name, v in f.items()}
+    lines["all three, as a product"] = (b, np.prod(list(f.values()), axis=0))
     return Drawing(lines, {}, "P [bits]", "N_eff / N [1]", level=1.0)
 
 
-def one_fit() -> Finding:
+def one_fit() -> Compared:
     """Figure 4."""
     less = [float(KUMAR_2024(30e6, 13.1e9, weights=b) - KUMAR_2024(30e6, 13.1e9)) for b in (3.0, 5.0, 8.0)]
     said = "30M, 13.1B tokens: "
     said += ", ".join(f"{b} bits +{v:.3f}" for b, v in zip((3, 5, 8), less, strict=True)) + " nats."
-    if not len(our_fits.main()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    fits = {name: our_fits.training_fit(form) for name, form in _FORMS.items()}
+    fits = {name: our_fits.weights_fit(form, 3) for name, form in _FORMS.items()}
     rows = our_fits.training_rows()
     guess = {name: found.law(rows["N"], rows["D"], weights=rows["weights"]) for name, found in fits.items()}
-    scores = {name: doubt.shares_of_variance(rows["gap"], g, rows["job"]) for name, g in guess.items()}
+    scores = {name: resampling.share_explained(rows, "gap", g) for name, g in guess.items()}
     text = f"R² of the gap over {len(rows)} networks: " + ", ".join(f"{n} {v:.3f}" for n, v in scores.items()) + "."
     better = scores["offset"].value - scores["as printed"].value
     apart = "their intervals part" if scores["as printed"].high < scores["offset"].low else "their intervals overlap"
     agree = (
         f"{'One fit serves' if scores['offset'].low > 0.95 else 'One fit does not serve'}. The offset that the text "
     )
-    return Finding(said, text, agree + f"drops changes R² by {better:+.3f} here; {apart}.")
+    return Compared(said, text, agree + f"drops changes R² by {better:+.3f} here; {apart}.")
 
 
 def draw_one_fit() -> Drawing:
@@ -94,7 +95,7 @@ def draw_one_fit() -> Drawing:
 
 def draw_one_fit_ours() -> Drawing:
     """Our gap against bits of weights with the fit."""
-    law, rows, lines, points = our_fits.training_fit(our_fits.SATURATING).law, our_fits.training_rows(), {}, {}
+    law, rows, lines, points = our_fits.weights_fit().law, our_fits.training_rows(), {}, {}
     b = np.linspace(3, 8, 40)
     for n in (24576, 221184):
         some = rows[(rows["N"] == n) & np.isfinite(rows["weights"])]
@@ -106,24 +107,20 @@ def draw_one_fit_ours() -> Drawing:
     return Drawing(lines, points, "bits of weights in training [bits]", "gap [nats/token]")
 
 
-def drift(bits: float) -> tuple[doubt.Number, doubt.Number]:
+def drift(bits: float) -> tuple[Number, Number]:
     """(exponent of D, exponent of N) of N_eff/N by equation 30, weights at these bits; partners are drawn again."""
-    from precsim.evidence.paper.evidence import powers
-
     rows = our_fits.shares()
-    rows = rows[(rows["weights"] == bits) & (rows["share"] > 0)]
-    d, n = (doubt.resampled(rows, lambda t, i=i: powers(t, "share")[i], by="partner") for i in (0, 1))
+    drawn = resampling.redraw(rows.loc[(rows["weights"] == bits) & (rows["share"] > 0)], unit=our_fits.PAIR)
+    d, n = map(resampling.number, resampling.powers(drawn, "share"))
     return d, n
 
 
-def read_off() -> Finding:
+def read_off() -> Compared:
     """Figure 15."""
     said = "f_w = " + ", ".join(f"{published(b)[0]:.2f} at {b:.0f}" for b in (3.0, 4.0, 6.0, 8.0)) + " bits."
-    if not len(our_fits.main()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     rows = our_fits.shares()
     median = {
-        bits: doubt.median(some, "share", by="partner")
+        bits: resampling.median(some, "share", unit=our_fits.PAIR)
         for bits, some in rows.groupby("weights")
         if bits in (3.0, 4.0, 6.0, 8.0)
     }
@@ -134,7 +131,7 @@ def read_off() -> Finding:
     )
     moves = [b for b, v in at.items() if v.against(0.0) != "inside"]
     last = f"f depends on D at {', '.join(f'{b:.0f}' for b in moves)} bits." if moves else "No dependence on D is seen."
-    return Finding(said, text, agree + last)
+    return Compared(said, text, agree + last)
 
 
 def draw_read_off() -> Drawing:
@@ -145,7 +142,7 @@ def draw_read_off() -> Drawing:
 
 def draw_read_off_ours() -> Drawing:
     """N_eff/N of every run by equation 30, with the fitted curve."""
-    law, rows, b = our_fits.training_fit(our_fits.SATURATING).law, our_fits.shares(), np.linspace(2.2, 8.5, 60)
+    law, rows, b = our_fits.weights_fit().law, our_fits.shares(), np.linspace(2.2, 8.5, 60)
     rows = rows[rows["share"] > 0]
     long = rows["D"] / rows["N"]
     groups = {
@@ -154,7 +151,7 @@ def draw_read_off_ours() -> Drawing:
         "500 and more": long >= 500,
     }
     points = {words: (rows[kept]["weights"], rows[kept]["share"]) for words, kept in groups.items()}
-    lines: dict[str, tuple[Any, Any]] = {"fit, 3 bits and more": (b, law.n_eff(1.0, weights=b))}
+    lines: dict[str, tuple[ArrayLike, ArrayLike]] = {"fit, 2 bits and more": (b, law.n_eff(1.0, weights=b))}
     return Drawing(lines, points, "bits of weights in training [bits]", "N_eff / N [1]", level=1.0)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-#: What a row says where the runs are absent.
-NO_TABLE = "This installation has no open table of runs."
+from numpy.typing import ArrayLike
 
 
 class Drawing(NamedTuple):
     """Curves and points of a figure, as `precsim.view.formula_and_numbers` takes them."""
 
-    lines: dict[str, tuple[Any, Any]]
-    points: dict[str, tuple[Any, Any]]
+    lines: Mapping[str, tuple[ArrayLike, ArrayLike]]
+    points: Mapping[str, tuple[ArrayLike, ArrayLike]]
     x: str
     y: str
     log_x: bool = False
@@ -27,11 +26,8 @@ class Drawing(NamedTuple):
         return self._asdict()
 
 
-class Finding(NamedTuple):
-    """What was computed for a row, each a sentence with its numbers; none is empty.
-
-    A part that cannot be computed says why.
-    """
+class Compared(NamedTuple):
+    """What was computed for a row, each a sentence with its numbers; none is empty."""
 
     constants: str
     ours: str
@@ -49,14 +45,14 @@ class Exhibit:
     shows : str
         What it claims, in our words.
     compare : callable
-        () → Finding.
+        () → Compared.
     published, ours : callable or None
         () → Drawing from the published constants, and from our runs; None where there is nothing to draw.
     """
 
     number: str
     shows: str
-    compare: Callable[[], Finding]
+    compare: Callable[[], Compared]
     published: Callable[[], Drawing] | None = None
     ours: Callable[[], Drawing] | None = None
 
@@ -68,7 +64,6 @@ class Verdict(enum.Enum):
     PARTLY = "confirmed in part"
     NOT_SEEN = "not seen"
     CONTRADICTED = "contradicted"
-    UNTESTED = "not tested: no such runs"
 
 
 class Judged(NamedTuple):

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
-from precsim.fitting.fits import fit
+from precsim.evidence import resampling
+from precsim.evidence import rows as selections
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
+from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
+from precsim.fitting.fits import Fit, fit
 from precsim.laws import WEIGHTS
 from precsim.laws.published import KUMAR_2024, KUMAR_2024_FLOAT
+from precsim.runs import Table
 
 #: Exponent and significand bits of the paper's float of each width that our batch of formats has.
 PAPERS_SPLIT = {4: (3, 0), 6: (3, 2), 8: (5, 2)}
 
 
 @functools.cache
-def pairs() -> Any:
+def pairs() -> Table:
     """Networks with weights alone in few bits by channel, beside their partners.
 
     Columns added: share; exponent and fraction (bits of a float's fields, -1 for integers).
     """
-    rows = our_fits.beside("formats")
-    if not len(rows):
-        return rows
-    rows = our_fits.shares(our_fits.paired(rows))
+    rows = our_fits.shares(selections.paired(selections.beside(open_table(), "formats")))
     mine = np.isinf(rows["activations"]) & np.isinf(rows["kv"]) & (rows["weights_scaling"] == "channel")
-    rows = rows[mine & rows["weights_format"].str.match(r"(INT\d$|FP\d_E\dM\d$)")]
+    rows = rows.loc[mine & rows["weights_format"].str.match(r"(INT\d$|FP\d_E\dM\d$)")]
     fields = [_fields(str(name)) for name in rows["weights_format"]]
     return rows.assign(exponent=[e for e, _ in fields], fraction=[m for _, m in fields])
 
@@ -40,15 +41,15 @@ def _fields(name: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (-1, -1)
 
 
-def penalty(rows: Any) -> doubt.Number:
+def penalty(rows: Table) -> Number:
     """Median penalty of rows [nats/token]; cells are drawn again."""
-    return doubt.median(rows, "penalty", by="partner")
+    return resampling.median(rows, "penalty", unit=our_fits.PAIR)
 
 
-def of_split(exponent: int, fraction: int) -> Any:
+def of_split(exponent: int, fraction: int) -> Table:
     """Pairs of one float format; exponent -1: none."""
     rows = pairs()
-    return rows[(rows["exponent"] == exponent) & (rows["fraction"] == fraction)]
+    return rows.loc[(rows["exponent"] == exponent) & (rows["fraction"] == fraction)]
 
 
 def best_splits() -> dict[int, tuple[int, int]]:
@@ -65,35 +66,34 @@ def best_splits() -> dict[int, tuple[int, int]]:
 
 
 @functools.cache
-def fitted(splits: tuple[tuple[int, int], ...]) -> Any:
-    """Offset form in the total bits of floats with these splits, with the networks in full precision; () : integers."""
-    rows = pairs()
-    kept = rows[rows[["exponent", "fraction"]].apply(tuple, axis=1).isin(splits or [(-1, -1)])]
-    kept = kept[kept["weights"] >= 3]
-    base = our_fits.as_trained(our_fits.full_precision(our_fits.beside("formats")))
-    import pandas as pd
+def fitted(splits: tuple[tuple[int, int], ...]) -> Fit:
+    """Offset form in the total bits of floats with these splits, with the networks in full precision; () : integers.
 
-    some = pd.concat([base[base["job"].isin(rows["partner"])], kept])
+    Of single networks: a cell of this batch has one or two.
+    """
+    rows = pairs()
+    kept = rows.loc[rows[["exponent", "fraction"]].apply(tuple, axis=1).isin(splits or [(-1, -1)])]
+    kept = kept.loc[kept["weights"] >= 3]
+    base = selections.untreated(selections.in_full(selections.beside(open_table(), "formats")))
+    some = selections.joined(base.loc[base["job"].isin(rows["partner"])], kept)
     return fit(laws.Chinchilla(E=0.0) | laws.Offset(WEIGHTS), some, strict=False)
 
 
-def form() -> Finding:
+def form() -> Compared:
     """Figure 16."""
     k, f = KUMAR_2024, KUMAR_2024_FLOAT
     said = (
         f"γ_w {f.gamma_w:.2f} for floats, {k.gamma_w:.2f} for integers, {f.gamma_w / k.gamma_w:.2f} times; f of floats "
     )
     said += ", ".join(f"{float(f.n_eff(1.0, weights=b)):.2f}" for b in (4.0, 6.0, 8.0)) + " at 4, 6, 8 bits."
-    if not len(pairs()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     theirs, best, integers = (fitted(tuple(s)) for s in (PAPERS_SPLIT.values(), best_splits().values(), ()))
     text = "Offset form in the total bits: "
     for words, found in (("integers", integers), ("the paper's splits", theirs), ("the best splits", best)):
-        text += f"{words} γ {doubt.parameter(found, 'gamma_w'):.2f}, f(4) "
-        text += f"{doubt.fitted(found, lambda law: law.n_eff(1.0, weights=4.0)):.2f}, R² {found.r2:.3f}; "
+        text += f"{words} γ {resampling.parameter(found, 'gamma_w'):.2f}, f(4) "
+        text += f"{resampling.of_law(found, lambda law: law.n_eff(1.0, weights=4.0)):.2f}, R² {found.r2:.3f}; "
     four = {name: penalty(rows) for name, rows in (("E2M1", of_split(2, 1)), ("INT4", _integer(4)))}
     text += "median penalty " + ", ".join(f"{n} +{v:.4f}" for n, v in four.items()) + " nats."
-    gamma = doubt.parameter(best, "gamma_w")
+    gamma = resampling.parameter(best, "gamma_w")
     there, here = f.gamma_w / k.gamma_w, gamma.value / integers.law.gamma_w
     agree = (
         f"The form serves floats: R² {min(theirs.r2, best.r2):.3f} or more. γ of floats over γ of integers {here:.2f} "
@@ -103,21 +103,21 @@ def form() -> Finding:
     )
     agree += f"At 4 bits E2M1 costs {ratio_to_integers():.2f} times what INT4 costs. The best split is "
     agree += ", ".join(f"E{e}M{m} of {w} bits" for w, (e, m) in best_splits().items()) + "."
-    return Finding(said, text, agree)
+    return Compared(said, text, agree)
 
 
-def _integer(bits: int) -> Any:
+def _integer(bits: int) -> Table:
     rows = pairs()
-    return rows[(rows["exponent"] < 0) & (rows["weights"] == bits)]
+    return rows.loc[(rows["exponent"] < 0) & (rows["weights"] == bits)]
 
 
-def ratio_to_integers() -> doubt.Number:
+def ratio_to_integers() -> Number:
     """Median over cells of the penalty of E2M1 over that of INT4."""
-    both = of_split(2, 1)[["partner", "penalty"]].merge(
+    both = of_split(2, 1)[["partner", "N", "D", "penalty"]].merge(
         _integer(4)[["partner", "penalty"]], on="partner", suffixes=("", "_i")
     )
     both = both.assign(ratio=both["penalty"] / both["penalty_i"])
-    return doubt.median(both, "ratio", by="partner")
+    return resampling.median(both, "ratio", unit=our_fits.PAIR)
 
 
 def draw_form() -> Drawing:
@@ -143,7 +143,7 @@ def draw_form_ours() -> Drawing:
     return Drawing(lines, points, "P [bits]", "N_eff / N [1]", level=1.0)
 
 
-def sweep(*, exponent: int | None = None, fraction: int | None = None) -> dict[int, doubt.Number]:
+def sweep(*, exponent: int | None = None, fraction: int | None = None) -> dict[int, Number]:
     """Penalty of the formats with one field fixed, by the bits of the other field."""
     rows = pairs()
     fixed, free = ("exponent", "fraction") if exponent is not None else ("fraction", "exponent")
@@ -151,11 +151,9 @@ def sweep(*, exponent: int | None = None, fraction: int | None = None) -> dict[i
     return {int(bits): penalty(kept) for bits, kept in some.groupby(free)}
 
 
-def splits() -> Finding:
+def splits() -> Compared:
     """Figure 17."""
     said = "No constants for the two sweeps are printed; both saturate there, at different rates."
-    if not len(pairs()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     significand, exponents = sweep(exponent=3), {m: sweep(fraction=m) for m in (1, 2, 3)}
     text = "Median penalty, E3Mx: " + ", ".join(f"M{m} {v:.4f}" for m, v in significand.items())
     for m, found in exponents.items():
@@ -169,7 +167,9 @@ def splits() -> Finding:
     second = exponents[2]
     agree += "Exponent bits: penalty at " + ", ".join(flat) + ". "
     beyond = "gives nothing" if second[max(second)].high > second[2].low else "still gains"
-    return Finding(said, text + " nats.", agree + f"Beyond E2 a further exponent bit {beyond}: rates differ, as there.")
+    return Compared(
+        said, text + " nats.", agree + f"Beyond E2 a further exponent bit {beyond}: rates differ, as there."
+    )
 
 
 def draw_splits_ours() -> Drawing:

@@ -3,56 +3,63 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
+from precsim.evidence import resampling
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.paper.which_tensor import SCALES, TENSORS, WORDS, alone, partners, trained
-from precsim.fitting.fits import fit
-from precsim.laws import ACTIVATIONS, KV, WEIGHTS
+from precsim.evidence.resampling import Number
+from precsim.fitting.fits import Fit, fit
+from precsim.laws import ACTIVATIONS, KV, WEIGHTS, Law
 from precsim.laws.published import KUMAR_2024
+from precsim.runs import Table
 
 
 @functools.cache
-def joint_fit(scaling: str = "tensor") -> tuple[Any, dict[str, Any], Any]:
-    """(fit with all three factors, the three marginal fits, rows), tensors at 3 bits or more."""
+def joint_fit(scaling: str = "tensor") -> tuple[Fit, dict[str, Fit], Table]:
+    """(fit with all three factors, the three marginal fits, rows), tensors at 3 bits or more.
+
+    Of single networks as the paper's, for its three R²; P* and f, which the chapters print too, come from
+    `precsim.evidence.fitted.tensors` and `precsim.evidence.findings.factor_of`.
+    """
     rows = trained(scaling)
     base = laws.Chinchilla(E=0.0)
     three = base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS) | laws.Saturating(KV)
     single = {}
     for name, tensor in TENSORS.items():
         others = [other for other in TENSORS if other != name]
-        mine = rows[np.isinf(rows[others]).all(axis=1)]
+        mine = rows.loc[np.isinf(rows[others]).all(axis=1)]
         single[name] = fit(base | laws.Saturating(tensor), mine, strict=False)
     return fit(three, rows, strict=False), single, rows
 
 
 @functools.cache
-def joint_scores(scaling: str) -> tuple[doubt.Number, doubt.Number, int]:
+def joint_scores(scaling: str) -> tuple[Number, Number, int]:
     """(R² of the joint fit, R² of the product of the marginal factors on the weights' base, networks)."""
     joint, single, rows = joint_fit(scaling)
-    product = laws.Composite((single["weights"].law.base, *(single[n].law.parts[1] for n in TENSORS)))
-    found = [doubt.shares_of_variance(rows["gap"], _guess(law, rows), rows["job"]) for law in (joint.law, product)]
+    product = single["weights"].law | single["activations"].law.parts[1] | single["kv"].law.parts[1]
+    found = [resampling.share_explained(rows, "gap", _guess(law, rows)) for law in (joint.law, product)]
     return found[0], found[1], len(rows)
 
 
-def _guess(law: Any, rows: Any) -> Any:
+def _guess(law: Law, rows: Table) -> np.ndarray:
     bits = {name: rows[name].to_numpy(float) for name in TENSORS}
-    return law(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits)
+    return np.asarray(law(rows["N"].to_numpy(float), rows["D"].to_numpy(float), **bits))
 
 
 @functools.cache
-def composed(scaling: str) -> Any:
+def composed(scaling: str) -> Table:
     """Networks with several tensors in few bits, each beside what the single ones of its cell would make one expect.
 
-    Columns added: least (fewest bits), expected (product of the single shares) and total (sum of the single penalties).
+    Columns added: least (fewest bits); product, the share over the product of the single shares; and sum, the penalty
+    over the sum of the single penalties.
     """
     rows = partners()
-    several = rows[np.isfinite(rows[list(TENSORS)]).sum(axis=1) > 1]
-    several = several[several["activations_scaling"].isin(["", scaling])]
+    several = rows.loc[np.isfinite(rows[list(TENSORS)]).sum(axis=1) > 1]
+    several = several.loc[several["activations_scaling"].isin(["", scaling])]
     expected, total = np.ones(len(several)), np.zeros(len(several))
     for name in TENSORS:
         single = alone(name, scaling).set_index(["partner", name])[["share", "penalty"]]
@@ -60,29 +67,25 @@ def composed(scaling: str) -> Any:
         off = np.isinf(several[name]).to_numpy()
         expected *= np.where(off, 1.0, found["share"].to_numpy(float))
         total += np.where(off, 0.0, found["penalty"].to_numpy(float))
-    out = several.assign(least=several[list(TENSORS)].min(axis=1), expected=expected, total=total)
-    return out[np.isfinite(expected)]
+    out = several.assign(least=several[list(TENSORS)].min(axis=1))
+    return out.loc[np.isfinite(expected)].assign(product=out["share"] / expected, sum=out["penalty"] / total)
 
 
-def all_three(scaling: str, bits: float) -> tuple[doubt.Number, doubt.Number]:
+def all_three(scaling: str, bits: float) -> tuple[Number, Number]:
     """(N_eff over the product of the single factors, penalty over their sum), medians, all three tensors at these bits.
 
     Whole cells, a network in full precision with its partners, are drawn again.
     """
     rows = composed(scaling)
-    rows = rows[(rows[list(TENSORS)] == bits).all(axis=1)]
-    return (
-        doubt.resampled(rows, lambda t: (t["share"] / t["expected"]).median(), by="partner"),
-        doubt.resampled(rows, lambda t: (t["penalty"] / t["total"]).median(), by="partner"),
-    )
+    rows = rows.loc[(rows[list(TENSORS)] == bits).all(axis=1)]
+    product, total = (resampling.median(rows, name, unit=our_fits.PAIR) for name in ("product", "sum"))
+    return product, total
 
 
-def predicted() -> Finding:
+def predicted() -> Compared:
     """Figure 5."""
     said = "The constants are one joint fit; no marginal set is printed. "
     said += "R² in the paper: marginal 0.9655, joint 0.9006, product 0.8973."
-    if not len(our_fits.batch("parts")):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     joint, product, count = joint_scores("tensor")
     single = joint_fit("tensor")[1]
     text = f"Marginal fits: R² {min(f.r2 for f in single.values()):.3f} to {max(f.r2 for f in single.values()):.3f}; "
@@ -93,7 +96,7 @@ def predicted() -> Finding:
     agree += f"all three at 4 bits is {four:.2f} times the product of the single factors, at 3 bits {ratio:.2f} times, "
     agree += f"where the penalty is {cost:.2f} of the sum: "
     low = four.against(1.0) == ratio.against(1.0) == "below"
-    return Finding(said, text, agree + ("less harm than the product says." if low else "no clear departure."))
+    return Compared(said, text, agree + ("less harm than the product says." if low else "no clear departure."))
 
 
 def draw_predicted() -> Drawing:
@@ -122,16 +125,12 @@ def draw_predicted_ours() -> Drawing:
 def together(bits: tuple[float, ...] = (6.0, 4.0, 3.0)) -> tuple[tuple[str, ...], ...]:
     """Rows of words: how many tensors and their fewest bits, N_eff over product, penalty over sum, networks."""
     rows = []
-    for scaling in SCALES if len(our_fits.batch("parts")) else ():
+    for scaling in SCALES:
         every = composed(scaling)
-        every = every.assign(
-            used=np.isfinite(every[list(TENSORS)]).sum(axis=1),
-            product=every["share"] / every["expected"],
-            sum=every["penalty"] / every["total"],
-        )
+        every = every.assign(used=np.isfinite(every[list(TENSORS)]).sum(axis=1))
         for (used, least), some in every.groupby(["used", "least"], sort=False):
             if least in bits:
-                found = (doubt.median(some, name, by="partner") for name in ("product", "sum"))
+                found = (resampling.median(some, name, unit=our_fits.PAIR) for name in ("product", "sum"))
                 count = "two" if used == 2 else "all three"
                 words = f"{count}, {least:.0f} bits at least, activations by {scaling}"
                 rows.append((words, *(f"{x:.2f}" for x in found), str(some["job"].nunique())))

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.evidence import powers
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
+from precsim.evidence import resampling
+from precsim.evidence import rows as selections
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
+from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
 from precsim.laws.published import KUMAR_2024
+from precsim.runs import Table
 
 #: What the controls vary, and the words for it.
 VARIED = {"learning_rate": "rate", "weight_decay": "decay", "batch_tokens": "batch"}
 
 
 @functools.cache
-def controls() -> Any:
+def controls() -> Table:
     """Evaluations of the batch of controls with its partners; column factor: peak rate over the usual one."""
-    rows = our_fits.beside("controls")
-    if not len(rows):
-        return rows
-    rows = rows[rows["weights"].isin([3.0, 4.0, np.inf]) & np.isinf(rows["activations"]) & np.isinf(rows["kv"])]
+    rows = selections.beside(open_table(), "controls")
+    rows = rows.loc[rows["weights"].isin([3.0, 4.0, np.inf]) & np.isinf(rows["activations"]) & np.isinf(rows["kv"])]
     usual = our_fits.main().groupby("N")["learning_rate"].first()
     return rows.assign(factor=(rows["learning_rate"] / rows["N"].map(usual)).round(3))
 
 
-def cost(rows: Any, bits: float) -> doubt.Number:
+def cost(rows: Table, bits: float) -> Number:
     """Median penalty of weights at these bits [nats/token]; cells are drawn again."""
-    some = our_fits.paired(rows)
-    some = some[some["weights"] == bits]
-    return doubt.median(some, "penalty", by="partner")
+    some = selections.paired(rows)
+    some = some.loc[some["weights"] == bits]
+    return resampling.median(some, "penalty", unit=our_fits.PAIR)
 
 
-def by_setting(bits: float = 4.0) -> dict[str, doubt.Number]:
+def by_setting(bits: float = 4.0) -> dict[str, Number]:
     """Penalty of weights at these bits by what is changed from the usual setting, one thing at a time."""
     rows = controls()
     usual = {"factor": 1.0, "weight_decay": 0.0, "batch_tokens": 2048}
@@ -47,22 +48,20 @@ def by_setting(bits: float = 4.0) -> dict[str, doubt.Number]:
     return {"usual": cost(rows[np.logical_and.reduce([rows[o] == v for o, v in usual.items()])], bits)} | found
 
 
-def other_settings() -> Finding:
+def other_settings() -> Compared:
     """Figure 8."""
     at = [
         float(KUMAR_2024(30e6, 1.5e9, **{n: 4.0}) - KUMAR_2024(30e6, 1.5e9)) for n in ("weights", "activations", "kv")
     ]
     said = "At 4 bits " + ", ".join(f"+{v:.2f}" for v in at) + " nats (weights, activations, KV), 30M, 1.5B tokens. "
     said += "The figure's panels span 0.05, 0.06 and 0.15 nats; which is which is unclear in the print."
-    if not len(controls()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     found = by_setting()
     parts = [f"usual setting +{found['usual']:.3f}"]
     for word, range_ in (("rate", "0.25 to 4 times the usual"), ("decay", "0.01 to 0.3"), ("batch", "512 and 8192")):
         some = [v.value for name, v in found.items() if name.startswith(word)]
         parts.append(f"{word} {range_} +{min(some):.3f} to +{max(some):.3f}")
     text = f"Weights at 4 bits: {', '.join(parts)} nats. "
-    real = {b: cost(our_fits.text(), b) for b in (3.0, 4.0, 6.0)}
+    real = {b: cost(selections.networks_on_text(open_table()), b) for b in (3.0, 4.0, 6.0)}
     text += "Real text, nats: " + ", ".join(f"+{v:.3f} at {b:.0f} bits" for b, v in real.items()) + "."
     positive = [n for n, v in found.items() if v.low > 0]
     falls = real[3.0].value > real[4.0].value > real[6.0].value
@@ -70,7 +69,7 @@ def other_settings() -> Finding:
     agree = f"Few bits cost something in {len(positive)} of {len(found)} settings, and {order} "
     spread = [v.value for v in found.values()]
     agree += f"order of bits holds on real text. The penalty of 4 bits lies between +{min(spread):.3f} and "
-    return Finding(said, text, agree + f"+{max(spread):.3f} over the settings.")
+    return Compared(said, text, agree + f"+{max(spread):.3f} over the settings.")
 
 
 def draw_other_settings() -> Drawing:
@@ -85,8 +84,8 @@ def draw_other_settings() -> Drawing:
 def draw_other_settings_ours() -> Drawing:
     """Median penalty of weights against bits: the chain language as usual, and real text, by size."""
     lines = {}
-    for words, rows in (("chains", our_fits.main()), ("real text", our_fits.text())):
-        some = our_fits.paired(rows)
+    for words, rows in (("chains", our_fits.main()), ("real text", selections.networks_on_text(open_table()))):
+        some = selections.paired(rows)
         for n in (24576, 98304):
             median = some[some["N"] == n].groupby("weights")["penalty"].median()
             median = median[median > 0]
@@ -95,13 +94,12 @@ def draw_other_settings_ours() -> Drawing:
 
 
 @functools.cache
-def growth_by_schedule() -> dict[str, doubt.Number]:
-    """Exponent of D in δ at 4 bits for each schedule."""
-    rows = our_fits.rounded(our_fits.batch("schedules"), low=4, high=4)
-    found = {}
-    for name, some in rows.groupby("schedule") if len(rows) else ():
-        found[_short(str(name))] = doubt.resampled(some, lambda t: powers(t, "delta")[0])
-    return found
+def growth_by_schedule() -> dict[str, Number]:
+    """Exponent of D in δ at 4 bits for each schedule, of `precsim.evidence.rows.schedules`."""
+    return {
+        _short(str(name)): resampling.number(resampling.powers(resampling.redraw(some), "delta")[0])
+        for name, some in selections.schedules(open_table()).groupby("schedule")
+    }
 
 
 def _short(schedule: str) -> str:
@@ -112,29 +110,27 @@ def _short(schedule: str) -> str:
     return f"{words} {share}".strip()
 
 
-def schedule() -> Finding:
+def schedules() -> Compared:
     """Figure 12."""
     said = "A trend, without constants: δ grows with data under linear decay too, at 30M."
     found = growth_by_schedule()
-    if not found:
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     text = "Exponent of D at 4 bits: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items()) + "."
     least = min(v.low for v in found.values())
     agree = f"δ grows under every schedule tried, a constant rate included: no interval goes below {least:.2f}."
-    return Finding(said, text, agree if least > 0 else "δ does not grow under every schedule tried.")
+    return Compared(said, text, agree if least > 0 else "δ does not grow under every schedule tried.")
 
 
 def draw_schedule_ours() -> Drawing:
     """Median δ at 4 bits against D under each schedule, one size."""
-    rows = our_fits.rounded(our_fits.batch("schedules"), low=4, high=4)
-    rows, lines = rows[rows["N"] == 24576], {}
+    rows, lines = selections.schedules(open_table()), {}
+    rows = rows.loc[rows["N"] == 24576]
     for name, some in rows.groupby("schedule"):
         mean = some.groupby("D")["delta"].median()
         lines[_short(str(name)).removeprefix("constant, then ")] = (mean.index, mean)
     return Drawing(lines, lines, "D [tokens]", "median δ at 4 bits, N = 24576 [nats/token]", log_x=True, log_y=True)
 
 
-def curves() -> Finding:
+def curves() -> Compared:
     """Figure 18."""
     said = (
         "Illustrative: learning curves, no constants. By the law curves of different bits are parallel to each other: "
@@ -142,8 +138,6 @@ def curves() -> Finding:
     there = [float(KUMAR_2024(30e6, d, weights=4.0) - KUMAR_2024(30e6, d)) for d in (1.5e9, 26e9)]
     said += f"4 bits of weights cost +{there[0]:.3f} at 1.5B tokens and +{there[1]:.3f} at 26B."
     rows = our_fits.penalties()
-    if not len(rows):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     means = rows.groupby(["N", "D", "weights"])["loss"].mean().unstack("weights")
     steps = np.diff(means.to_numpy(), axis=1)
     ordered, total = int((steps < 0).sum()), int(np.isfinite(steps).sum())
@@ -157,13 +151,13 @@ def curves() -> Finding:
     text += "goes like " + ", ".join(f"D^{v:.2f} at {b:.0f} bits" for b, v in grows.items()) + "."
     wider = all(v.low > 0 for v in grows.values())
     agree = f"The curves {'keep their order' if ordered > 0.95 * total else 'cross'}, and "
-    return Finding(
+    return Compared(
         said, text, agree + ("move apart as they go; by the law they do not." if wider else "stay parallel.")
     )
 
 
-def _growth(rows: Any) -> doubt.Number:
-    return doubt.resampled(rows, lambda t: powers(t, "penalty")[0], by="partner")
+def _growth(rows: Table) -> Number:
+    return resampling.number(resampling.powers(resampling.redraw(rows, unit=our_fits.PAIR), "penalty")[0])
 
 
 def draw_curves() -> Drawing:
@@ -177,7 +171,7 @@ def draw_curves() -> Drawing:
 
 def draw_curves_ours() -> Drawing:
     """Mean gap of finished runs against their tokens, one size, by bits of the weights."""
-    rows, lines = our_fits.as_trained(our_fits.main()), {}
+    rows, lines = selections.untreated(our_fits.main()), {}
     for bits, some in rows[rows["N"] == 24576].groupby("weights"):
         mean = some.groupby("D")["gap"].mean()
         lines["full precision" if np.isinf(bits) else f"{bits:.0f} bits"] = (mean.index, mean)
@@ -195,7 +189,7 @@ EXHIBITS = (
     Exhibit(
         number="F12",
         shows="The same trend with linear decay of the rate.",
-        compare=schedule,
+        compare=schedules,
         ours=draw_schedule_ours,
     ),
     Exhibit(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.exhibits import NO_TABLE, Exhibit, Finding
-from precsim.fitting.fits import fit
-from precsim.laws import TIED, WEIGHTS, Effective
+from precsim.evidence import resampling
+from precsim.evidence import rows as selections
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Exhibit
+from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
+from precsim.fitting.fits import Fit, fit
+from precsim.laws import TIED, WEIGHTS, Effective, Law, Setting
 from precsim.laws.published import KUMAR_2024
+from precsim.runs import Table
 
 FULL = 16.0  # bits that stand for full precision in a power of P, as in the paper
 
@@ -20,7 +25,7 @@ FULL = 16.0  # bits that stand for full precision in a power of P, as in the pap
 class Form(NamedTuple):
     """A form of table 1: the law, its fit's arguments, and the held-out R² that the paper prints; None: not in it."""
 
-    law: Any
+    law: Law
     printed: float | None
     tie: tuple[tuple[str, str], ...] = ()
     fix: tuple[tuple[str, float], ...] = ()
@@ -44,7 +49,7 @@ FORMS = {
 }
 
 
-def _with_powers(rows: Any, power: bool) -> Any:
+def _with_powers(rows: Table, power: bool) -> Table:
     """Rows with the columns that the powers of P read; full precision is 16 bits for the factor that is a power."""
     bits = rows["weights"].clip(upper=FULL)
     rows = rows.assign(capacity=bits / FULL, group=2 ** (1 / bits))
@@ -52,46 +57,44 @@ def _with_powers(rows: Any, power: bool) -> Any:
 
 
 @functools.cache
-def fitted(name: str) -> Any:
-    """The fit of a form of table 1."""
+def fitted(name: str) -> Fit:
+    """The fit of a form of table 1, to single networks as in the paper, because single networks are held out."""
     form = FORMS[name]
     rows = _with_powers(our_fits.training_rows(), name == _TIMES)
     return fit(form.law, rows, strict=False, tie=form.tie, fix=dict(form.fix))
 
 
 @functools.cache
-def forms() -> dict[str, tuple[doubt.Number, doubt.Number, int]]:
+def forms() -> dict[str, tuple[Number, Number, int]]:
     """(R² in the fit, R² on the runs held out, parameters of precision) of each form."""
     out = {}
     for name, form in FORMS.items():
         near, far = (_with_powers(rows, name == _TIMES) for rows in (our_fits.training_rows(), _far()))
         found = fitted(name)
-        scores = [doubt.shares_of_variance(rows["gap"], _predict(found.law, rows), rows["job"]) for rows in (near, far)]
+        scores = [resampling.share_explained(rows, "gap", _predict(found.law, rows)) for rows in (near, far)]
         out[name] = (scores[0], scores[1], len(form.law.free) - len(form.tie) - len(form.fix) - 4)
     return out
 
 
-def _setting(bits: float) -> Any:
+def _setting(bits: float) -> Setting:
     return _BASE.setting(1.0, 1.0, weights=bits)
 
 
-def _far() -> Any:
-    rows = our_fits.as_trained(our_fits.held_out())
-    return rows[rows["weights"] >= 3]
+def _far() -> Table:
+    rows = selections.untreated(selections.networks_held_out(open_table()))
+    return rows.loc[rows["weights"] >= 3]
 
 
-def _predict(law: Any, rows: Any) -> Any:
+def _predict(law: Law, rows: Table) -> np.ndarray:
     context = {c: rows[c].to_numpy(float) for c in ("capacity", "group")}
     n, d = rows["N"].to_numpy(float), rows["D"].to_numpy(float)
-    return law(n, d, weights=rows["weights"].to_numpy(float), **context)
+    return np.asarray(law(n, d, weights=rows["weights"].to_numpy(float), **context))
 
 
-def alternatives() -> Finding:
+def alternatives() -> Compared:
     """Table 1."""
     printed = {name: form.printed for name, form in FORMS.items() if form.printed is not None}
     said = "Held-out R² in the paper: " + ", ".join(f"{n} {v:.2f}" for n, v in printed.items()) + "."
-    if not len(our_fits.held_out()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     found = forms()
     text = f"R² on {_far()['job'].nunique()} networks held out (longest, largest): "
     text += ", ".join(f"{n} {v[1]:.3f}" for n, v in found.items()) + "."
@@ -109,22 +112,19 @@ def alternatives() -> Finding:
     agree += f"With separate factors D_eff/D at 3 bits is {left:.2f}. "
     agree += "With drift, which the paper did not try, "
     new = found["N_eff that drifts with N and D"][1]
-    return Finding(
+    return Compared(
         said, text, agree + ("it is better still." if new.low > found[best][1].value else "it is no better.")
     )
 
 
-def constants() -> Finding:
+def constants() -> Compared:
     """Table 2."""
     k = KUMAR_2024
     names = ("alpha", "beta", "gamma_w", "n_w", "gamma_D", "gamma_N", "gamma_post")
     letters = ("α", "β", "γ_w", "n_w", "γ_D", "γ_N", "γ")
     said = ", ".join(f"{x} {k.parameters[n]:.2f}" for n, x in zip(names, letters, strict=True)) + f", E {k.E:.2f}."
-    if not len(our_fits.main()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    fits = (our_fits.base_fit(), our_fits.training_fit(our_fits.OFFSET), our_fits.damage_fit())
-    of = {n: doubt.parameter(next(f for f in reversed(fits) if n in f.form.free), n) for n in names[2:]}
-    of = {n: doubt.parameter(fits[0], n) for n in names[:2]} | of
+    served, trained = our_fits.served_fit(), our_fits.weights_fit(our_fits.OFFSET, 3)
+    of = {n: resampling.parameter(trained if n.endswith("_w") else served, n) for n in names}
     text = ", ".join(f"{x} {of[n]:.2f}" for n, x in zip(names, letters, strict=True)) + ", E 0 (the entropy is known)."
     inside = [x for n, x in zip(names, letters, strict=True) if of[n].against(float(k.parameters[n])) == "inside"]
     times = of["gamma_post"].value / k.gamma_post
@@ -132,7 +132,7 @@ def constants() -> Finding:
     agree += (
         f"{_grid(3):.2f} to {_grid(60):.2f}: it is {times:.2f} times theirs. The authors claim trends, not constants."
     )
-    return Finding(said, text, agree)
+    return Compared(said, text, agree)
 
 
 def _grid(bits: int) -> float:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.paper import doubt, multiplicativity, our_fits, which_tensor
+from precsim.evidence import resampling
+from precsim.evidence import rows as selections
+from precsim.evidence.paper import our_fits, which_tensor
 from precsim.evidence.paper.after_training import turn
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.paper.statements import fixed_best_bits, matched_loss
-from precsim.fitting.fits import fit
+from precsim.evidence.resampling import Number
+from precsim.laws import Law
 from precsim.laws.published import KUMAR_2024
+from precsim.runs import Table
 from precsim.symbolic.equations import value
 from precsim.symbolic.forms import symbol, to_numpy
 from precsim.symbolic.widths import serving_optimum, serving_slope
@@ -26,7 +30,7 @@ def _by_law() -> dict[int, float]:
     return {bits: matched_loss(KUMAR_2024, float(bits)) for bits in BARS}
 
 
-def matched() -> Finding:
+def matched() -> Compared:
     """Figures 1, right, and 6: equal N·P, and P* of a given size."""
     law = _by_law()
     rms = float(np.sqrt(np.mean([(law[b] - BARS[b]) ** 2 for b in BARS])))
@@ -35,8 +39,6 @@ def matched() -> Finding:
         f"{fixed_best_bits(KUMAR_2024, n, 15e12):.1f} ({words})"
         for n, words in ((8e9, "8B"), (70e9, "70B"), (405e9, "405B"))
     )
-    if not len(our_fits.main()):
-        return Finding(said + " bits.", NO_TABLE, "Nothing to compare.")
     found = best_bits()
     text = (
         "P* at equal N·P by our fits: " + ", ".join(f"{n} {v:.1f}" for n, v in found.items()) + " bits; seen at equal "
@@ -48,37 +50,31 @@ def matched() -> Finding:
     theirs = float(KUMAR_2024.best_bits())
     agree += f"With all three tensors theirs, {theirs:.1f} bits, lies {tensor.against(theirs)} our interval; "
     agree += f"for weights alone their constants give {_weights_alone():.1f} bits."
-    return Finding(said + " bits.", text, agree)
+    return Compared(said + " bits.", text, agree)
 
 
 @functools.cache
-def best_bits() -> dict[str, doubt.Number]:
+def best_bits() -> dict[str, Number]:
     """P* of our fits, size, data and bits free: weights alone, and all three tensors by the scale of activations."""
     star = lambda law: law.best_bits()  # noqa: E731
-    found = {"weights alone": doubt.fitted(our_fits.training_fit(our_fits.SATURATING), star)}
+    found = {"weights alone": resampling.of_law(our_fits.weights_fit(), star)}
     words = {"tensor": "all three, activations by tensor", "token": "all three, activations by token"}
-    for scaling, name in words.items() if len(our_fits.batch("parts")) else ():
-        found[name] = doubt.fitted(multiplicativity.joint_fit(scaling)[0], star)
+    for scaling, name in words.items():
+        found[name] = resampling.of_law(our_fits.tensors_fit(scaling), star)
     return found
 
 
 @functools.cache
-def growing_bits(budgets: tuple[float, ...] = (1e12, 1e14)) -> dict[float, doubt.Number]:
+def growing_bits(budgets: tuple[float, ...] = (1e12, 1e14)) -> dict[float, Number]:
     """P* of the weights at these budgets [FLOP] when f may drift with N and D, by a search over N and P.
 
     A law without drift has one P* for all budgets.
     """
-    form = laws.Chinchilla(E=0.0) | laws.Drifting(laws.Saturating(laws.WEIGHTS), N0=1e5, D0=1e7)
-    found = _drifting(form)
-    return {C: doubt.fitted(found, lambda law, C=C: best_at(law, C)) for C in budgets}
+    found = our_fits.weights_fit(laws.Drifting(laws.Saturating(laws.WEIGHTS), N0=1e5, D0=1e7))
+    return {C: resampling.of_law(found, lambda law, C=C: best_at(law, C)) for C in budgets}
 
 
-@functools.cache
-def _drifting(form: Any) -> Any:
-    return fit(form, our_fits.training_rows(), strict=False)
-
-
-def best_at(law: Any, compute: float) -> float:
+def best_at(law: Law, compute: float) -> float:
     """Bits of the weights of least loss at C = 6 N D P/16, by a search over a grid of N and P [bits]."""
     P, ratio = np.meshgrid(np.arange(2.0, 10.0, 0.05), np.geomspace(5, 2000, 60), indexing="ij")
     total = 16 * compute / (6 * P)
@@ -93,8 +89,7 @@ def _weights_alone() -> float:
 
 def _seen() -> str:
     """Gaps of pairs of networks with nearly equal N·P (within a fifth) at equal D."""
-    rows = our_fits.as_trained(our_fits.main())
-    means = rows[rows["weights"] >= 3].groupby(["D", "N", "weights"])["gap"].mean().reset_index()
+    means = our_fits.training_rows().groupby(["D", "N", "weights"])["gap"].mean().reset_index()
     means["memory"] = means["N"] * means["weights"].clip(upper=32.0)
     fewer, pairs = 0, 0
     for _, some in means.groupby("D"):
@@ -105,17 +100,17 @@ def _seen() -> str:
     return f"the larger network at 3 to 5 bits wins in {fewer} of {pairs} pairs against 8 bits"
 
 
-def double_size() -> Any:
+def double_size() -> Table:
     """Networks in full precision beside those about twice as large with weights in 8 bits, equal data, language, seed.
 
     Columns of the former, N_large, and ratio: gap of the larger over gap of the smaller.
     """
-    rows = our_fits.as_trained(our_fits.main())
+    rows = selections.untreated(our_fits.main())
     same = ["D", "language", "language_seed", "seed"]
-    small = rows[np.isinf(rows["weights"])][[*same, "N", "gap", "job"]]
-    large = rows[rows["weights"] == 8][[*same, "N", "gap"]]
+    small = rows.loc[np.isinf(rows["weights"]), [*same, "N", "gap", "job"]]
+    large = rows.loc[rows["weights"] == 8, [*same, "N", "gap"]]
     both = small.merge(large, on=same, suffixes=("", "_large"))
-    both = both[(both["N_large"] / both["N"]).between(1.6, 2.6)]
+    both = both.loc[(both["N_large"] / both["N"]).between(1.6, 2.6)]
     return both.assign(ratio=both["gap_large"] / both["gap"])
 
 
@@ -134,50 +129,47 @@ def draw_matched() -> Drawing:
 
 def draw_matched_ours() -> Drawing:
     """Our fitted gap at equal N·P, all three tensors, three budgets of data."""
-    law = multiplicativity.joint_fit("tensor")[0].law
+    law = our_fits.tensors_fit("tensor").law
     b, lines = np.geomspace(3.5, 16, 50), {}
     for d in (3e6, 2e7, 1e8):
         lines[f"D = {d:.0e} tokens"] = (b, law(98304 * 8 / b, d, **dict.fromkeys(which_tensor.TENSORS, b)))
     return Drawing(lines, {}, "P at equal N·P, all three tensors [bits]", "gap, by our fit [nats/token]", log_x=True)
 
 
-def served() -> Finding:
+def served() -> Compared:
     """Figure 9."""
     costs = np.array([1e10, 1e12, 1e14])
     found = np.array([serving_optimum(c) for c in costs])
     n, d = (np.polyfit(np.log(costs), np.log(found[:, i]), 1)[0] for i in (0, 1))
     said = "P* " + ", ".join(f"{p:.1f}" for p in found[:, 2]) + " bits at cost 1e10, 1e12, 1e14; "
     said += f"N* ∝ C^{n:.2f}, D* ∝ C^{d:.2f}; {float(value(serving_slope())):.2f} bits per e-fold of size in the end."
-    if not len(our_fits.main()):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    base = our_fits.base_fit().law
-    slope = doubt.fitted(our_fits.damage_fit(), lambda law: _slope(base, law))
+    slope = resampling.of_law(our_fits.served_fit(), _slope)
     at = [serve(c) for c in (1e6, 1e8, 1e10)]
     text = "P* " + ", ".join(f"{p:.1f}" for _, _, p in at) + " bits at cost 1e6, 1e8, 1e10; "
-    text += f"{slope:.2f} bits per e-fold of size in the end (damage drawn again)."
+    text += f"{slope:.2f} bits per e-fold of size in the end."
     grows = at[0][2] < at[1][2] < at[2][2]
     sign = "has the same sign" if slope.low > 0 else "may have the other sign"
     agree = f"P* {'grows' if grows else 'does not grow'} with log C here too; the slope {sign}, "
-    return Finding(said, text, agree + f"{slope.value / float(value(serving_slope())):.1f} times theirs.")
+    return Compared(said, text, agree + f"{slope.value / float(value(serving_slope())):.1f} times theirs.")
 
 
 @functools.cache
-def _slope_of() -> Any:
+def _slope_of() -> Callable[..., float]:
     letters = [symbol(n, positive=n != "gamma_N") for n in ("alpha", "beta", "gamma_post", "gamma_D", "gamma_N")]
     return to_numpy(serving_slope(), letters)
 
 
-def _slope(base: Any, hurt: Any) -> Any:
-    return _slope_of()(base.alpha, base.beta, *(hurt.parameters[f"gamma_{x}"] for x in ("post", "D", "N")))
+def _slope(law: Law) -> float:
+    return _slope_of()(*(law.parameters[x] for x in ("alpha", "beta", "gamma_post", "gamma_D", "gamma_N")))
 
 
 def serve(cost: float) -> tuple[float, float, float]:
     """(N*, D*, P*) of our fits for a cost N P, data free: the least loss over a grid of P, D by equation 12."""
-    base, hurt = our_fits.base_fit().law, our_fits.damage_fit().law
+    law = our_fits.served_fit().law
     P = np.arange(1.5, 24, 0.005)
     n = cost / P
-    tokens = turn(base, hurt, n, P)
-    best = int(np.argmin((base | hurt)(n, tokens, post=P)))
+    tokens = turn(law, n, P)
+    best = int(np.argmin(law(n, tokens, post=P)))
     return float(n[best]), float(tokens[best]), float(P[best])
 
 

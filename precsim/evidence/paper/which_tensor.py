@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 from precsim import laws
-from precsim.evidence.paper import doubt, our_fits
-from precsim.evidence.paper.exhibits import NO_TABLE, Drawing, Exhibit, Finding
-from precsim.fitting.fits import fit
+from precsim.evidence import resampling
+from precsim.evidence import rows as selections
+from precsim.evidence.paper import our_fits
+from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
+from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
+from precsim.fitting.fits import Fit, fit
 from precsim.laws import ACTIVATIONS, KV, WEIGHTS
 from precsim.laws.published import KUMAR_2024
+from precsim.runs import Table
 
 TENSORS = {"weights": WEIGHTS, "activations": ACTIVATIONS, "kv": KV}
 WORDS = {"weights": "weights", "activations": "activations", "kv": "KV cache"}
@@ -21,39 +25,35 @@ SCALES = ("tensor", "token")
 
 
 @functools.cache
-def partners() -> Any:
-    """Networks of the batch of parts in integers, with their penalty and their share by equation 30."""
-    rows = our_fits.beside("parts")
-    if not len(rows):
-        return rows
-    return our_fits.shares(our_fits.paired(rows[~rows["weights_format"].str.contains("/")]))
+def partners() -> Table:
+    """Networks of `precsim.evidence.rows.parts` with their penalty and their share by equation 30."""
+    return our_fits.shares(selections.paired(selections.networks_of_parts(open_table())))
 
 
-def trained(scaling: str) -> Any:
+def trained(scaling: str) -> Table:
     """Networks as trained with tensors at 3 bits or more, activations with one kind of scale."""
-    rows = our_fits.as_trained(our_fits.beside("parts"))
-    return rows[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
+    rows = selections.networks_of_parts(open_table())
+    return rows.loc[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
 
 
-def alone(name: str, scaling: str = "tensor") -> Any:
+def alone(name: str, scaling: str = "tensor") -> Table:
     """Pairs in which one tensor alone is in few bits; activations with one kind of scale."""
     rows = partners()
     others = [other for other in TENSORS if other != name]
-    mine = rows[np.isfinite(rows[name]) & np.isinf(rows[others]).all(axis=1)]
-    return mine[mine["activations_scaling"] == scaling] if name == "activations" else mine
+    mine = rows.loc[np.isfinite(rows[name]) & np.isinf(rows[others]).all(axis=1)]
+    return mine.loc[mine["activations_scaling"] == scaling] if name == "activations" else mine
 
 
-def granularity() -> Finding:
+def granularity() -> Compared:
     """Figure 13."""
     said = "No constants. The paper: activations per channel are about as hard as weights per tensor."
-    if not len(our_fits.batch("parts")):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
-    rows = our_fits.full_precision(our_fits.beside("main"))
-    fine, coarse = (our_fits.rounded(rows, scaling=s)[["job", "post", "delta"]] for s in ("channel", "tensor"))
-    both = coarse.merge(fine, on=["job", "post"], suffixes=("", "_fine"))
+    rows = selections.in_full(our_fits.main())
+    columns = ["job", "N", "D", "post", "delta"]
+    fine, coarse = (selections.rounded(rows, scaling=s)[columns] for s in ("channel", "tensor"))
+    both = coarse.merge(fine, on=columns[:-1], suffixes=("", "_fine"))
     both = both.assign(ratio=both["delta"] / both["delta_fine"])
     text = "Weights after training, tensor over channel: " + ", ".join(
-        f"{doubt.resampled(some, lambda t: t['ratio'].median()):.2f} times δ at {bits:.0f} bits"
+        f"{resampling.median(some, 'ratio'):.2f} times δ at {bits:.0f} bits"
         for bits, some in both.groupby("post")
         if bits in (3.0, 4.0)
     )
@@ -67,22 +67,17 @@ def granularity() -> Finding:
         f"After training at 4 bits, activations per token cost {ratio:.2f} times what weights per tensor cost, in the "
     )
     agree += "same networks: "
-    return Finding(
+    return Compared(
         said, text, agree + ("about as hard here too." if 0.5 < ratio.value < 2 else "not equally hard here.")
     )
 
 
-def finest_against_coarsest() -> doubt.Number:
+def finest_against_coarsest() -> Number:
     """Median δ of activations with a scale per token over δ of weights with one scale, 4 bits, after training."""
-    rows = our_fits.full_precision(our_fits.runs())
-    some = rows[(rows["post_activations"] == 4) & np.isinf(rows["post"]) & np.isinf(rows["post_kv"])]
-    other = rows[
-        (rows["post_scaling"] == "tensor") & (rows["post_format"] == "INT4") & np.isinf(rows["post_activations"])
-    ]
-    both = some[some["D"] >= our_fits.FEWEST * some["N"]].merge(
-        other[[*our_fits.CELL, "delta"]], on=our_fits.CELL, suffixes=("", "_w")
-    )
-    return doubt.median(both.assign(r=both["delta"] / both["delta_w"]), "r")
+    activations, weights = selections.served_in_few_bits(open_table())
+    cell = list(selections.CELL)
+    both = activations.merge(weights[[*cell, "delta"]], on=cell, suffixes=("", "_w"))
+    return resampling.median(both.assign(r=both["delta"] / both["delta_w"]), "r")
 
 
 def draw_granularity_ours() -> Drawing:
@@ -97,31 +92,31 @@ def draw_granularity_ours() -> Drawing:
     return Drawing(curves, curves, "P [bits]", "median loss above full precision [nats/token]", log_y=True)
 
 
-def _medians(rows: Any, name: str, column: str) -> tuple[Any, Any]:
+def _medians(rows: Table, name: str, column: str) -> tuple[np.ndarray, np.ndarray]:
     median = rows.groupby(name)[column].median()
     median = median[median > 0]
     return median.index.to_numpy(float), median.to_numpy(float)
 
 
-def penalty(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+def penalty(name: str, bits: float, scaling: str = "tensor") -> Number:
     """Median penalty of one tensor at these bits [nats/token]; cells are drawn again."""
     rows = alone(name, scaling or "tensor")
-    return doubt.median(rows[rows[name] == bits], "penalty", by="partner")
+    return resampling.median(rows[rows[name] == bits], "penalty", unit=our_fits.PAIR)
 
 
-def share(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+def share(name: str, bits: float, scaling: str = "tensor") -> Number:
     """Median N_eff/N by equation 30 of one tensor at these bits; cells are drawn again."""
     rows = alone(name, scaling)
-    return doubt.median(rows[rows[name] == bits], "share", by="partner")
+    return resampling.median(rows[rows[name] == bits], "share", unit=our_fits.PAIR)
 
 
-def over_weights(name: str, bits: float, scaling: str = "tensor") -> doubt.Number:
+def over_weights(name: str, bits: float, scaling: str = "tensor") -> Number:
     """Median over cells: penalty of a tensor alone over that of the weights alone, same bits and same partner."""
     one, two = alone(name, scaling), alone("weights")
     one, two = one[one[name] == bits], two[two["weights"] == bits]
-    both = one[["partner", "penalty"]].merge(two[["partner", "penalty"]], on="partner", suffixes=("", "_w"))
+    both = one[["partner", "N", "D", "penalty"]].merge(two[["partner", "penalty"]], on="partner", suffixes=("", "_w"))
     both = both.assign(ratio=both["penalty"] / both["penalty_w"])
-    return doubt.median(both, "ratio", by="partner")
+    return resampling.median(both, "ratio", unit=our_fits.PAIR)
 
 
 def ranking(bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[str, ...], ...]:
@@ -132,17 +127,13 @@ def ranking(bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[str, ...],
         ("weights, a scale per channel", "weights", "tensor"),
         ("KV cache", "kv", "tensor"),
     )
-    if not len(our_fits.batch("parts")):
-        return ()
     return tuple((words, *(f"{penalty(name, b, scale):.4f}" for b in bits)) for words, name, scale in asked)
 
 
-def sensitivities() -> Finding:
+def sensitivities() -> Compared:
     """Figure 14."""
     at = {n: float(KUMAR_2024(60e6, 6e9, **{n: 4.0}) - KUMAR_2024(60e6, 6e9)) for n in TENSORS}
     said = "60M, 6B tokens, 4 bits: " + ", ".join(f"{WORDS[n]} +{v:.3f}" for n, v in at.items()) + " nats."
-    if not len(our_fits.batch("parts")):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     here = {n: penalty(n, 4.0) for n in TENSORS}
     text = "Median at 4 bits: " + ", ".join(f"{WORDS[n]} +{v:.4f}" for n, v in here.items()) + " nats."
     mine, theirs = (sorted(x, key=lambda n, x=x: -_level(x[n])) for x in (here, at))
@@ -151,11 +142,11 @@ def sensitivities() -> Finding:
         f": {' > '.join(WORDS[n] for n in mine)}. Activations over weights: {over_weights('activations', 4.0):.1f} "
     )
     agree += f"here, median over pairs, {at['activations'] / at['weights']:.1f} by the constants."
-    return Finding(said, text, agree)
+    return Compared(said, text, agree)
 
 
-def _level(x: Any) -> float:
-    return x.value if isinstance(x, doubt.Number) else float(x)
+def _level(x: Number | float) -> float:
+    return x.value if isinstance(x, Number) else x
 
 
 def draw_sensitivities() -> Drawing:
@@ -179,28 +170,26 @@ def draw_sensitivities_ours() -> Drawing:
 
 
 @functools.cache
-def from_scratch(name: str) -> Any:
+def from_scratch(name: str) -> Fit:
     """Marginal fit of the offset form, as in the paper's figure 20, for one tensor."""
     rows = trained("tensor")
     others = [other for other in TENSORS if other != name]
-    mine = rows[np.isinf(rows[others]).all(axis=1)]
+    mine = rows.loc[np.isinf(rows[others]).all(axis=1)]
     return fit(laws.Chinchilla(E=0.0) | laws.Offset(TENSORS[name]), mine, strict=False)
 
 
-def marginal() -> Finding:
+def marginal() -> Compared:
     """Figure 20."""
     k = KUMAR_2024
     said = f"γ, n: activations {k.gamma_a:.2f}, {k.n_a:.2f}; KV {k.gamma_kv:.2f}, {k.n_kv:.2f}."
-    if not len(our_fits.batch("parts")):
-        return Finding(said, NO_TABLE, "Nothing to compare.")
     letters = {"activations": "a", "kv": "kv"}
     parts, agree = [], []
     for name, x in letters.items():
         found = from_scratch(name)
-        gamma, n = doubt.parameter(found, f"gamma_{x}"), doubt.parameter(found, f"n_{x}")
+        gamma, n = resampling.parameter(found, f"gamma_{x}"), resampling.parameter(found, f"n_{x}")
         parts.append(f"{WORDS[name]} γ {gamma:.2f}, n {n:.2f}, R² {found.r2:.3f}")
         agree.append(f"γ of {WORDS[name]} there lies {gamma.against(k.parameters[f'gamma_{x}'])} our interval")
-    return Finding(said, "Offset form, one scale per tensor: " + "; ".join(parts) + ".", "; ".join(agree) + ".")
+    return Compared(said, "Offset form, one scale per tensor: " + "; ".join(parts) + ".", "; ".join(agree) + ".")
 
 
 def draw_marginal() -> Drawing:

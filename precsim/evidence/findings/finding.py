@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+from numpy.typing import ArrayLike
+
+from precsim.evidence.resampling import number
+from precsim.runs import Table
 
 #: The bar of a question that asked for a number and its interval, whatever they are.
 STATED = "stated"
@@ -21,7 +23,6 @@ class Finding:
     ----------
     question, bar : str
     value : float
-        NaN where the table has no rows for it.
     low, high : float
         95 % interval, by resampling models; NaN where the value is a count.
     rows : int
@@ -29,7 +30,7 @@ class Finding:
     models : int
         Trained models among them.
     met : bool or None
-        None where there is nothing to judge, or no bar but an answer.
+        None where there is no bar but an answer.
     verdict : str
         What the number says, where it takes words; made from the table.
     sure : bool
@@ -56,8 +57,6 @@ class Finding:
     def cells(self) -> tuple[str, str, str, str, str]:
         """Words for one row of a table: question with verdict, value, interval, models, bar and whether it is met."""
         asked = self.question + (f" ({self.verdict})" if self.verdict else "")
-        if math.isnan(self.value):
-            return (asked, "no rows", "", "", self.bar)
         band = "" if math.isnan(self.low) else f"{self.low:.4g} to {self.high:.4g}"
         judged = {True: f"{self.bar}: yes", False: f"{self.bar}: no", None: ""}[self.met]
         judged += "" if self.sure else ", not surely"
@@ -67,8 +66,8 @@ class Finding:
 def found(
     question: str,
     bar: str,
-    values: Any,
-    rows: Any,
+    values: ArrayLike,
+    rows: Table,
     met: Callable[[float], bool] | None = None,
     verdict: str = "",
 ) -> Finding:
@@ -76,20 +75,16 @@ def found(
 
     `met` says of the value whether it meets the bar; without it the bar is that there be an answer.
     """
-    values = np.asarray(values, dtype=float)
-    value = float(values[0])
-    low, high = (
-        np.nanquantile(values[1:], [0.025, 0.975], method="inverted_cdf") if len(values) > 1 else (math.nan,) * 2
-    )
+    value, low, high = number(values)
     judged = None if met is None else bool(met(value))
-    sure = met is None or math.isnan(low) or bool(met(float(low))) == bool(met(float(high))) == judged
+    sure = met is None or math.isnan(low) or bool(met(low)) == bool(met(high)) == judged
     models = rows["job"].nunique()
-    return Finding(question, bar, value, float(low), float(high), len(rows), models, judged, verdict, sure)
+    return Finding(question, bar, value, low, high, len(rows), models, judged, verdict, sure)
 
 
-def nothing(question: str, bar: str) -> Finding:
-    """The finding of a table that has no rows for the question."""
-    return Finding(question, bar, math.nan, math.nan, math.nan, 0, 0, None)
+def counted(question: str, bar: str, count: float, rows: Table, met: bool | None, verdict: str = "") -> Finding:
+    """A finding that is a count of the rows as they are: it has no interval."""
+    return Finding(question, bar, count, math.nan, math.nan, len(rows), rows["job"].nunique(), met, verdict)
 
 
 def _number(value: float) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.runs.tables import Table
 
-    from precsim.models.recipes import Recipe
-
-__all__ = ["joint", "penalties", "spread", "standard_error", "table_of_parts", "table_of_treatments"]
-
-_PARTS: dict[tuple[str, ...], str] = {("weights",): "weights", ("activations",): "activations", ("kv",): "KV cache"}
+__all__ = ["joint", "penalties", "spread", "standard_error"]
 
 
-def penalties(table: pd.DataFrame, *, by: Sequence[str], full: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the rows that are not the reference with a column "penalty": their gap less that of their reference.
+def penalties(table: Table, *, by: Sequence[str], full: Mapping[str, float | str]) -> Table:
+    """The rows that are not the reference with a column "penalty": their gap less that of their reference.
 
     Parameters
     ----------
@@ -45,8 +40,8 @@ def penalties(table: pd.DataFrame, *, by: Sequence[str], full: Mapping[str, Any]
     if absent := [name for name in (*by, *full, "gap") if name not in table.columns]:
         raise ValueError(f"the table has no column {', '.join(absent)}; it has {', '.join(map(str, table.columns))}")
     is_full = np.logical_and.reduce([(table[name] == value).to_numpy() for name, value in full.items()])
-    reference: Any = table[is_full].set_index(list(by))["gap"]
-    rest = table[~is_full]
+    reference = table.loc[is_full].set_index(list(by))["gap"]
+    rest = table.loc[~is_full]
     if not reference.index.is_unique:
         raise ValueError(f"more than one row with {dict(full)} for some values of {', '.join(by)}")
     found = np.asarray(reference.reindex(rest.set_index(list(by)).index), dtype=float)
@@ -55,79 +50,7 @@ def penalties(table: pd.DataFrame, *, by: Sequence[str], full: Mapping[str, Any]
     return rest.assign(penalty=np.asarray(rest["gap"], dtype=float) - found)
 
 
-def table_of_treatments() -> pd.DataFrame | None:
-    """Return what rounding did to the transformers of the open table that were trained in float32, or None.
-
-    Rows of the batch "main" at the end of training, weights rounded to integers with one scale for each output, by
-    every method; without the runs held out. None if this copy does not have them.
-
-    Examples
-    --------
-    >>> table = table_of_treatments()
-    >>> table is None or {"rtn", "gptq", "awq"} >= set(table["post_method"])
-    True
-    """
-    table = _open_table()
-    if table is None:
-        return None
-    rounded = np.isfinite(table["post"]) & (table["post_scaling"] == "channel")
-    rounded &= table["post_format"].str.startswith("INT") & np.isinf(table["post_activations"])
-    full = np.isinf(table["weights"]) & (table["step"] == table["steps"]) & ~table["holdout"] & ~table["diverged"]
-    chosen: Any = table[rounded & full & (table["batch"] == "main")]
-    return None if chosen.empty else chosen
-
-
-def _open_table() -> pd.DataFrame | None:
-    from precsim.runs.tables import load_runs
-
-    try:
-        return load_runs("precsim-2026")
-    except (ValueError, OSError):
-        return None
-
-
-def table_of_parts() -> pd.DataFrame | None:
-    """Return penalties of the parts in the open table of runs, or None if this copy does not have these runs.
-
-    Columns: "part" ("weights", "activations", "KV cache", "all three"; with ", per token" where activations have a
-    scale for each), "bits", "penalty", and those of the table. Runs with one part in few bits, or all in equally many.
-    """
-    import pandas as pd
-
-    from precsim.evidence.experiments.open_table import parts
-
-    table = _open_table()
-    if table is None:
-        return None
-    labels = [
-        {"job": job.key, "part": part, "bits": bits}
-        for job in parts()
-        for part, bits in [_part(job.recipe)]
-        if part is not None
-    ]
-    table = table.drop(columns=[name for name in ("part", "bits") if name in table.columns])
-    trained = table[np.isinf(table["post"]) & (table["step"] == table["steps"]) & (table["post_method"] == "none")]
-    rows = trained.merge(pd.DataFrame(labels), on="job")
-    if rows.empty:
-        return None
-    return penalties(rows, by=["N", "D", "language_seed", "seed"], full={"part": "none"})
-
-
-def _part(recipe: Recipe) -> tuple[str | None, float]:
-    """Which part a recipe rounds and to how many bits; None for parts of unequal widths."""
-    given = {name: getattr(recipe, name) for name in ("weights", "activations", "kv")}
-    used = {name: rule for name, rule in given.items() if rule is not None}
-    if not used:
-        return "none", np.inf
-    widths = {float(rule.format.bits) for rule in used.values()}
-    name = "all three" if len(used) == 3 else _PARTS.get(tuple(used))
-    if name is None or len(widths) > 1:
-        return None, np.inf
-    by_token = "activations" in used and type(used["activations"].scaling).__name__ == "PerToken"
-    return name + (", per token" if by_token else ""), widths.pop()
-
-
-def joint(table: pd.DataFrame) -> list[dict[str, Any]]:
+def joint(table: Table) -> list[dict[str, float | str]]:
     """What weights and activations cost together, and what each alone would make one expect, for every pair of widths.
 
     Parameters
@@ -162,9 +85,9 @@ def joint(table: pd.DataFrame) -> list[dict[str, Any]]:
     >>> {name: round(found[0][name], 6) for name in ("observed", "sum", "product")}
     {'observed': 0.25, 'sum': 0.2, 'product': 0.25}
     """
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, float | str]] = []
     for scale, rows in table.groupby("scale", sort=False):
-        gaps: Any = rows.pivot(index="seed", columns=["W", "A"], values="gap")
+        gaps = rows.pivot(index="seed", columns=["W", "A"], values="gap")
         if (np.inf, np.inf) not in gaps.columns:
             raise ValueError(f"{scale} has no row with both parts in float32")
         whole = gaps[np.inf, np.inf]
@@ -179,8 +102,8 @@ def joint(table: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def spread(values: Any) -> float:
-    """Return the standard deviation of a sample (n - 1 in the denominator).
+def spread(values: ArrayLike) -> float:
+    """The standard deviation of a sample (n - 1 in the denominator).
 
     Examples
     --------
@@ -190,8 +113,8 @@ def spread(values: Any) -> float:
     return float(np.std(np.asarray(values, dtype=float), ddof=1))
 
 
-def standard_error(values: Any) -> float:
-    """Return the standard error of the mean of a sample: its `spread` over the square root of its size.
+def standard_error(values: ArrayLike) -> float:
+    """The standard error of the mean of a sample: its `spread` over the square root of its size.
 
     Examples
     --------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from precsim import laws
+from precsim.evidence import findings, resampling
 from precsim.evidence.paper import (
     after_training,
-    doubt,
     effective_parameters,
     float_formats,
     multiplicativity,
@@ -17,37 +19,39 @@ from precsim.evidence.paper import (
     what_to_buy,
     which_tensor,
 )
-from precsim.evidence.paper.exhibits import NO_TABLE, Claim, Judged, Verdict
+from precsim.evidence.paper.exhibits import Claim, Judged, Verdict
 from precsim.evidence.paper.statements import fixed_best_bits
+from precsim.evidence.rows import open_table
 from precsim.laws.published import KUMAR_2024
 
-YES, PARTLY, NO, UNTESTED = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED, Verdict.UNTESTED
-_ABSENT = Judged(UNTESTED, NO_TABLE)
+YES, PARTLY, NO = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED
 
 
-def damage() -> Judged:
+@functools.cache
+def _steps() -> tuple[findings.Finding, findings.Finding]:
+    """Shares of the steps of D in which δ rises, and of N in which it falls, as the chapters print them."""
+    return findings.damage_rises(open_table()), findings.damage_falls(open_table())
+
+
+def law_of_damage() -> Judged:
     """Rises with D, falls with N, exponential in bits: confirmed if all three, in part if two."""
-    rows = our_fits.rounded(our_fits.in_full())
-    if not len(rows):
-        return _ABSENT
-    found, (up, steps), (grows, sizes) = our_fits.damage_fit(), our_fits.rising(rows), our_fits.rising(rows, along="N")
-    score = doubt.shares_of_variance(rows["delta"], after_training.guess(found.law, rows), rows["job"])
-    tests = (up >= 0.95 * steps, grows <= 0.2 * sizes, score.value >= 0.95)
-    d, n = (doubt.parameter(found, f"gamma_{x}") for x in "DN")
-    fall = doubt.fitted(found, lambda law: np.exp(1 / law.gamma_post))
-    text = f"δ rises in {up} of {steps} steps of D, falls in {sizes - grows} of {sizes} steps of N; R² {score:.3f}, "
-    text += f"exponents {d:.2f} and {n:.2f}, {fall:.2f} times per bit, {rows['job'].nunique()} networks."
+    found, (up, down), (score, some) = our_fits.served_fit(), _steps(), our_fits.damage_explained()
+    tests = (up.value >= 0.95, down.value >= 0.8, score.value >= 0.95)
+    d, n = (resampling.parameter(found, f"gamma_{x}") for x in "DN")
+    fall = resampling.of_law(found, lambda law: np.exp(1 / law.parameters["gamma_post"]))
+    text = (
+        f"mean δ rises in {up.value:.0%} of the steps of D, falls in {down.value:.0%} of the steps of N, 2 to 6 bits; "
+    )
+    text += (
+        f"R² {score:.3f}, exponents {d:.2f} and {n:.2f}, {fall:.2f} times per bit, {some['job'].nunique()} networks."
+    )
     return Judged(YES if all(tests) else PARTLY if sum(tests) == 2 else NO, text)
 
 
 def methods() -> Judged:
     """GPTQ, AWQ, nearest and other schedules: confirmed if the interval of the exponent of D is positive in all."""
-    if not len(our_fits.main()):
-        return _ABSENT
-    found = {}
-    for name in ("rtn", "gptq", "awq"):
-        if len(our_fits.rounded(our_fits.in_full(), method=name)):
-            found[name.upper()] = doubt.parameter(our_fits.damage_fit(name), "gamma_D")
+    fits = {"RTN": our_fits.served_fit()} | {name.upper(): our_fits.damage_fit(name) for name in ("gptq", "awq")}
+    found = {name: resampling.parameter(one, "gamma_D") for name, one in fits.items()}
     found |= other_settings.growth_by_schedule()
     text = "Exponent of D: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items()) + "."
     return Judged(YES if min(v.low for v in found.values()) > 0 and len(found) >= 5 else PARTLY, text)
@@ -55,29 +59,22 @@ def methods() -> Judged:
 
 def critical() -> Judged:
     """A critical amount of data exists: confirmed if most curves at 3 bits turn up, and later for more bits."""
-    if not len(our_fits.main()):
-        return _ABSENT
     share, where = {}, []
-    for bits in (3.0, 4.0, 8.0):
-        found = after_training.turns(bits)
-        turned = sum(inside for _, inside in found.values())
-        share[bits] = turned / max(1, len(found))
-        where.append(f"{turned} of {len(found)} sizes at {bits:.0f} bits")
-    holds = share[3.0] >= 0.75 and share[3.0] >= share[4.0] >= share[8.0] and share[8.0] < 0.25
-    text = (
-        "Loss after rounding turns up within our data: " + ", ".join(where) + "; by our fits N = 98304 turns at D/N = "
-    )
-    text += ", ".join(f"{after_training.critical(98304, b):.0f} at {b:.0f} bits" for b in (3.0, 8.0)) + "."
+    for bits in (3, 4, 8):
+        inside, sizes = after_training.turned(bits)
+        share[bits] = inside / sizes
+        where.append(f"{inside} of {sizes} sizes at {bits} bits")
+    holds = share[3] >= 0.75 and share[3] >= share[4] >= share[8] and share[8] < 0.25
+    text = "Loss after rounding turns up within our data: " + ", ".join(where) + "; N = 98304 turns at "
+    text += ", ".join(f"{after_training.critical(98304, b)} at {b} bits" for b in (3, 8)) + "."
     return Judged(YES if holds else PARTLY, text)
 
 
 def effective_size() -> Judged:
     """Weights in training obey N_eff and saturate at 6 to 7 bits: in part if f depends on D too."""
-    if not len(our_fits.main()):
-        return _ABSENT
     rows = our_fits.training_rows()
-    law = our_fits.training_fit(our_fits.SATURATING).law
-    score = doubt.shares_of_variance(rows["gap"], law(rows["N"], rows["D"], weights=rows["weights"]), rows["job"])
+    law = our_fits.weights_fit().law
+    score = resampling.share_explained(rows, "gap", law(rows["N"], rows["D"], weights=rows["weights"]))
     f, drift = {b: effective_parameters.factor(b) for b in (4.0, 6.0, 8.0)}, effective_parameters.drift(3.0)[0]
     text = f"R² {score:.3f}; f = " + ", ".join(f"{v:.2f} at {b:.0f}" for b, v in f.items()) + " bits; read off by "
     text += f"equation 30 at 3 bits f goes like D^{drift:.2f}, where the law has D^0."
@@ -91,8 +88,6 @@ def composition() -> Judged:
     The second number is N_eff with all three tensors at 4 bits over the product of the single factors. In part if one
     of the two holds, or if the product holds within a tenth at 6 bits.
     """
-    if not len(our_fits.batch("parts")):
-        return _ABSENT
     joint, product, count = multiplicativity.joint_scores("tensor")
     lost = joint.value - product.value
     ratio = {b: multiplicativity.all_three("tensor", b)[0] for b in (6.0, 4.0, 3.0)}
@@ -110,8 +105,6 @@ def independent_of_compute() -> Judged:
 
     And 7 to 8 bits: what our fits give is in the evidence.
     """
-    if not len(our_fits.main()):
-        return _ABSENT
     drift = effective_parameters.drift(3.0)[0]
     more = 1 / laws.tied_factor(KUMAR_2024, 4.0)
     text = f"The constants give {KUMAR_2024.best_bits():.2f} bits and 1/f(4) = {more:.1f}. "
@@ -147,13 +140,13 @@ def logarithm() -> Judged:
 
 def made_robust() -> Judged:
     """Low-precision training lessens the damage: in part if it does, confirmed if N_eff also fits δ better than N."""
-    if not len(our_fits.again()):
-        return _ABSENT
-    less = {b: robustness.lessened(b) for b in (4.0, 5.0, 6.0)}
-    fitted, _ = robustness.unified_fit(True)
+    less = {b: our_fits.lessened()[b] for b in (4.0, 5.0, 6.0)}
     with_n_eff, with_n, count = robustness.effective_scores()
-    text = "δ at 3 bits over that of the partner trained in full precision: "
-    text += ", ".join(f"{v:.2f} after {b:.0f} bits" for b, v in less.items()) + f"; unified R² {fitted.r2:.3f}. "
+    text = "δ at 3 bits over that of networks trained in full precision: "
+    text += (
+        ", ".join(f"{v:.2f} after {b:.0f} bits" for b, v in less.items())
+        + f"; unified R² {robustness.explained()[0].value:.3f}. "
+    )
     text += f"With N_eff {with_n_eff:.3f}, with N {with_n:.3f}, {count} points."
     ordered = max(v.high for v in less.values()) < 1 and less[4.0].value < less[5.0].value < less[6.0].value
     return Judged(YES if ordered and with_n_eff.low > with_n.high else PARTLY if ordered else NO, text)
@@ -164,8 +157,6 @@ def order_of_tensors() -> Judged:
 
     In part if some do. Intervals of the ratios to the weights must exclude 1.
     """
-    if not len(our_fits.batch("parts")):
-        return _ABSENT
     times = {s: which_tensor.over_weights("activations", 4.0, s) for s in which_tensor.SCALES}
     cache, five = which_tensor.over_weights("kv", 4.0), which_tensor.share("kv", 5.0)
     text = "Penalty at 4 bits over that of weights per channel: " + ", ".join(
@@ -178,19 +169,16 @@ def order_of_tensors() -> Judged:
 
 def float_weights() -> Judged:
     """Float weights follow the same form: confirmed if it fits (R² 0.95) and E2M1 costs what INT4 costs within 2."""
-    if not len(float_formats.pairs()):
-        return _ABSENT
     found, ratio = float_formats.fitted(tuple(float_formats.best_splits().values())), float_formats.ratio_to_integers()
-    text = f"R² of the form over the best splits {found.r2:.3f}, γ {doubt.parameter(found, 'gamma_w'):.2f}; integers "
-    text += f"{doubt.parameter(float_formats.fitted(()), 'gamma_w'):.2f}. E2M1 costs {ratio:.2f} times what INT4 costs."
+    gamma, integers = (resampling.parameter(one, "gamma_w") for one in (found, float_formats.fitted(())))
+    text = f"R² of the form over the best splits {found.r2:.3f}, γ {gamma:.2f}; integers {integers:.2f}. "
+    text += f"E2M1 costs {ratio:.2f} times what INT4 costs."
     same = ratio.low > 0.5 and ratio.high < 2
     return Judged(YES if found.r2 > 0.95 and same else PARTLY if found.r2 > 0.95 or same else NO, text)
 
 
 def double_size() -> Judged:
     """2N at 8 bits beats N at 16: confirmed if the gap is smaller in every pair of sizes about 2 apart, equal D."""
-    if not len(our_fits.main()):
-        return _ABSENT
     both = what_to_buy.double_size()
     wins = (both.groupby(["D", "N"])["ratio"].median() < 1).to_numpy()
     apart = (both["N_large"] / both["N"]).to_numpy()
@@ -198,7 +186,7 @@ def double_size() -> Judged:
         f"In {wins.sum()} of {len(wins)} pairs of sizes and data (sizes {apart.min():.1f} to {apart.max():.1f} apart, "
     )
     text += "equal D) the larger at 8 bits has the smaller gap, at the median "
-    text += f"{doubt.median(both, 'ratio'):.2f} times that of the smaller in full precision."
+    text += f"{resampling.median(both, 'ratio'):.2f} times that of the smaller in full precision."
     return Judged(YES if wins.all() else PARTLY if wins.mean() > 0.5 else NO, text)
 
 
@@ -207,8 +195,6 @@ def press() -> Judged:
 
     Confirmed if the best bits of every quantizer at hand lie within one bit of 7; in part if some do.
     """
-    if not len(our_fits.main()):
-        return _ABSENT
     here = what_to_buy.best_bits()
     quest = laws.published.QUEST_2025.parameters
     best = max((quest[f"f_W{b}A{b}"] / b, b) for b in (2, 3, 4, 8))[1]
@@ -222,7 +208,11 @@ def press() -> Judged:
 
 
 CLAIMS = (
-    Claim(number=1, says="δ grows with D, falls with N, and is exponential in the bits after training.", judge=damage),
+    Claim(
+        number=1,
+        says="δ grows with D, falls with N, and is exponential in the bits after training.",
+        judge=law_of_damage,
+    ),
     Claim(number=2, says="This holds for GPTQ, AWQ, round-to-nearest, and for linear decay.", judge=methods),
     Claim(number=3, says="There is a critical amount of data; at 8 bits it is out of reach.", judge=critical),
     Claim(number=4, says="Weights in training obey N_eff and saturate at 6 to 7 bits.", judge=effective_size),

@@ -1,13 +1,15 @@
 """What the runs say, ours and others'.
 
-``experiments`` is what was trained (the open table, the chapters); ``rows`` and ``resampling`` are how it is read: one
-selection and one resampler for each purpose. ``findings`` asks our questions of the table, ``paper`` those of Kumar et
-al. (2024), figure by figure; ``records`` keeps what was computed from tables that others published.
+``experiments`` is what was trained (the open table, the chapters). `rows` is how it is read: one selection for each
+purpose; `resampling` says how sure a number is; `fitted` has the laws that more than one page prints. `findings` asks
+our questions of the table, `paper` those of Kumar et al. (2024), figure by figure; ``records`` keeps what was computed
+from tables that others published.
 """
 
 from precsim.lazy import names
 
 # Loaded on first use: findings need no JAX, experiments do.
 __getattr__, __dir__, __all__ = names(
-    __name__, {"experiments": ".", "findings": ".", "paper": ".", "records": ".", "unified": ".", "drift": "."}
+    __name__,
+    {name: "." for name in "drift experiments findings fitted paper records resampling rows unified".split()},
 )

@@ -72,7 +72,8 @@ def late(rows: Table, least: float = UNDERTRAINED) -> Table:
 def full_precision(table: Table) -> Table:
     """Models as trained in full precision, for the base law: A, B, α and β, wherever they are printed.
 
-    The main batch and its repeats, 14 seeds instead of 2 at the sizes in the middle.
+    Used by `precsim.evidence.fitted.base` and ``served``, and the chapter on power laws. The main batch and its
+    repeats, 14 seeds instead of 2 at the sizes in the middle.
     """
     return sized(slices.as_trained(table, batch=FULL, only=()))
 
@@ -80,7 +81,8 @@ def full_precision(table: Table) -> Table:
 def damage(table: Table, bits: tuple[float, ...] = (3, 4, 5, 6), method: str = "rtn") -> Table:
     """The same models with their weights rounded to integers by channel, for the law of δ: C_T, γ_D, γ_N and γ_post.
 
-    Without rows that are held out, so that means and steps of it can be taken too. From 3 bits, because a symmetric
+    Used by `precsim.evidence.fitted.damage` and ``served``, the findings on δ, and the chapter on degradation. Without
+    rows that are held out, so that means and steps of it can be taken too. From 3 bits, because a symmetric
     grid of 2 bits has three values and is off the exponential; other `bits` where no law is fitted. GPTQ and AWQ
     were run on 14 networks only.
     """
@@ -90,7 +92,8 @@ def damage(table: Table, bits: tuple[float, ...] = (3, 4, 5, 6), method: str = "
 def turning(table: Table, bits: tuple[float, ...] = (2, 3, 4)) -> Table:
     """The same, with the shortest runs and those held out, for measured turns: critical data are read off losses here.
 
-    At 2 bits the least losses lie at 0.4 to 0.7 million tokens: any cut in D/N would put its own edge in their place.
+    Used by `precsim.evidence.findings.turns` and, through it, by the paper's figure 1 and claim 3. At 2 bits the least
+    losses lie at 0.4 to 0.7 million tokens: any cut in D/N would put its own edge in their place.
     """
     return sized(slices.rounded_after(table, batch=MEASURED, bits=bits))
 
@@ -98,7 +101,8 @@ def turning(table: Table, bits: tuple[float, ...] = (2, 3, 4)) -> Table:
 def curved(table: Table, batch: str | tuple[str, ...] = FULL, bits: tuple[int, ...] = (3, 4, 5, 6)) -> Table:
     """Rounded models with the damage that their curvature predicts, for the theory of second order.
 
-    δ positive, because it is compared in logarithm. Other batches have other schedules and rates; rows in the course of
+    Used by `precsim.evidence.findings.second_order` and the derivations of rounding noise and of why data hurts. δ
+    positive, because it is compared in logarithm. Other batches have other schedules and rates; rows in the course of
     training are among them.
     """
     rows = in_full(table.loc[table["batch"].isin([batch] if isinstance(batch, str) else batch)])
@@ -109,26 +113,37 @@ def curved(table: Table, batch: str | tuple[str, ...] = FULL, bits: tuple[int, .
 def trained_weights(table: Table) -> Table:
     """Models as trained with weights in 2 to 8 bits or in full precision, for f: the shares of parameters f(P) and P*.
 
-    The main batch alone: repeats exist in full precision only, and would weigh that side of the comparison.
+    Used by `precsim.evidence.fitted.weights`, the trials of forms, and every chapter that fits f. The main batch alone:
+    repeats exist in full precision only, and would weigh that side of the comparison.
     """
     return sized(slices.as_trained(table))
 
 
 def trained_and_rounded(table: Table, bits: tuple[float, ...] = (2, 3, 4, 5, 6)) -> Table:
-    """Models trained in 3 bits or more and rounded to fewer, for robustness: δ against both widths; none held out."""
+    """Models trained in 3 bits or more and rounded to fewer, for robustness: δ against both widths; none held out.
+
+    Used by `precsim.evidence.findings.damage_ratios`, `precsim.evidence.fitted.robust`, the chapter on one law and the
+    paper's figures 7 and 21. Not those trained in 2 bits, which have nothing to be rounded to.
+    """
     rows = slices.rounded_after(table, bits=bits, trained=(3, 4, 5, 6, 8, np.inf))
     rows = free(sized(rows))
     return rows.loc[rows["post"] < rows["weights"]]
 
 
 def served_like_trained(table: Table, bits: float) -> Table:
-    """Models trained in these bits or more, all rounded to them, for the question which training serves them best."""
+    """Models trained in these bits or more, all rounded to them: `precsim.evidence.findings.best_training`.
+
+    Those trained in the bits that they are served in are among them, unlike in `trained_and_rounded`: they may be best.
+    """
     rows = free(sized(slices.rounded_after(table, bits=(bits,), trained=(3, 4, 5, 6, 8, np.inf))))
     return rows.loc[rows["weights"] >= bits]
 
 
 def repeated(table: Table) -> Table:
-    """Models as trained, for the spread between seeds; held out or not, because nothing is fitted."""
+    """Models as trained, for the spread between seeds: `precsim.evidence.findings.seed_noise`.
+
+    Held out or not, because nothing is fitted.
+    """
     return sized(slices.as_trained(table, batch=FULL))
 
 
@@ -138,19 +153,23 @@ def repeated(table: Table) -> Table:
 def parts(table: Table) -> Table:
     """Models as trained with any tensors in few bits, for the factors of tensors and their product.
 
-    The batch that was made for it; each of its networks has its partner in full precision there. Every budget, as for
-    laws.
+    Used by the findings on several tensors, `precsim.evidence.fitted.tensors` and the unified law. The batch that was
+    made for it; each of its networks has its partner in full precision there. Every budget, as for laws.
     """
     return sized(slices.as_trained(table, batch="parts", only=TENSORS))
 
 
 def parts_rounded(table: Table, bits: tuple[float, ...] = (3, 4)) -> Table:
-    """The same with their weights rounded afterwards, for the law of both precisions of all tensors."""
+    """The same with their weights rounded afterwards, for the law of all tensors: `precsim.evidence.unified`."""
     return sized(slices.rounded_after(table, batch="parts", bits=bits, trained=None, only=TENSORS))
 
 
 def formats_in_training(table: Table) -> tuple[Table, Table]:
-    """(Models trained in other formats with integers of their cells beside them, models in full precision)."""
+    """(Models trained in other formats with integers of their cells beside them, models in full precision).
+
+    Used by `precsim.evidence.findings.in_training` and ``formats``. The batch of formats has neither integers nor full
+    precision: they are the main batch's, and that of parts has some of its seeds.
+    """
     ours = _ends(table, "formats")
     main, more = slices.as_trained(table), slices.as_trained(table, batch="parts", only=())
     twins = ["N", "D", "language_seed", "seed"]
@@ -161,21 +180,28 @@ def formats_in_training(table: Table) -> tuple[Table, Table]:
 def formats_after_training(table: Table) -> Table:
     """Models trained in full precision, rounded to every format, for what a format is worth.
 
-    D/N ≥ 60 as for the bars on δ: a ratio of two damages needs both above their noise.
+    Used by `precsim.evidence.findings.after_training` and ``formats``. D/N ≥ 60 as for the bars on δ: a ratio of two
+    damages needs both above their noise.
     """
     rows = table.loc[table["batch"].isin(FULL) & np.isinf(table["weights"]) & table["post_method"].eq("rtn")]
     return late(free(sized(rows.loc[np.isinf(rows["post_activations"]) & np.isinf(rows["post_kv"])])))
 
 
 def methods(table: Table) -> Table:
-    """Networks that were rounded by all three methods, to 3, 4 and 5 bits, for ratios of their δ."""
+    """Networks that were rounded by all three methods, to 3, 4 and 5 bits, for ratios of their δ in the same network.
+
+    Used by `precsim.evidence.findings.methods` and the paper's figures 10 and 11.
+    """
     rows = table.loc[(table["batch"] == "main") & table["post_method"].isin(["rtn", "gptq", "awq"])]
     rows = rows.loc[rows["job"].isin(set(rows.loc[rows["post_method"] == "gptq", "job"]))]
     return free(rows.loc[(rows["post_scaling"] == "channel") & rows["post_format"].isin(["INT3", "INT4", "INT5"])])
 
 
 def treatments(table: Table) -> Table:
-    """Every integer rounding by channel of the main batch's models in full precision, for the chapter on methods."""
+    """Every integer rounding by channel of the main batch's models in full precision, by every method.
+
+    Used by the chapter on rounding after training, which draws single networks: every size and budget.
+    """
     rows = table.loc[(table["batch"] == "main") & (table["step"] == table["steps"]) & np.isinf(table["weights"])]
     rows = rows.loc[np.isfinite(rows["post"]) & (rows["post_scaling"] == "channel")]
     return free(rows.loc[rows["post_format"].str.startswith("INT") & np.isinf(rows["post_activations"])])
@@ -205,12 +231,18 @@ def penalties_of_parts(table: Table) -> Table:
 
 
 def schedules(table: Table) -> Table:
-    """Models under other schedules of the rate, rounded to 4 bits at the end, for the part of the decay in δ."""
+    """Models under other schedules of the rate, rounded to 4 bits at the end, for the part of the decay in δ.
+
+    Used by the findings on schedules and the paper's figure 12: every budget, all of one design.
+    """
     return slices.rounded_after(table, batch="schedules", bits=(4,))
 
 
 def controls(table: Table) -> Table:
-    """Models of other rates, decays and batch sizes, as trained and rounded to 4 bits, with their budget's number."""
+    """Models of other rates, decays and batch sizes, as trained and rounded to 4 bits, with their budget's number.
+
+    Used by the findings on weight decay, rates and steps, which compare within the batch.
+    """
     trained = slices.as_trained(table, batch="controls", only=())
     both = joined(trained, slices.rounded_after(table, batch="controls", bits=(4,)))
     return both.assign(budget=budget(both["D"]))

@@ -10,12 +10,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from precsim.evidence.findings._finding import Finding, found
 from scipy.optimize import least_squares
 
 import precsim as ps
 from precsim.evidence import findings
 from precsim.evidence.findings import critical, number_formats
+from precsim.evidence.findings.finding import Finding, found
 
 INF = np.inf
 UNIT = ["N", "D", "language_seed", "seed"]

@@ -6,12 +6,10 @@ import dataclasses
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import precsim as ps
 from precsim.course import stored_runs
-from precsim.evidence import pairing
 from precsim.evidence.experiments import chapters, demonstrations
 from precsim.models import MLP, Recipe
 from precsim.models.recipes import Stored, kumar
@@ -86,39 +84,6 @@ def test_only_models_of_single_contexts_are_asked_for_a_batch():
         demonstrations.product_gradients(Trained(job, None, train(BASE)), rng=np.random.default_rng(0))
 
 
-def test_penalties_need_one_reference_each():
-    rows = pd.DataFrame({"seed": [0, 0, 1, 1], "bits": [4.0, math.inf] * 2, "gap": [0.3, 0.2, 0.5, 0.3]})
-    found = pairing.penalties(rows, by=["seed"], full={"bits": math.inf})
-    assert found["penalty"].tolist() == pytest.approx([0.1, 0.2])
-    with pytest.raises(ValueError, match="no column run"):
-        pairing.penalties(rows, by=["run"], full={"bits": math.inf})
-    with pytest.raises(ValueError, match="1 rows have no reference"):
-        pairing.penalties(rows[:3], by=["seed"], full={"bits": math.inf})
-    with pytest.raises(ValueError, match="more than one row"):
-        pairing.penalties(rows.assign(seed=0), by=["seed"], full={"bits": math.inf})
-
-
-def test_joint_penalties_of_factors_are_the_product():
-    """A made-up gap T f_w f_a with nothing else in it obeys the product exactly."""
-    w, a = {2.0: 1.5, math.inf: 1.0}, {3.0: 1.2, math.inf: 1.0}
-    rows = [
-        {"W": i, "A": j, "scale": "s", "seed": s, "gap": (0.2 + 0.1 * s) * w[i] * a[j]}
-        for i in w
-        for j in a
-        for s in (0, 1)
-    ]
-    (found,) = pairing.joint(pd.DataFrame(rows))
-    assert found["observed"] == pytest.approx(found["product"])
-    assert found["observed"] > found["sum"]
-    with pytest.raises(ValueError, match="both parts in float32"):
-        pairing.joint(pd.DataFrame(rows)[lambda t: t["W"] == 2.0])
-
-
-def test_a_table_without_the_batch_of_parts_is_no_error():
-    found = pairing.table_of_parts()
-    assert found is None or {"part", "bits", "penalty", "N", "D"} <= set(found.columns)
-
-
 @pytest.mark.slow
 def test_stored_runs_of_the_exercises_are_what_training_gives():
     """To a tenth of the spread of seeds: another machine sums in another order."""
@@ -126,27 +91,3 @@ def test_stored_runs_of_the_exercises_are_what_training_gives():
     kept = {(row.D, row.bits): row.gap for row in stored_runs.runs(1024) if row.seed == 0}
     for job in jobs[:3]:
         assert train(dataclasses.replace(job, post=())).gap == pytest.approx(kept[job.D, math.inf], rel=0.01)
-
-
-def test_penalties_of_parts_are_read_off_a_table_of_runs(monkeypatch):
-    """Jobs of the batch with gaps that are known: 0.5 in float32, and one over the bits more for each part."""
-    from precsim.evidence.experiments import open_table
-    from precsim.runs import tables
-
-    jobs = [job for job in open_table.parts() if job.model.width == 32][:60]
-    rows = []
-    for job in jobs:
-        given = [rule for rule in (job.recipe.weights, job.recipe.activations, job.recipe.kv) if rule is not None]
-        gap = 0.5 + sum(1 / rule.format.bits for rule in given)
-        row = {"job": job.key, "N": job.N, "D": job.D, "gap": gap, "seed": job.seed}
-        rows.append(
-            {**row, "language_seed": job.language.seed, "step": 1, "steps": 1, "post": math.inf, "post_method": "none"}
-        )
-    monkeypatch.setattr(tables, "load_runs", lambda name: pd.DataFrame(rows))
-    found = pairing.table_of_parts()
-    assert {"weights", "activations", "activations, per token", "KV cache"} <= set(found["part"])
-    for row in found.to_dict("records"):
-        parts = 3 if row["part"].startswith("all three") else 1
-        assert row["penalty"] == pytest.approx(parts / row["bits"])
-    monkeypatch.setattr(tables, "load_runs", lambda name: pd.DataFrame(rows).assign(job="other"))
-    assert pairing.table_of_parts() is None

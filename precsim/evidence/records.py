@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from precsim.data.public import TABLES, digest, load_folder
+from precsim.evidence.public_fits import MAKERS
 from precsim.runs import Table
 
 _PLACE = "summaries"
@@ -68,8 +70,6 @@ def table(name: str, folder: Path) -> Table:
     """
     import pandas as pd
 
-    from precsim.data.public import TABLES, digest, load_folder
-
     path = folder / f"{name}.csv"
     if path.is_file():
         found = pd.read_csv(path)
@@ -84,9 +84,6 @@ def table(name: str, folder: Path) -> Table:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the records again; returns the exit status."""
-    from precsim.data.public import TABLES
-    from precsim.evidence.public_fits import MAKERS
-
     parser = argparse.ArgumentParser(prog="python -m precsim.evidence.records", description=__doc__)
     parser.add_argument("tables", help="folder with a folder for each public table")
     parser.add_argument("--out", default=str(files("precsim.data").joinpath(_PLACE)), help="where the records go")

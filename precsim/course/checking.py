@@ -121,7 +121,9 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
     raise WrongAnswer(message, mistake)
 
 
-def _explain(exercise: Exercise, first: Any, got: Any, results: Sequence[tuple[Any, Any, Any]]) -> Mistake | None:
+def _explain(
+    exercise: Exercise, first: tuple[Any, ...], got: object, results: Sequence[tuple[Any, Any, Any]]
+) -> Mistake | None:
     candidates = [m for m in exercise.mistakes if _same(m.rule(*first), got, exercise.tolerance)]
     return max(
         candidates,
@@ -130,7 +132,7 @@ def _explain(exercise: Exercise, first: Any, got: Any, results: Sequence[tuple[A
     )
 
 
-def _same(one: Any, other: Any, tolerance: float = 0.0) -> bool:
+def _same(one: object, other: object, tolerance: float = 0.0) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one == other
     if any(isinstance(v, bool) or not hasattr(v, "__float__") for v in (one, other)):
@@ -141,7 +143,7 @@ def _same(one: Any, other: Any, tolerance: float = 0.0) -> bool:
     return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, float) or (hasattr(value, "__float__") and not isinstance(value, int | bool)):
         try:
             return f"{float(value):.6g}"

@@ -72,7 +72,7 @@ BEST_BITS = Exercise(
 
 
 def _ratio(P: float, f: float, alpha: float, beta: float, *, f_power: int = 1, tokens=-1.0, sizes=0.0) -> float:
-    """f^(±α/(α+β)) p^((tokens·α + sizes·β)/(α+β))."""
+    """f^(±α/(α+β)) p^((tokens·α + sizes·β)/(α+β)), a ratio to 16 bits."""
     total = alpha + beta
     return round(f ** (f_power * alpha / total) * (P / 16) ** ((tokens * alpha + sizes * beta) / total), 9)
 

@@ -61,7 +61,7 @@ class PublicTable:
     arrange: Callable[[pd.DataFrame], pd.DataFrame] = field(repr=False, compare=False)
 
     def urls(self, host: str = _HOST) -> tuple[str, ...]:
-        """Addresses of the files."""
+        """Where the files are, at the commit, on a host that serves repositories."""
         return tuple(f"{host}/{self.repository}/{self.commit}/{path}" for path in self.files)
 
     def converted(self, files: Sequence[bytes]) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def digest(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join([",".join(map(str, table.columns)), *lines]).encode()).hexdigest()
 
 
-def _text(value: Any) -> str:
+def _text(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return f"{float(value):.12g}"

@@ -25,15 +25,15 @@ class PowerBase(Base):
 
     @abstractmethod
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(T₁, T₂), both positive."""
+        """(T₁, T₂): what more parameters make small, and what more tokens do; both positive."""
 
     @property
     def outer(self) -> Any:
-        """The outer exponent g."""
+        """g, to which both terms are raised together; 1 where they only add."""
         return 1.0
 
     def loss(self, N, D) -> Any:
-        """L(N, D) [nats/token]."""
+        """L(N, D) at full precision [nats/token], for numbers, arrays, jets and symbols."""
         first, second = self.terms(N, D)
         inner = self.A * first + self.B * second
         return self.E + (inner if isinstance(self.outer, float) and self.outer == 1.0 else inner**self.outer)
@@ -58,7 +58,7 @@ class Chinchilla(PowerBase):
     beta: Any = parameter(0.03, 1.2)
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(N^−α, D^−β)."""
+        """(T₁, T₂) = (N^−α, D^−β), two power laws."""
         return N**-self.alpha, D**-self.beta
 
     def optimum(self, C):
@@ -86,7 +86,7 @@ class Tied(PowerBase):
     alpha: Any = parameter(0.03, 1.2)
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(N^−α, D^−α)."""
+        """(T₁, T₂) = (N^−α, D^−α), one exponent for both."""
         return N**-self.alpha, D**-self.alpha
 
 
@@ -111,11 +111,11 @@ class OuterExponent(PowerBase):
 
     @property
     def outer(self) -> Any:
-        """The outer exponent g."""
+        """g, which the runs determine where N and D were both varied."""
         return self.g
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(N^−α, D^−β)."""
+        """(T₁, T₂) = (N^−α, D^−β), two power laws."""
         return N**-self.alpha, D**-self.beta
 
 
@@ -144,7 +144,7 @@ class BetaOfN(PowerBase):
     D0: float = field(default=1e10, kw_only=True)
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(N^−α, (N/N₀)^b_N·(D/D₀)^−β(N))."""
+        """(T₁, T₂) = (N^−α, (N/N₀)^b_N·(D/D₀)^−β(N)), β(N) = β·(N/N₀)^k_N."""
         size = N / self.N0
         return N**-self.alpha, size**self.b_N * (D / self.D0) ** (-self.beta * size**self.k_N)
 
@@ -172,9 +172,9 @@ class Kaplan(PowerBase):
 
     @property
     def outer(self) -> Any:
-        """The outer exponent g."""
+        """g, which the runs determine where N and D were both varied."""
         return self.g
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(N^−α, 1/D)."""
+        """(T₁, T₂) = (N^−α, 1/D), the exponent of D being g."""
         return N**-self.alpha, 1 / D

@@ -54,6 +54,8 @@ class Jet:
 
     def chain(self, f0, f1, f2) -> Jet:
         """f(self) from the values of f, f′ and f″ at self.value."""
+        # ∂²f(u)/∂xᵢ∂xⱼ = f′·∂²u/∂xᵢ∂xⱼ + f″·∂u/∂xᵢ·∂u/∂xⱼ, for i ≤ j only: the matrix is symmetric, and what is
+        # kept once cannot disagree with its mirror image.
         first = {i: f1 * d for i, d in self.first.items()}
         second = {key: f1 * d for key, d in self.second.items()}
         names = sorted(self.first)
@@ -65,7 +67,7 @@ class Jet:
         return Jet(f0, first, second)
 
     def exp(self) -> Jet:
-        """e^self."""
+        """e^self; its three derivatives are one number."""
         e = np.exp(self.value)
         return self.chain(e, e, e)
 
@@ -100,6 +102,8 @@ class Jet:
         x, y = self.value, other.value
         first = _sum({i: d * y for i, d in self.first.items()}, {i: x * d for i, d in other.first.items()})
         second = _sum({k: d * y for k, d in self.second.items()}, {k: x * d for k, d in other.second.items()})
+        # ∂²(xy) has the mixed terms xᵢyⱼ + xⱼyᵢ. For i ≠ j the loops meet both and add them under one key; for i = j
+        # they meet one, which counts twice.
         for i, di in self.first.items():
             for j, dj in other.first.items():
                 key = (i, j) if i <= j else (j, i)
@@ -120,7 +124,7 @@ class Jet:
             return (self.log() * power).exp()
         x = self.value
         f0 = x**power
-        f1 = power * f0 / x
+        f1 = power * f0 / x  # of the power that is there: one instead of three
         return self.chain(f0, f1, (power - 1.0) * f1 / x)
 
     def __rpow__(self, base):

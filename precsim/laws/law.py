@@ -23,7 +23,7 @@ import numpy as np
 
 from precsim.laws import optima
 from precsim.laws.jets import Jet, numeric
-from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor, bits_of
+from precsim.laws.setting import CONTEXT, Bits, Effective, Number, Setting, Tensor, bits_of
 
 
 def _positive(f):
@@ -140,13 +140,29 @@ class Law(ABC):
 
     # -- evaluation ---------------------------------------------------------------------------------------------
     def __call__(
-        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+        self,
+        N,
+        D,
+        *,
+        weights: Bits = np.inf,
+        activations: Bits = np.inf,
+        kv: Bits = np.inf,
+        post: Bits = np.inf,
+        **context,
     ) -> Any:
         """Predicted loss [nats/token]; a law without a base predicts the added loss δ alone."""
         return self.evaluate(self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context))
 
     def setting(
-        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+        self,
+        N,
+        D,
+        *,
+        weights: Bits = np.inf,
+        activations: Bits = np.inf,
+        kv: Bits = np.inf,
+        post: Bits = np.inf,
+        **context,
     ) -> Setting:
         """The checked arguments of a call as one value."""
         unknown = set(context) - CONTEXT
@@ -184,12 +200,20 @@ class Law(ABC):
                 d = d * f
         return n, d
 
-    def n_eff(self, N, D: Any = 1.0, **bits) -> Any:
+    def n_eff(self, N, D: Number = 1.0, **bits) -> Any:
         """Effective parameters N_eff = N Π f."""
         return self.effective(self.setting(N, D, **bits))[0]
 
     def delta(
-        self, N, D, *, weights: Any = np.inf, activations: Any = np.inf, kv: Any = np.inf, post: Any = np.inf, **context
+        self,
+        N,
+        D,
+        *,
+        weights: Bits = np.inf,
+        activations: Bits = np.inf,
+        kv: Bits = np.inf,
+        post: Bits = np.inf,
+        **context,
     ) -> Any:
         """Loss added by the degradation parts alone, δ [nats/token]."""
         s = self.setting(N, D, weights=weights, activations=activations, kv=kv, post=post, **context)
@@ -278,7 +302,7 @@ class Part(Law):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The part alone."""
+        """The part itself, as the only one."""
         return (self,)
 
     @property
@@ -343,7 +367,7 @@ class Base(Part):
 
     @abstractmethod
     def loss(self, N, D) -> Any:
-        """L(N, D) [nats/token]."""
+        """L(N, D) at full precision [nats/token]."""
 
 
 class Factor(Part):
@@ -391,7 +415,7 @@ class Composite(Law):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The joined parts."""
+        """The parts in the order in which they were joined."""
         return self.joined
 
     def __repr__(self):

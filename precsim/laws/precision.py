@@ -27,7 +27,7 @@ class BitFactor(Factor):
 
     @abstractmethod
     def of_bits(self, P) -> Any:
-        """f(P)."""
+        """f(P), the share that P bits leave."""
 
     @property
     def suffix(self) -> str:
@@ -58,7 +58,7 @@ class Saturating(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """f(P)."""
+        """f(P), between 0 and 1 at every P."""
         return exp(-self.c * exp(-P / self.gamma))
 
 
@@ -79,7 +79,7 @@ class Plain(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """f(P)."""
+        """f(P), 0 where there are no bits."""
         return 1 - exp(-P / self.gamma)
 
 
@@ -101,7 +101,7 @@ class Offset(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """f(P)."""
+        """f(P), negative below n·γ bits, where the law has no prediction."""
         return 1 - exp(self.n - P / self.gamma)
 
 
@@ -121,7 +121,7 @@ class Powered(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """f(P)."""
+        """f(P), 0 where there are no bits, for every n."""
         return (1 - exp(-P / self.gamma)) ** self.n
 
 
@@ -148,7 +148,7 @@ class GaussianCapacity(BitFactor):
     on: Effective = field(default=Effective.N, kw_only=True)
 
     def of_bits(self, P) -> Any:
-        """f of the capacity."""
+        """f of the capacity R, which stands where the other forms have bits."""
         decay = exp(-2 * self.rate * P)
         return ((1 - decay) / (1 + decay)) ** self.power
 
@@ -185,8 +185,7 @@ def gaussian_capacity(P: int) -> float:
     """
     if not 2 <= P <= 16:
         raise ValueError(f"an integer grid on Gaussian data needs 2 to 16 bits, got {P}")
-    from scipy.optimize import minimize_scalar
-    from scipy.special import ndtr
+    from scipy import optimize, special
 
     most = 2 ** (int(P) - 1) - 1
     middles = np.arange(1, most + 1) - 0.5
@@ -195,11 +194,11 @@ def gaussian_capacity(P: int) -> float:
         h = np.exp(log_step)
         edges = h * middles
         density = np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi)
-        return 1 - 4 * h * density.sum() + 4 * h * h * (middles * ndtr(-edges)).sum()
+        return 1 - 4 * h * density.sum() + 4 * h * h * (middles * special.ndtr(-edges)).sum()
 
     ends = (np.log(0.3 / most), np.log(9.0 / most))  # the last level at 0.3 to 9 standard deviations
     return float(
-        -np.log(minimize_scalar(error, bounds=ends, method="bounded", options={"xatol": 1e-9}).fun) / np.log(4)
+        -np.log(optimize.minimize_scalar(error, bounds=ends, method="bounded", options={"xatol": 1e-9}).fun) / np.log(4)
     )
 
 
@@ -248,7 +247,7 @@ class PerScheme(Factor):
 
     @property
     def names(self) -> dict[str, str]:
-        """Scheme → ``f_scheme``."""
+        """Each scheme and its parameter, ``f_scheme`` or ``f_scheme_D``."""
         tail = "_D" if self.on is Effective.D else ""
         return {scheme: f"f_{scheme}{tail}" for scheme in self.schemes}
 
@@ -344,7 +343,7 @@ class Drifting(Factor):
         return replace(plain, inner=inner)
 
     def factor(self, s: Setting) -> Any:
-        """f at a setting."""
+        """f^s at a setting, None where the inner factor reads nothing."""
         f = self.inner.factor(s)
         if f is None:
             return None

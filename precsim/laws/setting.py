@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from precsim.laws.jets import numeric
+from precsim.laws.jets import Jet, numeric
+
+
+class HasBits(Protocol):
+    """A format, or what rounds to one."""
+
+    @property
+    def bits(self) -> float: ...  # noqa: D102
+
+
+class Symbolic(Protocol):
+    """An expression of SymPy, which laws never import."""
+
+    @property
+    def free_symbols(self) -> set: ...  # noqa: D102
+
+
+Number = ArrayLike | Jet | Symbolic  #: what a law is evaluated on
+Bits = Number | HasBits  #: how many bits a tensor has
 
 #: Stands for "not quantized" inside expressions: every factor is 1 to the last bit there, and so are its derivatives.
 _OFF = 1e9

@@ -77,7 +77,7 @@ def law(form: Law, *, keep: Sequence[str] = ()) -> Law:
     return form.replace(**{n: symbol(n, positive=form.describe(n)["positive"]) for n in names}, **kept)
 
 
-def _two_powers(expr: Any, x: sp.Symbol) -> list[tuple[sp.Expr, sp.Expr]]:
+def _two_powers(expr: sp.Expr, x: sp.Symbol) -> list[tuple[sp.Expr, sp.Expr]]:
     """[(coefficient, power)] of a sum of powers of x, powers equal up to rewriting put together."""
     terms: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(sp.expand(sp.powsimp(sp.expand_power_base(expr, force=True)))):

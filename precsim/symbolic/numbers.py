@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import mpmath
 import sympy as sp
 from mpmath import mpf
+from numpy.typing import ArrayLike
 
 from precsim.laws import published
 from precsim.laws.base import Chinchilla
@@ -21,6 +21,7 @@ from precsim.laws.law import Composite
 from precsim.laws.precision import Plain
 from precsim.laws.setting import Tensor
 
+Real = mpf | float  #: 40 digits, or a number of the package's own
 _TENSORS = ("w", "a", "kv")
 #: The paper's constants by the names of symbols; the gains C_x, which it does not print, are examples.
 CONSTANTS = {
@@ -38,7 +39,7 @@ _BITS = (4.0, 6.0, 11.0)
 _SIZES = (math.log(1e4), math.log(1e17))
 
 
-def value(expr: Any, **given: Any) -> Any:
+def value(expr: sp.Basic, **given: Real) -> mpf:
     """An expression at the paper's constants and the given values, in the precision of mpmath."""
     known = _K | {k: mpf(v) for k, v in given.items()}
     names = sorted({str(x) for x in expr.free_symbols})
@@ -49,29 +50,29 @@ def value(expr: Any, **given: Any) -> Any:
     return sp.lambdify([sp.Symbol(n) for n in names], expr.xreplace(plain), "mpmath")(*(known[n] for n in names))
 
 
-def _loss(n: Any, d: Any, alpha: Any = _K["alpha"], beta: Any = _K["beta"]) -> Any:
+def _loss(n: Real, d: Real, alpha: Real = _K["alpha"], beta: Real = _K["beta"]) -> mpf:
     return _K["A"] * n**-alpha + _K["B"] * d**-beta
 
 
-def _product(P: Any) -> Any:
+def _product(P: Real) -> mpf:
     return mpmath.fprod(1 - mpmath.exp(_K[f"n_{x}"] - P / _K[f"gamma_{x}"]) for x in _TENSORS)
 
 
-def _tied(P: Any) -> Any:
+def _tied(P: Real) -> mpf:
     return (1 - mpmath.exp(-P / _K["gamma"])) ** 3
 
 
-def _damage(n: Any, d: Any, P: Any) -> Any:
+def _damage(n: Real, d: Real, P: Real) -> mpf:
     return _K["C_T"] * d ** _K["gamma_D"] * n ** -_K["gamma_N"] * mpmath.exp(_K["b"] - P / _K["gamma_post"])
 
 
 # -- forms: the expression against the package's law ----------------------------------------------------------------
 
 
-def against_law(law: Callable[..., Any], **fixed: float) -> Callable[[Any], float]:
+def against_law(law: Callable[..., ArrayLike], **fixed: float) -> Callable[[sp.Eq], float]:
     """Route of a form: its right side at several sizes, tokens and bits against a law's numbers."""
 
-    def route(equation: Any) -> float:
+    def route(equation: sp.Eq) -> float:
         worst = 0.0
         for n, d, post, w in itertools.product((3e7, 2e8), (1.5e9, 2.6e10), (3.0, 5.0), (7.0, 9.0)):
             bits = {"P_w": w, "P_a": w + 1, "P_kv": w - 1}
@@ -100,7 +101,7 @@ robust = against_law(lambda n, d, post, w: _ROBUST(n, d, weights=w, post=post))
 robust_product = against_law(lambda n, d, post, w: _WITH_FACTORS.delta(n, d, **_all(w), post=post))
 
 
-def unified(equation: Any) -> float:
+def unified(equation: sp.Eq) -> float:
     """Equation 11: a sum of the base at N_eff and a damage, against the composed law."""
     worst = 0.0
     for n, d, post, w in itertools.product((3e7, 2e8), (1.5e9, 2.6e10), (3.0, 5.0), (7.0, 9.0)):
@@ -113,11 +114,11 @@ def unified(equation: Any) -> float:
 # -- optima: the expression against a search -------------------------------------------------------------------------
 
 
-def least_bits(f: Callable[[Any], Any], compute: float, alpha: Any, beta: Any, low: float) -> Any:
+def least_bits(f: Callable[[mpf], mpf], compute: float, alpha: Real, beta: Real, low: float) -> mpf:
     """P of least loss with N, D and P free at C = 6 N D P/16: two nested searches, no derivation."""
 
-    def least(P: Any) -> Any:
-        def loss(log_n: Any) -> Any:
+    def least(P: Real) -> mpf:
+        def loss(log_n: Real) -> mpf:
             n = mpmath.exp(log_n)
             return _loss(n * f(P), mpf(compute) * 16 / (6 * n * P), alpha, beta)
 
@@ -126,10 +127,10 @@ def least_bits(f: Callable[[Any], Any], compute: float, alpha: Any, beta: Any, l
     return stationary(least, low, 20.0)
 
 
-def product_bits(equation: Any) -> float:
+def product_bits(equation: sp.Eq) -> float:
     """Equation 4: the P that makes N_eff/P largest, all tensors at P, against the search in (N, D, P)."""
 
-    def share(P: Any) -> Any:
+    def share(P: Real) -> mpf:
         return -value(equation.rhs, N=1, P_w=P, P_a=P, P_kv=P) / P
 
     found = least_bits(_product, 1e21, *EXPONENTS[0], low=3.2)
@@ -138,7 +139,7 @@ def product_bits(equation: Any) -> float:
     return difference(stationary(share, 3.2 if offsets else 1.0, 20.0), found)
 
 
-def tied_bits(equation: Any) -> float:
+def tied_bits(equation: sp.Eq) -> float:
     """Equations 7 and 28: the P that solves it against the search at three budgets and three (α, β).
 
     Inf if no P solves it.
@@ -154,7 +155,7 @@ def tied_bits(equation: Any) -> float:
     return max(difference(root, least_bits(_tied, compute, *e, low=1.0)) for compute, e in pairs)
 
 
-def split_of_compute(equations: Any) -> float:
+def split_of_compute(equations: sp.Basic) -> float:
     """Equations 6, 16, 17: ratios to 16 bits of the N* and D* found by search, three (α, β), three widths."""
     worst, compute = 0.0, mpf(10) ** 21
     sizes, tokens = sorted((e for e in equations.args), key=lambda e: str(e.lhs), reverse=True)
@@ -168,8 +169,8 @@ def split_of_compute(equations: Any) -> float:
     return worst
 
 
-def _best_split(P: Any, f: Any, compute: Any, alpha: Any, beta: Any) -> tuple[Any, Any]:
-    def loss(log_n: Any) -> Any:
+def _best_split(P: Real, f: Real, compute: Real, alpha: Real, beta: Real) -> tuple[mpf, mpf]:
+    def loss(log_n: Real) -> mpf:
         n = mpmath.exp(log_n)
         return _loss(n * f, compute * 16 / (6 * n * P), alpha, beta)
 
@@ -177,12 +178,12 @@ def _best_split(P: Any, f: Any, compute: Any, alpha: Any, beta: Any) -> tuple[An
     return n, compute * 16 / (6 * n * P)
 
 
-def critical_data(equation: Any) -> float:
+def critical_data(equation: sp.Eq) -> float:
     """Equations 12 and 13 against the least point of the loss in D."""
     worst = 0.0
     for n, bits in itertools.product((3e7, 8e9), (3, 4, 5)):
 
-        def loss(log_d: Any, n: float = n, bits: int = bits) -> Any:
+        def loss(log_d: Real, n: float = n, bits: int = bits) -> mpf:
             d = mpmath.exp(log_d)
             return _loss(mpf(n), d) + _damage(mpf(n), d, bits)
 
@@ -191,7 +192,7 @@ def critical_data(equation: Any) -> float:
     return worst
 
 
-def fixed_size(equation: Any) -> float:
+def fixed_size(equation: sp.Eq) -> float:
     """Section 4.3: both sides at the P of least loss for C = N D P."""
     worst = 0.0
     for n, compute in ((1e9, 1e23), (8e9, 1e25)):
@@ -201,20 +202,20 @@ def fixed_size(equation: Any) -> float:
     return worst
 
 
-def serving(equation: Any) -> float:
+def serving(equation: sp.Eq) -> float:
     """Equation 29: N of its least value by two nested searches against the one with D eliminated by equation 12."""
     return max(difference(_serving_by_search(equation.rhs, cost), serving_optimum(cost)[0]) for cost in (1e10, 1e13))
 
 
-def _serving_by_search(expr: Any, cost: float) -> Any:
+def _serving_by_search(expr: sp.Basic, cost: float) -> mpf:
     plain = {x: sp.Symbol(str(x)) for x in expr.free_symbols}
     left = expr.xreplace(plain).subs({sp.Symbol(k): v for k, v in CONSTANTS.items()})
     loss = sp.lambdify([sp.Symbol(x) for x in ("N", "D", "P")], left, "mpmath")
 
-    def least(log_n: Any) -> Any:
+    def least(log_n: Real) -> mpf:
         n = mpmath.exp(log_n)
 
-        def at(log_d: Any) -> Any:
+        def at(log_d: Real) -> mpf:
             return loss(n, mpmath.exp(log_d), cost / n)
 
         return at(stationary(at, math.log(1e3), math.log(1e40)))
@@ -231,7 +232,7 @@ def serving_optimum(cost: float) -> tuple[float, float, float]:
     8.87
     """
 
-    def loss(log_n: Any) -> Any:
+    def loss(log_n: Real) -> mpf:
         n = mpmath.exp(log_n)
         d = _best_data(n, cost / n)
         return _loss(n, d) + _damage(n, d, cost / n)
@@ -244,7 +245,7 @@ def _serving_range(cost: float) -> tuple[float, float]:
     return math.log(cost / 30.0), math.log(cost / 1.2)
 
 
-def _best_data(n: Any, P: Any) -> Any:
+def _best_data(n: Real, P: Real) -> mpf:
     front = _K["beta"] * _K["B"] / (_K["gamma_D"] * _K["C_T"])
     inside = front * n ** _K["gamma_N"] * mpmath.exp(P / _K["gamma_post"] - _K["b"])
     return inside ** (1 / (_K["gamma_D"] + _K["beta"]))
@@ -253,13 +254,13 @@ def _best_data(n: Any, P: Any) -> Any:
 # -- identities ------------------------------------------------------------------------------------------------------
 
 
-def noise_difference(equation: Any) -> float:
+def noise_difference(equation: sp.Eq) -> float:
     """Equation 10: both sides at several bits, C_w as in the equation."""
     pairs = ((6.0, 3.0), (5.0, 4.0), (8.0, 4.0))
     return max(difference(value(equation.lhs, P_w=w, P_post=q), value(equation.rhs, P_w=w, P_post=q)) for w, q in pairs)
 
 
-def read_off(equation: Any) -> float:
+def read_off(equation: sp.Eq) -> float:
     """Equation 30: f recovered from two losses of a law with unequal exponents."""
     law = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37) | Plain(Tensor.WEIGHTS, gamma=2.0)
     worst = 0.0
@@ -270,11 +271,13 @@ def read_off(equation: Any) -> float:
     return worst
 
 
+# mpmath and not SciPy: ten digits of a stationary point found from differences need far more than a double's 16 in the
+# function itself.
 _SCAN = 24  # points of the scan: the losses searched have one minimum
 _H = 1e-12  # of the difference quotient; its error is of the order of the square, far below ten digits
 
 
-def stationary(value: Callable[[Any], Any], low: float, high: float) -> Any:
+def stationary(value: Callable[[mpf], mpf], low: float, high: float) -> mpf:
     """Least point of a function of one variable in [low, high]: a scan, then a root of its numeric derivative.
 
     In 40 digits, so that more than ten of the result are sure: the derivative is a difference quotient, not a formula.
@@ -291,13 +294,13 @@ def stationary(value: Callable[[Any], Any], low: float, high: float) -> Any:
         if best in (0, _SCAN):
             raise ValueError(f"no minimum inside [{low}, {high}]: the least value is at {float(grid[best]):g}")
 
-        def slope(x: Any) -> Any:
+        def slope(x: Real) -> mpf:
             return (value(x + _H) - value(x - _H)) / (2 * _H)
 
         # the bracket is kept: a secant alone may leave it where the function is flat
         return mpmath.findroot(slope, (grid[best - 1], grid[best + 1]), solver="illinois", tol=1e-40, verify=False)
 
 
-def difference(found: Any, expected: Any) -> float:
-    """|found/expected - 1|."""
+def difference(found: Real, expected: Real) -> float:
+    """|found/expected - 1|, the relative distance of two numbers."""
     return float(abs(found / expected - 1))

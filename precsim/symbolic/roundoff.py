@@ -128,7 +128,7 @@ def sum_spread(terms: ArrayLike, precision: int) -> float:
     return math.sqrt(float(np.sum(h * h * fraction * (1 - fraction)))) / float(sums[-1])
 
 
-def normal_error(bits: int, largest: Any) -> Any:
+def normal_error(bits: int, largest: sp.Expr) -> Any:
     r"""Mean squared error, divided by step²/12, of normal numbers on a symmetric grid whose end is at `largest`.
 
     Exact, by integrals of x²φ(x) over the cells; numbers beyond the end saturate.
@@ -162,13 +162,13 @@ def normal_error(bits: int, largest: Any) -> Any:
     return total / (h**2 / 12)
 
 
-def _second_moment(low: Any, high: Any, center: Any) -> Any:
+def _second_moment(low: sp.Expr, high: sp.Expr, center: sp.Expr) -> Any:
     """∫ (x - c)² φ(x) dx from low to high, by Φ and φ."""
 
-    def density(x: Any) -> Any:
+    def density(x: sp.Expr) -> Any:
         return sp.S.Zero if x in (sp.oo, -sp.oo) else sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
 
-    def edge(x: Any) -> Any:  # antiderivative of (x - c)² φ
+    def edge(x: sp.Expr) -> Any:  # antiderivative of (x - c)² φ
         if x == sp.oo:
             return 1 + center**2
         if x == -sp.oo:

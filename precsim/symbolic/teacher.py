@@ -72,7 +72,7 @@ def geometric_mean() -> Any:
     return sp.gamma(_n + 1) ** (-a / _n)
 
 
-def optimal_factor(steps: Any) -> Any:
+def optimal_factor(steps: sp.Expr) -> Any:
     """N_eff/N when weights are rounded with optimal correction: (1 + K/steps²)^(-1/α), α = c - 1, 2^(P-1) - 1 steps.
 
     K = (c-1) e^a ln n/(6 (a-c+1)) keeps ln n of the size and nothing else: the damage is step²/24 · n times the

@@ -45,7 +45,7 @@ def _config() -> dict[str, Any]:
     }
 
 
-def _mimebundle(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+def _mimebundle(spec: dict[str, Any], **_: object) -> dict[str, Any]:
     # The newest Vega-Lite mime type that JupyterLab draws by itself is version 5's; what we use of 6 is in 5.
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
     return {VEGA_LITE: spec, "text/plain": spec.get("description", "chart")}
@@ -85,7 +85,7 @@ def values(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=plain)
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, value: object) -> object:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from precsim.view.theme import GRAY, HUES, WIDTH, finish, log_axis, si, values
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _UNIT = {"N": "N, parameters", "D": "D, training tokens"}
 
 
-def straighten(table: Any, *, along: str = "D") -> alt.VConcatChart:
+def straighten(table: pd.DataFrame, *, along: str = "D") -> alt.VConcatChart:
     """Draw loss minus a floor on logarithmic axes: at the right floor a power law is a straight line.
 
     Parameters

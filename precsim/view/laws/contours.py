@@ -12,7 +12,12 @@ import numpy as np
 from precsim.view.theme import GRAY, WIDTH, finish, log_axis, si, values
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from precsim.laws import Law
+
+Ends = tuple[float, float] | float  #: of an axis, or one number for the whole plane
+Corner = tuple[float, float, float]  #: x, y and the height above a level
 
 _PARTS = {
     "weights": ("weights",),
@@ -35,7 +40,7 @@ _RAMP = ("#3b6fb6", "#2a8fa0", "#5b9440", "#9c8420", "#d0701a", "#c8391b")
 
 def iso_loss(
     law: Law,
-    table: Any = None,
+    table: pd.DataFrame | None = None,
     *,
     N: tuple[float, float],
     D: tuple[float, float] | float,
@@ -129,7 +134,7 @@ def iso_loss(
     return finish(alt.layer(*layers).properties(width=WIDTH, height=360), text)
 
 
-def _ranges(law: Law, N: Any, D: Any, bits: Any, part: str) -> tuple[bool, tuple[float, float], tuple[float, float]]:
+def _ranges(law: Law, N: Ends, D: Ends, bits: Ends, part: str) -> tuple[bool, tuple[float, float], tuple[float, float]]:
     if part not in _PARTS:
         raise ValueError(f"part must be one of {', '.join(_PARTS)}, got {part!r}")
     if law.base is None or law.free:
@@ -182,11 +187,11 @@ def _contour(
                     yield first, second
 
 
-def _edges(corners: Sequence[Any]) -> list[tuple[Any, Any]]:
+def _edges(corners: Sequence[Corner]) -> list[tuple[Corner, Corner]]:
     return [(corners[k], corners[(k + 1) % 3]) for k in range(3)]
 
 
-def _between(a: Any, b: Any) -> Point:
+def _between(a: Corner, b: Corner) -> Point:
     share = a[2] / (a[2] - b[2])
     return float(a[0] + share * (b[0] - a[0])), float(a[1] + share * (b[1] - a[1]))
 
@@ -203,7 +208,7 @@ def _labels(segments: Sequence[dict[str, float]], field: str) -> list[dict[str, 
 
 
 def _observed(
-    table: Any, part: str | None, n_range: Point, y_range: Point, field: str
+    table: pd.DataFrame, part: str | None, n_range: Point, y_range: Point, field: str
 ) -> tuple[list[dict[str, Any]], str]:
     columns = ["N", "D", "loss", *(_PARTS[part] if part else ())]
     if missing := [name for name in columns if name not in table.columns]:

@@ -13,6 +13,8 @@ from precsim.laws.optima import implied_factor
 from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from precsim.fitting.uncertainty import Draws
     from precsim.laws import Law
 
@@ -22,7 +24,7 @@ _NAMES = {"weights": "weights", "activations": "activations", "kv": "KV cache"}
 
 def effective_parameters(
     law: Law,
-    table: Any = None,
+    table: pd.DataFrame | None = None,
     *,
     draws: Draws | None = None,
     level: float = 0.95,
@@ -148,7 +150,7 @@ def _band(
 
 
 def _implied(
-    law: Law, table: Any, parts: Sequence[str], drawn: Sequence[str], bits: tuple[float, float]
+    law: Law, table: pd.DataFrame, parts: Sequence[str], drawn: Sequence[str], bits: tuple[float, float]
 ) -> tuple[list[dict[str, Any]], str]:
     have = [name for name in ("weights", "activations", "kv", "post") if name in table.columns]
     if missing := [name for name in ("N", "D", "loss") if name not in table.columns]:

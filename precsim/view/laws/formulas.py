@@ -1,13 +1,13 @@
 """A law written down for the browser: as text for charts with sliders, as trees for the explorer.
 
-Only these functions of the views ask `precsim.symbolic`, when they are called: SymPy is half a second of import that
-most charts do not need.
+No other module of the views asks `precsim.symbolic`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from precsim.symbolic.browser import Tree
 
 _TENSORS = (Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV)
+
+
+def _symbolic() -> ModuleType:
+    """`precsim.symbolic`, and with it SymPy, when a formula is first asked for: half a second that most charts save."""
+    from precsim import symbolic
+
+    return symbolic
 
 
 def at(formula: str, **names: str) -> str:
@@ -48,8 +55,7 @@ def loss_formula(law: Law, **bits: float | str) -> str:
     >>> loss_formula(Chinchilla(E=1.5, A=400.0, B=800.0, alpha=0.5, beta=0.25))
     '1.5 + 800.0*pow(D, -0.25) + 400.0*pow(N, -0.5)'
     """
-    from precsim import symbolic as s
-
+    s = _symbolic()
     if law.free:
         raise ValueError(f"{', '.join(law.free)} have no value yet: fit the law first")
     return s.to_vega(law(s.N, s.D, **{name: s.P if width == "P" else width for name, width in bits.items()}))
@@ -66,8 +72,7 @@ def share_formulas(law: Law, *tensors: str) -> list[str]:
     >>> share_formulas(Plain(Tensor.WEIGHTS, gamma=2.0), "weights")
     ['1 - exp(-0.5*P)', '1 - exp(-0.5*P)']
     """
-    from precsim import symbolic as s
-
+    s = _symbolic()
     setting = law.setting(s.N, s.D, **dict.fromkeys(tensors, s.P))
     own = (part.factor(setting) for part in law.factors)
     return [s.to_vega(law.effective(setting)[0] / s.N), *(s.to_vega(f) for f in own if f is not None)]
@@ -84,8 +89,7 @@ def trees(law: Law) -> dict[str, Any]:
     ValueError
         If the law has no base, parameters without a value, or a part that reads more than one tensor's bits.
     """
-    from precsim import symbolic as s
-
+    s = _symbolic()
     if law.base is None:
         raise ValueError(f"the explorer needs a law with a base, got {law.label}")
     if law.free:
@@ -124,6 +128,5 @@ def numbers(parameters: Mapping[str, ArrayLike]) -> dict[str, float | list[float
     >>> numbers({"E": 1.5, "alpha": np.array([0.25, 0.5])})
     {'E_inf': 1.5, 'alpha': [0.25, 0.5]}
     """
-    from precsim import symbolic as s
-
+    s = _symbolic()
     return {str(s.symbol(name)): np.asarray(value, dtype=float).tolist() for name, value in parameters.items()}

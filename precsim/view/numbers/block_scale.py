@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from precsim.numerics.formats import E8M0, Format
 from precsim.numerics.quantize import PerBlock, ScaleRule, sqnr
@@ -16,7 +17,7 @@ from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
 _STEPS = 4  # choices of the scale in each factor of two
 
 
-def block_scale(x: Any, fmt: Format) -> alt.VConcatChart:
+def block_scale(x: ArrayLike, fmt: Format) -> alt.VConcatChart:
     """Draw a block quantized with a scale set by a slider, and the SQNR of every scale with those of the rules.
 
     Parameters
@@ -77,12 +78,12 @@ def block_scale(x: Any, fmt: Format) -> alt.VConcatChart:
     )
 
 
-def _quantized(block: Any, fmt: Format, scale: float) -> tuple[Any, Any]:
+def _quantized(block: NDArray, fmt: Format, scale: float) -> tuple[NDArray, NDArray]:
     scaled = block.astype(np.float64) / scale
     return scale * round_to(scaled, fmt, saturate=True), np.abs(scaled) > fmt.maximum
 
 
-def _rules(block: Any, fmt: Format) -> list[dict[str, Any]]:
+def _rules(block: NDArray, fmt: Format) -> list[dict[str, Any]]:
     grid, found = fmt.grid(), []
     for name, scaling in {
         **{rule.name: PerBlock(block.size, scale_format=E8M0, rule=rule) for rule in ScaleRule},

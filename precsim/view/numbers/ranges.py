@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import altair as alt
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim.numerics.formats import Format
 from precsim.numerics.rounding import round_to
@@ -92,7 +92,7 @@ def _readout() -> alt.Chart:
 _FATES = ("zero", "subnormal", "normal", "overflow")
 
 
-def loss_scaling(x: Any, fmt: Format, *, exponents: range) -> alt.LayerChart:
+def loss_scaling(x: ArrayLike, fmt: Format, *, exponents: range) -> alt.LayerChart:
     """Draw the sizes of numbers after multiplication by 2**k, colored by what rounding to a format makes of them.
 
     Parameters

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from numpy.typing import NDArray
 
 from precsim.numerics.formats import INT4, Format
 from precsim.numerics.rounding import GivenBits, Rounding, round_to
@@ -88,7 +89,7 @@ def _named(mode: Rounding) -> str:
     return mode.name.lower().replace("_", "-")
 
 
-def _cells(fmt: Format, mode: Rounding, grid: Any) -> list[dict[str, Any]]:
+def _cells(fmt: Format, mode: Rounding, grid: NDArray) -> list[dict[str, Any]]:
     """For each value of the grid the numbers between its neighbors that round to it, with the ends' ownership."""
     a, b = grid[:-1], grid[1:]
     at = [round_to(a + (b - a) * part, fmt, mode, saturate=True) for part in (0.25, 0.5, 0.75)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim.numerics.formats import Format
 from precsim.numerics.quantize import Quantizer, Scaling, sqnr
@@ -14,7 +14,7 @@ from precsim.view.theme import HUES, WIDTH, finish, values
 
 
 def scale_groups(
-    weights: Any, fmt: Format, scalings: Mapping[str, Scaling], *, spreads: Sequence[float]
+    weights: ArrayLike, fmt: Format, scalings: Mapping[str, Scaling], *, spreads: Sequence[float]
 ) -> alt.VConcatChart:
     """Draw a matrix whose columns are of unequal size, quantized with scales of several groupings.
 

@@ -14,7 +14,10 @@ from precsim.planning.result import more_compute
 from precsim.view.theme import GRAY, HUES, WIDTH, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from precsim.fitting.comparison import Comparison
+    from precsim.fitting.fits import Fit
     from precsim.planning.design import Design
     from precsim.planning.plans import Choice, Plan
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 _ABREAST = 4  # cells of a design with equal N and D that stand in one row
 
 
-def profile_likelihood(fit: Any, name: str, *, level: float = 0.95, points: int = 41) -> alt.LayerChart:
+def profile_likelihood(fit: Fit, name: str, *, level: float = 0.95, points: int = 41) -> alt.LayerChart:
     """Draw how much worse the fit becomes when one parameter is held at other values, and the interval from it.
 
     Parameters
@@ -165,7 +168,7 @@ def _short(choice: Choice, held: tuple[str, ...] = ()) -> str:
     return ("full" if math.isinf(width) else f"{width:g}") + ("" if math.isinf(b["post"]) else f">{b['post']:g}")
 
 
-def design_map(design: Design, done: Any = None) -> alt.LayerChart:
+def design_map(design: Design, done: pd.DataFrame | None = None) -> alt.LayerChart:
     """Draw the runs of a design over N and D: one mark for each cell, larger for repeats, colored by fewest bits.
 
     Parameters

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
 from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def paired_runs(
-    table: Any, *, recipe: str = "recipe", value: str = "gap", unit: str = "nats/token"
+    table: pd.DataFrame, *, recipe: str = "recipe", value: str = "gap", unit: str = "nats/token"
 ) -> alt.VConcatChart:
     """Draw runs of two recipes that share their seeds: as pairs, and their differences with and without pairing.
 
@@ -94,7 +98,7 @@ def paired_runs(
     return finish(alt.vconcat(top, below, spacing=10), words)
 
 
-def joint_penalties(rows: Any) -> alt.LayerChart:
+def joint_penalties(rows: Iterable[Mapping[str, float]]) -> alt.LayerChart:
     """Draw what two parts in low precision cost together against what each alone would make one expect.
 
     Parameters

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
 from precsim.view.theme import HUES, WIDTH, bits_label, finish, values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 _REPEATS = ("seed", "D", "step")
@@ -18,7 +21,7 @@ _DECADES = 1e4  # that a logarithmic axis spans at most
 
 
 def trials(
-    table: Any,
+    table: pd.DataFrame,
     *,
     x: str,
     y: str = "gap",
@@ -107,7 +110,7 @@ def trials(
 
 
 def bit_map(
-    table: Any, *, x: str, y: str, titles: Mapping[str, str], choose: Mapping[str, str], digits: int = 3
+    table: pd.DataFrame, *, x: str, y: str, titles: Mapping[str, str], choose: Mapping[str, str], digits: int = 3
 ) -> alt.LayerChart:
     """Draw means of an experiment over two widths as a field of numbers; the reader chooses which column.
 
@@ -190,7 +193,7 @@ def bit_map(
     return finish(chart.properties(width=WIDTH, height=46 * len(orders[1])), text + "; ".join(words) + ".")
 
 
-def _rows(table: Any, columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:
+def _rows(table: pd.DataFrame, columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:
     if absent := [name for name in columns if name not in table.columns]:
         raise ValueError(f"the table has no column {', '.join(absent)}; it has {', '.join(map(str, table.columns))}")
     if untitled := [name for name in columns if name not in titles]:

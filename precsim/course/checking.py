@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 
 class WrongAnswer(AssertionError):
@@ -135,7 +135,9 @@ def _explain(
 def _same(one: object, other: object, tolerance: float = 0.0) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one == other
-    if any(isinstance(v, bool) or not hasattr(v, "__float__") for v in (one, other)):
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    if not (isinstance(one, SupportsFloat) and isinstance(other, SupportsFloat)):
         return False
     a, b = float(one), float(other)
     if tolerance:
@@ -144,7 +146,7 @@ def _same(one: object, other: object, tolerance: float = 0.0) -> bool:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float) or (hasattr(value, "__float__") and not isinstance(value, int | bool)):
+    if isinstance(value, SupportsFloat) and not isinstance(value, int):
         try:
             return f"{float(value):.6g}"
         except (TypeError, ValueError):

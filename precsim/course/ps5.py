@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim.course.checking import Exercise, Mistake
 from precsim.fitting.fits import fit
@@ -38,9 +38,10 @@ def runs(seed: int, *, law: Law | None = None, noise: float = 0.002) -> dict[str
 # -- an exponent -----------------------------------------------------------------------------------------------------
 
 
-def _slope(x: Any, y: Any) -> float:
-    x, y = np.asarray(x) - np.mean(x), np.asarray(y)
-    return float(x @ y / (x @ x))
+def _slope(x: ArrayLike, y: ArrayLike) -> float:
+    across, up = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    across = across - across.mean()
+    return float(across @ up / (across @ across))
 
 
 def _curve(alpha: float, E: float, seed: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:

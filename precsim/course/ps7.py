@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from precsim.course.checking import Exercise, Mistake
 from precsim.laws.published import KUMAR_2024
@@ -31,7 +31,7 @@ def paper() -> dict[str, float]:
 
 def _root(f: Callable[[float], float], low: float, high: float) -> float:
     """Zero of a falling function between low and high; `low` where a mistake makes it negative throughout."""
-    return low if f(low) <= 0 else brentq(f, low, high, xtol=1e-12)
+    return low if f(low) <= 0 else float(root_scalar(f, bracket=(low, high), xtol=1e-12).root)
 
 
 def _best(gamma: float, parts: int, *, front: float = 1.0, level: float = 1.0, use: bool = True) -> float:

@@ -112,7 +112,8 @@ def stationarity(s: Law, constraint: sp.Eq, **bits) -> sp.Basic:
     if len(tokens) != 1:
         raise ValueError(f"the constraint must give D; {constraint} has {len(tokens)} solutions")
     n, d = s.effective(s.setting(N, tokens[0], **bits))
-    slope = _two_powers(sp.powdenest(N * sp.diff(_inner(s, n, d), N), force=True), N)
+    marginal: Any = sp.powdenest(N * sp.diff(_inner(s, n, d), N), force=True)
+    slope = _two_powers(marginal, N)
     falling = sum((c * N**p for c, p in slope if p.could_extract_minus_sign()), sp.S.Zero)
     rest = sum((c * N**p for c, p in slope if not p.could_extract_minus_sign()), sp.S.Zero)
     return sp.Eq(-falling, rest)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any, SupportsFloat
 
 import mpmath
 import sympy as sp
 from mpmath import mpf
-from numpy.typing import ArrayLike
 
 from precsim.laws import published
 from precsim.laws.base import Chinchilla
@@ -21,7 +21,7 @@ from precsim.laws.law import Composite
 from precsim.laws.precision import Plain
 from precsim.laws.setting import Tensor
 
-Real = mpf | float  #: 40 digits, or a number of the package's own
+Real = Any  #: mpmath's numbers, of which it has no types
 _TENSORS = ("w", "a", "kv")
 #: The paper's constants by the names of symbols; the gains C_x, which it does not print, are examples.
 CONSTANTS = {
@@ -39,7 +39,7 @@ _BITS = (4.0, 6.0, 11.0)
 _SIZES = (math.log(1e4), math.log(1e17))
 
 
-def value(expr: sp.Basic, **given: Real) -> mpf:
+def value(expr: sp.Basic, **given: Real) -> Real:
     """An expression at the paper's constants and the given values, in the precision of mpmath."""
     known = _K | {k: mpf(v) for k, v in given.items()}
     names = sorted({str(x) for x in expr.free_symbols})
@@ -50,26 +50,26 @@ def value(expr: sp.Basic, **given: Real) -> mpf:
     return sp.lambdify([sp.Symbol(n) for n in names], expr.xreplace(plain), "mpmath")(*(known[n] for n in names))
 
 
-def _loss(n: Real, d: Real, alpha: Real = _K["alpha"], beta: Real = _K["beta"]) -> mpf:
+def _loss(n: Real, d: Real, alpha: Real = _K["alpha"], beta: Real = _K["beta"]) -> Real:
     return _K["A"] * n**-alpha + _K["B"] * d**-beta
 
 
-def _product(P: Real) -> mpf:
+def _product(P: Real) -> Real:
     return mpmath.fprod(1 - mpmath.exp(_K[f"n_{x}"] - P / _K[f"gamma_{x}"]) for x in _TENSORS)
 
 
-def _tied(P: Real) -> mpf:
+def _tied(P: Real) -> Real:
     return (1 - mpmath.exp(-P / _K["gamma"])) ** 3
 
 
-def _damage(n: Real, d: Real, P: Real) -> mpf:
+def _damage(n: Real, d: Real, P: Real) -> Real:
     return _K["C_T"] * d ** _K["gamma_D"] * n ** -_K["gamma_N"] * mpmath.exp(_K["b"] - P / _K["gamma_post"])
 
 
 # -- forms: the expression against the package's law ----------------------------------------------------------------
 
 
-def against_law(law: Callable[..., ArrayLike], **fixed: float) -> Callable[[sp.Eq], float]:
+def against_law(law: Callable[..., SupportsFloat], **fixed: float) -> Callable[[sp.Eq], float]:
     """Route of a form: its right side at several sizes, tokens and bits against a law's numbers."""
 
     def route(equation: sp.Eq) -> float:
@@ -114,11 +114,11 @@ def unified(equation: sp.Eq) -> float:
 # -- optima: the expression against a search -------------------------------------------------------------------------
 
 
-def least_bits(f: Callable[[mpf], mpf], compute: float, alpha: Real, beta: Real, low: float) -> mpf:
+def least_bits(f: Callable[[Real], Real], compute: float, alpha: Real, beta: Real, low: float) -> Real:
     """P of least loss with N, D and P free at C = 6 N D P/16: two nested searches, no derivation."""
 
-    def least(P: Real) -> mpf:
-        def loss(log_n: Real) -> mpf:
+    def least(P: Real) -> Real:
+        def loss(log_n: Real) -> Real:
             n = mpmath.exp(log_n)
             return _loss(n * f(P), mpf(compute) * 16 / (6 * n * P), alpha, beta)
 
@@ -130,7 +130,7 @@ def least_bits(f: Callable[[mpf], mpf], compute: float, alpha: Real, beta: Real,
 def product_bits(equation: sp.Eq) -> float:
     """Equation 4: the P that makes N_eff/P largest, all tensors at P, against the search in (N, D, P)."""
 
-    def share(P: Real) -> mpf:
+    def share(P: Real) -> Real:
         return -value(equation.rhs, N=1, P_w=P, P_a=P, P_kv=P) / P
 
     found = least_bits(_product, 1e21, *EXPONENTS[0], low=3.2)
@@ -144,7 +144,7 @@ def tied_bits(equation: sp.Eq) -> float:
 
     Inf if no P solves it.
     """
-    gap = equation.lhs - equation.rhs
+    gap: sp.Expr = sp.Add(equation.lhs, sp.Mul(-1, equation.rhs))
     at = [mpf(i) / 10 for i in range(1, 300)]
     signs = [value(gap, P=P) > 0 for P in at]
     if len(set(signs)) == 1:
@@ -155,10 +155,10 @@ def tied_bits(equation: sp.Eq) -> float:
     return max(difference(root, least_bits(_tied, compute, *e, low=1.0)) for compute, e in pairs)
 
 
-def split_of_compute(equations: sp.Basic) -> float:
+def split_of_compute(equations: sp.And) -> float:
     """Equations 6, 16, 17: ratios to 16 bits of the N* and D* found by search, three (α, β), three widths."""
     worst, compute = 0.0, mpf(10) ** 21
-    sizes, tokens = sorted((e for e in equations.args), key=lambda e: str(e.lhs), reverse=True)
+    sizes, tokens = sorted(equations.atoms(sp.Eq), key=lambda e: str(e.lhs), reverse=True)
     for alpha, beta in EXPONENTS:
         reference = _best_split(mpf(16), mpf(1), compute, alpha, beta)
         for P in map(mpf, _BITS):
@@ -169,8 +169,8 @@ def split_of_compute(equations: sp.Basic) -> float:
     return worst
 
 
-def _best_split(P: Real, f: Real, compute: Real, alpha: Real, beta: Real) -> tuple[mpf, mpf]:
-    def loss(log_n: Real) -> mpf:
+def _best_split(P: Real, f: Real, compute: Real, alpha: Real, beta: Real) -> tuple[Real, Real]:
+    def loss(log_n: Real) -> Real:
         n = mpmath.exp(log_n)
         return _loss(n * f, compute * 16 / (6 * n * P), alpha, beta)
 
@@ -183,7 +183,7 @@ def critical_data(equation: sp.Eq) -> float:
     worst = 0.0
     for n, bits in itertools.product((3e7, 8e9), (3, 4, 5)):
 
-        def loss(log_d: Real, n: float = n, bits: int = bits) -> mpf:
+        def loss(log_d: Real, n: float = n, bits: int = bits) -> Real:
             d = mpmath.exp(log_d)
             return _loss(mpf(n), d) + _damage(mpf(n), d, bits)
 
@@ -207,15 +207,15 @@ def serving(equation: sp.Eq) -> float:
     return max(difference(_serving_by_search(equation.rhs, cost), serving_optimum(cost)[0]) for cost in (1e10, 1e13))
 
 
-def _serving_by_search(expr: sp.Basic, cost: float) -> mpf:
+def _serving_by_search(expr: sp.Basic, cost: float) -> Real:
     plain = {x: sp.Symbol(str(x)) for x in expr.free_symbols}
     left = expr.xreplace(plain).subs({sp.Symbol(k): v for k, v in CONSTANTS.items()})
     loss = sp.lambdify([sp.Symbol(x) for x in ("N", "D", "P")], left, "mpmath")
 
-    def least(log_n: Real) -> mpf:
+    def least(log_n: Real) -> Real:
         n = mpmath.exp(log_n)
 
-        def at(log_d: Real) -> mpf:
+        def at(log_d: Real) -> Real:
             return loss(n, mpmath.exp(log_d), cost / n)
 
         return at(stationary(at, math.log(1e3), math.log(1e40)))
@@ -232,7 +232,7 @@ def serving_optimum(cost: float) -> tuple[float, float, float]:
     8.87
     """
 
-    def loss(log_n: Real) -> mpf:
+    def loss(log_n: Real) -> Real:
         n = mpmath.exp(log_n)
         d = _best_data(n, cost / n)
         return _loss(n, d) + _damage(n, d, cost / n)
@@ -245,7 +245,7 @@ def _serving_range(cost: float) -> tuple[float, float]:
     return math.log(cost / 30.0), math.log(cost / 1.2)
 
 
-def _best_data(n: Real, P: Real) -> mpf:
+def _best_data(n: Real, P: Real) -> Real:
     front = _K["beta"] * _K["B"] / (_K["gamma_D"] * _K["C_T"])
     inside = front * n ** _K["gamma_N"] * mpmath.exp(P / _K["gamma_post"] - _K["b"])
     return inside ** (1 / (_K["gamma_D"] + _K["beta"]))
@@ -277,7 +277,7 @@ _SCAN = 24  # points of the scan: the losses searched have one minimum
 _H = 1e-12  # of the difference quotient; its error is of the order of the square, far below ten digits
 
 
-def stationary(value: Callable[[mpf], mpf], low: float, high: float) -> mpf:
+def stationary(value: Callable[[Real], Real], low: float, high: float) -> Real:
     """Least point of a function of one variable in [low, high]: a scan, then a root of its numeric derivative.
 
     In 40 digits, so that more than ten of the result are sure: the derivative is a difference quotient, not a formula.
@@ -294,7 +294,7 @@ def stationary(value: Callable[[mpf], mpf], low: float, high: float) -> mpf:
         if best in (0, _SCAN):
             raise ValueError(f"no minimum inside [{low}, {high}]: the least value is at {float(grid[best]):g}")
 
-        def slope(x: Real) -> mpf:
+        def slope(x: Real) -> Real:
             return (value(x + _H) - value(x - _H)) / (2 * _H)
 
         # the bracket is kept: a secant alone may leave it where the function is flat

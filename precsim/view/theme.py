@@ -86,8 +86,8 @@ def values(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
 
 
 def _plain(name: str, value: object) -> object:
-    if hasattr(value, "item"):
-        value = value.item()
+    to_python = getattr(value, "item", None)
+    value = value if to_python is None else to_python()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a chart cannot place {name} = {value}; drop the row or draw it as a category")
     return value

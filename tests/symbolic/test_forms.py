@@ -138,8 +138,6 @@ FORMS = [
 
 def _vega_by_hand(text, values):
     """Evaluate a Vega expression's small subset with Python's own arithmetic: its functions, then JavaScript's."""
-    import math
-
     scope = {"pow": math.pow, "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "E": math.e}
     return eval(text, {"__builtins__": {}}, scope | values)  # the text comes from our printer
 
@@ -168,6 +166,24 @@ def test_the_browsers_arithmetic_agrees():
     assert float(out) == pytest.approx(float(law(3e8, 2e10, weights=5, activations=5, kv=5, post=4)), rel=1e-12)
 
 
+def _tree_by_hand(tree, values):
+    """What the explorer's script does with a tree, without its derivatives."""
+    if not isinstance(tree, list):
+        return values[tree] if isinstance(tree, str) else tree
+    operation, *arguments = tree
+    known = {"+": math.fsum, "*": math.prod, "^": lambda x: x[0] ** x[1], "max": max}
+    numbers = [_tree_by_hand(argument, values) for argument in arguments]
+    return known[operation](numbers) if operation in known else getattr(math, operation)(*numbers)
+
+
+@pytest.mark.parametrize("law", FORMS, ids=repr)
+def test_the_tree_of_a_formula_has_the_value_of_its_text(law):
+    expr = symbolic.law(law)(N, D, weights=P, activations=P, kv=P, post=P_post)
+    values = {str(symbol(k)): float(v) for k, v in law.parameters.items()} | dict(N=3e8, D=2e10, P=5.0, P_post=4.0)
+    text = _vega_by_hand(symbolic.to_vega(expr), values)
+    assert _tree_by_hand(symbolic.to_tree(expr), values) == pytest.approx(text, rel=1e-13)
+
+
 def test_numbers_keep_all_digits_in_vega():
     x = sp.Symbol("x_1", positive=True)
     text = symbolic.to_vega(x * sp.Float(0.1 + 0.2) + sp.Rational(1, 3))
@@ -176,8 +192,9 @@ def test_numbers_keep_all_digits_in_vega():
 
 @pytest.mark.parametrize("name", ["E", "PI", "datum", "LN2", "event", "exp"])
 def test_names_of_vega_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} means something else"):
-        symbolic.to_vega(sp.Symbol(name) + 1)
+    for write in (symbolic.to_vega, symbolic.to_tree):
+        with pytest.raises(ValueError, match=f"{name} means something else"):
+            write(sp.Symbol(name) + 1)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +202,7 @@ def test_names_of_vega_are_refused(name):
     [
         (lambda: symbolic.to_vega(sp.Symbol("α") + 1), "no identifier"),
         (lambda: symbolic.to_vega(sp.gamma(N)), "gamma has no counterpart"),
+        (lambda: symbolic.to_tree(sp.gamma(N)), "gamma has no counterpart"),
         (lambda: symbolic.optimum(symbolic.law(laws.KumarDegradation()), BUDGET), "needs a base"),
         (lambda: symbolic.best_bits(symbolic.law(BASE)), "independent of the budget only"),
         (lambda: symbolic.optimum(symbolic.law(BASE), sp.Eq(C, 6 * N)), "must give D"),

@@ -241,6 +241,20 @@ def test_no_number_has_a_larger_relative_error_than_the_curve(fmt, rng):
     assert seen[inside].max() > 0.98 * error[(x > grid[0]) & (x < grid[-1])].max()
 
 
+def test_a_table_has_the_same_cells_in_markdown_and_html():
+    table = VIEW.Table(("what", "a|b"), (("x < y", "2^-4"), ("y", "2^k")), "Numbers & units.")
+    lines = table.to_markdown().splitlines()
+    assert lines[0] == "| what | a\\|b |"  # a bar would end the cell
+    assert lines[2:4] == ["| x < y | 2^-4 |", "| y | 2^k |"]
+    assert lines[-1] == "Numbers & units."
+    page = table._repr_html_()
+    assert "x &lt; y" in page
+    assert "<td>2<sup>-4</sup></td>" in page
+    assert "<td>2^k</td>" in page
+    assert "<caption>Numbers &amp; units.</caption>" in page
+    assert "<caption>" not in VIEW.Table(("a",), (("1",),))._repr_html_()
+
+
 def test_the_table_of_formats_is_html_with_headings():
     text = VIEW.format_table(ps.FP8_E4M3, ps.INT4)._repr_html_()
     assert text.count("<tr>") == 3

@@ -143,7 +143,7 @@ def _ranges(law: Law, N: Ends, D: Ends, bits: Ends, part: str) -> tuple[bool, tu
     over_bits = np.ndim(bits) == 1
     if over_bits == (np.ndim(D) == 1):
         raise ValueError(f"give a range (low, high) for exactly one of D and bits, got D={D!r} and bits={bits!r}")
-    ranges = {"N": N, "bits" if over_bits else "D": bits if over_bits else D}
+    ranges: dict[str, Any] = {"N": N, "bits" if over_bits else "D": bits if over_bits else D}
     for name, ends in ranges.items():
         if np.ndim(ends) != 1 or len(ends) != 2 or not 0 < ends[0] < ends[1] < math.inf:
             raise ValueError(f"{name} must be (low, high) with 0 < low < high, got {ends!r}")

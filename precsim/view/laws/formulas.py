@@ -53,7 +53,7 @@ def loss_formula(law: Law, **bits: float | str) -> str:
     --------
     >>> from precsim.laws import Chinchilla
     >>> loss_formula(Chinchilla(E=1.5, A=400.0, B=800.0, alpha=0.5, beta=0.25))
-    '1.5 + 800.0*pow(D, -0.25) + 400.0*pow(N, -0.5)'
+    '800.0*pow(D, -0.25) + 400.0*pow(N, -0.5) + 1.5'
     """
     s = _symbolic()
     if law.free:
@@ -73,7 +73,7 @@ def share_formulas(law: Law, *tensors: str) -> list[str]:
     ['1 - exp(-0.5*P)', '1 - exp(-0.5*P)']
     """
     s = _symbolic()
-    setting = law.setting(s.N, s.D, **dict.fromkeys(tensors, s.P))
+    setting = law.setting(s.N, s.D, **{name: s.P for name in tensors})
     own = (part.factor(setting) for part in law.factors)
     return [s.to_vega(law.effective(setting)[0] / s.N), *(s.to_vega(f) for f in own if f is not None)]
 

@@ -101,7 +101,7 @@ _width = {"w": P_w, "a": P_a, "kv": P_kv}
 _gain = {"w": C_w, "a": C_a, "kv": C_kv}
 
 
-def _both(one: sp.Eq, other: sp.Eq) -> Any:
+def _both(one: Any, other: Any) -> Any:
     return sp.And(one, other)
 
 

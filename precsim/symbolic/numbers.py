@@ -144,7 +144,8 @@ def tied_bits(equation: sp.Eq) -> float:
 
     Inf if no P solves it.
     """
-    gap: sp.Expr = sp.Add(equation.lhs, sp.Mul(-1, equation.rhs))
+    left: Any = equation.lhs
+    gap = left - equation.rhs
     at = [mpf(i) / 10 for i in range(1, 300)]
     signs = [value(gap, P=P) > 0 for P in at]
     if len(set(signs)) == 1:

@@ -12,6 +12,8 @@ import altair as alt
 VEGA_LITE = "application/vnd.vegalite.v5+json"  #: a chart's specification, in a notebook's output
 WIDGET = "application/vnd.precsim.widget+json"  #: a widget's script, state and static view, likewise
 
+Frame = Any  #: a table of runs, a pandas DataFrame: views read its columns and import no pandas
+
 # Eight hues of middle lightness: at least 3:1 against the white and the dark page, apart for color-blind readers.
 HUES = ("#2f7fc1", "#d9730d", "#2a9470", "#c2558f", "#8a7a2f", "#7b6fd0", "#5c8a1e", "#b5523b")
 # Few bits to many, red to violet, of the same lightness.

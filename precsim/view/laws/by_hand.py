@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 
-from precsim.view.theme import GRAY, HUES, WIDTH, finish, log_axis, si, values
-
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.view.theme import GRAY, HUES, WIDTH, Frame, finish, log_axis, si, values
 
 _UNIT = {"N": "N, parameters", "D": "D, training tokens"}
 
 
-def straighten(table: pd.DataFrame, *, along: str = "D") -> alt.VConcatChart:
+def straighten(table: Frame, *, along: str = "D") -> alt.VConcatChart:
     """Draw loss minus a floor on logarithmic axes: at the right floor a power law is a straight line.
 
     Parameters

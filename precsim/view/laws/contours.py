@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from precsim.view.theme import GRAY, WIDTH, finish, log_axis, si, values
+from precsim.view.theme import GRAY, WIDTH, Frame, finish, log_axis, si, values
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.laws import Law
 
 Ends = tuple[float, float] | float  #: of an axis, or one number for the whole plane
@@ -40,7 +38,7 @@ _RAMP = ("#3b6fb6", "#2a8fa0", "#5b9440", "#9c8420", "#d0701a", "#c8391b")
 
 def iso_loss(
     law: Law,
-    table: pd.DataFrame | None = None,
+    table: Frame | None = None,
     *,
     N: tuple[float, float],
     D: tuple[float, float] | float,
@@ -208,7 +206,7 @@ def _labels(segments: Sequence[dict[str, float]], field: str) -> list[dict[str, 
 
 
 def _observed(
-    table: pd.DataFrame, part: str | None, n_range: Point, y_range: Point, field: str
+    table: Frame, part: str | None, n_range: Point, y_range: Point, field: str
 ) -> tuple[list[dict[str, Any]], str]:
     columns = ["N", "D", "loss", *(_PARTS[part] if part else ())]
     if missing := [name for name in columns if name not in table.columns]:

@@ -10,11 +10,9 @@ import altair as alt
 import numpy as np
 
 from precsim.laws.optima import implied_factor
-from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
+from precsim.view.theme import GRAY, HUES, WIDTH, Frame, finish, values
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.fitting.uncertainty import Draws
     from precsim.laws import Law
 
@@ -24,7 +22,7 @@ _NAMES = {"weights": "weights", "activations": "activations", "kv": "KV cache"}
 
 def effective_parameters(
     law: Law,
-    table: pd.DataFrame | None = None,
+    table: Frame | None = None,
     *,
     draws: Draws | None = None,
     level: float = 0.95,
@@ -150,7 +148,7 @@ def _band(
 
 
 def _implied(
-    law: Law, table: pd.DataFrame, parts: Sequence[str], drawn: Sequence[str], bits: tuple[float, float]
+    law: Law, table: Frame, parts: Sequence[str], drawn: Sequence[str], bits: tuple[float, float]
 ) -> tuple[list[dict[str, Any]], str]:
     have = [name for name in ("weights", "activations", "kv", "post") if name in table.columns]
     if missing := [name for name in ("N", "D", "loss") if name not in table.columns]:

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from precsim.view.theme import GRAY, WIDTH, bits_label, bits_scale, finish, log_axis, si, values
+from precsim.view.theme import GRAY, WIDTH, Frame, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.laws import Law
 
 BITS_COLUMNS = ("weights", "activations", "kv", "post")
 Row = Mapping[str, Any]
 
 
-def loss_against_bits(table: pd.DataFrame, *, bits: str = "weights", gap: bool = False) -> alt.LayerChart:
+def loss_against_bits(table: Frame, *, bits: str = "weights", gap: bool = False) -> alt.LayerChart:
     """Draw the loss of every run against the bits of one tensor; lines join the means over seeds.
 
     Parameters
@@ -63,7 +61,7 @@ def loss_against_bits(table: pd.DataFrame, *, bits: str = "weights", gap: bool =
     return finish(chart.properties(width=WIDTH, height=300), text)
 
 
-def delta_against_tokens(table: pd.DataFrame, law: Law | None = None) -> alt.LayerChart:
+def delta_against_tokens(table: Frame, law: Law | None = None) -> alt.LayerChart:
     """Draw δ, the loss added by quantizing after training, against training tokens, colored by bits.
 
     Parameters
@@ -95,7 +93,7 @@ def delta_against_tokens(table: pd.DataFrame, law: Law | None = None) -> alt.Lay
     return finish(chart, text)
 
 
-def loss_against_tokens(table: pd.DataFrame, law: Law | None = None, *, gap: bool = False) -> alt.LayerChart:
+def loss_against_tokens(table: Frame, law: Law | None = None, *, gap: bool = False) -> alt.LayerChart:
     """Draw the loss after quantizing against training tokens: where a curve turns up, more data hurts.
 
     Parameters
@@ -132,7 +130,7 @@ def loss_against_tokens(table: pd.DataFrame, law: Law | None = None, *, gap: boo
     return finish(chart.properties(width=WIDTH, height=320), text)
 
 
-def predicted_against_observed(law: Law, table: pd.DataFrame, *, column: str = "loss") -> alt.VConcatChart:
+def predicted_against_observed(law: Law, table: Frame, *, column: str = "loss") -> alt.VConcatChart:
     """Draw what a law predicts against what was observed, and the residuals below.
 
     Parameters
@@ -194,7 +192,7 @@ _NAME = {False: "loss", True: "gap"}
 _AXIS = {"weights": "weights", "activations": "activations", "kv": "KV cache", "post": "weights after training"}
 
 
-def _rows(table: pd.DataFrame, columns: Sequence[str], *, finite: Sequence[str]) -> tuple[list[Row], str]:
+def _rows(table: Frame, columns: Sequence[str], *, finite: Sequence[str]) -> tuple[list[Row], str]:
     """The rows to draw as dictionaries, and a sentence on those that cannot be drawn."""
     if missing := [name for name in dict.fromkeys(columns) if name not in table.columns]:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
@@ -224,7 +222,7 @@ def _shape(sizes: Sequence[float]) -> dict[str, Any]:
 
 
 def _against_tokens(
-    rows: Sequence[Row], column: str, title: str, curve: Callable[..., Any] | None, **height: float
+    rows: Sequence[Row], column: str, title: str, curve: Callable[..., Any] | None, **height: Any
 ) -> Any:
     color = alt.Color("post:N", title="bits", sort=None, scale=bits_scale(row["post"] for row in rows))
     drawn = [_tidy(row) for row in rows]

@@ -78,7 +78,7 @@ def block_scale(x: ArrayLike, fmt: Format) -> alt.VConcatChart:
     )
 
 
-def _quantized(block: NDArray, fmt: Format, scale: float) -> tuple[NDArray, NDArray]:
+def _quantized(block: NDArray, fmt: Format, scale: float) -> tuple[Any, NDArray]:
     scaled = block.astype(np.float64) / scale
     return scale * round_to(scaled, fmt, saturate=True), np.abs(scaled) > fmt.maximum
 

@@ -11,11 +11,9 @@ import numpy as np
 
 from precsim.fitting.uncertainty import profile
 from precsim.planning.result import more_compute
-from precsim.view.theme import GRAY, HUES, WIDTH, bits_label, bits_scale, finish, log_axis, si, values
+from precsim.view.theme import GRAY, HUES, WIDTH, Frame, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.fitting.comparison import Comparison
     from precsim.fitting.fits import Fit
     from precsim.planning.design import Design
@@ -168,7 +166,7 @@ def _short(choice: Choice, held: tuple[str, ...] = ()) -> str:
     return ("full" if math.isinf(width) else f"{width:g}") + ("" if math.isinf(b["post"]) else f">{b['post']:g}")
 
 
-def design_map(design: Design, done: pd.DataFrame | None = None) -> alt.LayerChart:
+def design_map(design: Design, done: Frame | None = None) -> alt.LayerChart:
     """Draw the runs of a design over N and D: one mark for each cell, larger for repeats, colored by fewest bits.
 
     Parameters

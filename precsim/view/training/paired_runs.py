@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
 
-from precsim.view.theme import GRAY, HUES, WIDTH, finish, values
-
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.view.theme import GRAY, HUES, WIDTH, Frame, finish, values
 
 
 def paired_runs(
-    table: pd.DataFrame, *, recipe: str = "recipe", value: str = "gap", unit: str = "nats/token"
+    table: Frame, *, recipe: str = "recipe", value: str = "gap", unit: str = "nats/token"
 ) -> alt.VConcatChart:
     """Draw runs of two recipes that share their seeds: as pairs, and their differences with and without pairing.
 
@@ -44,7 +41,7 @@ def paired_runs(
     >>> import pandas as pd
     >>> gaps = {"float32": [0.30, 0.32, 0.31], "INT4": [0.31, 0.33, 0.32]}
     >>> rows = [{"recipe": r, "seed": s, "gap": v} for r, found in gaps.items() for s, v in enumerate(found)]
-    >>> paired_runs(pd.DataFrame(rows)).description[:60]
+    >>> paired_runs(Frame(rows)).description[:60]
     'Gap of 3 pairs of runs that share a seed, INT4 against float'
     """
     names = list(dict.fromkeys(table[recipe].tolist()))

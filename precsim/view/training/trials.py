@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
 
-from precsim.view.theme import HUES, WIDTH, bits_label, finish, values
-
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.view.theme import HUES, WIDTH, Frame, bits_label, finish, values
 
 Row = dict[str, Any]
 _REPEATS = ("seed", "D", "step")
@@ -21,7 +18,7 @@ _DECADES = 1e4  # that a logarithmic axis spans at most
 
 
 def trials(
-    table: pd.DataFrame,
+    table: Frame,
     *,
     x: str,
     y: str = "gap",
@@ -64,7 +61,7 @@ def trials(
     Examples
     --------
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"p": [2, 4, 8], "gap": [0.5, 0.3, 0.2], "mode": ["nearest"] * 3})
+    >>> table = Frame({"p": [2, 4, 8], "gap": [0.5, 0.3, 0.2], "mode": ["nearest"] * 3})
     >>> titles = {"p": "precision [bits]", "gap": "gap [nats/token]", "mode": "rounding"}
     >>> trials(table, x="p", color="mode", titles=titles).description
     'gap against precision, 3 models: nearest from 0.5 at 2 to 0.2 at 8.'
@@ -110,7 +107,7 @@ def trials(
 
 
 def bit_map(
-    table: pd.DataFrame, *, x: str, y: str, titles: Mapping[str, str], choose: Mapping[str, str], digits: int = 3
+    table: Frame, *, x: str, y: str, titles: Mapping[str, str], choose: Mapping[str, str], digits: int = 3
 ) -> alt.LayerChart:
     """Draw means of an experiment over two widths as a field of numbers; the reader chooses which column.
 
@@ -139,7 +136,7 @@ def bit_map(
     Examples
     --------
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"W": [2.0, 2.0], "A": [2.0, float("inf")], "gap": [0.5, 0.25]})
+    >>> table = Frame({"W": [2.0, 2.0], "A": [2.0, float("inf")], "gap": [0.5, 0.25]})
     >>> chart = bit_map(table, x="W", y="A", titles={"W": "W [bits]", "A": "A [bits]"}, choose={"gap": "gap [nats]"})
     >>> chart.description
     'Means of gap for every pair of W and A: gap from 0.25 at W 2, A full to 0.5 at W 2, A 2.'
@@ -193,7 +190,7 @@ def bit_map(
     return finish(chart.properties(width=WIDTH, height=46 * len(orders[1])), text + "; ".join(words) + ".")
 
 
-def _rows(table: pd.DataFrame, columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:
+def _rows(table: Frame, columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:
     if absent := [name for name in columns if name not in table.columns]:
         raise ValueError(f"the table has no column {', '.join(absent)}; it has {', '.join(map(str, table.columns))}")
     if untitled := [name for name in columns if name not in titles]:

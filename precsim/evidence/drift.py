@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.comparison import ByData, BySize, compare
 from precsim.fitting.fits import fit
 from precsim.fitting.uncertainty import Interval, bootstrap, interval
@@ -21,8 +22,8 @@ __all__ = ["Drifted", "forms", "judge"]
 _ORIGINS = (0.2, 0.3, 0.4, 0.5)  # shares of the rows, held out in turn
 
 
-@dataclass(frozen=True)
-class Drifted:
+@dataclass(frozen=True, eq=False)
+class Drifted(Record):
     """One form: its exponents and its errors.
 
     Attributes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.evidence import rows
 from precsim.evidence.rows import TENSORS
 from precsim.fitting.comparison import ByData, Comparison, compare
@@ -33,8 +34,8 @@ __all__ = ["Unified", "remaining", "unify"]
 _ORIGINS = (0.2, 0.3, 0.4, 0.5)  # shares of the rows of most tokens, held out in turn
 
 
-@dataclass(frozen=True)
-class Unified:
+@dataclass(frozen=True, eq=False)
+class Unified(Record):
     """Four forms of δ, fitted to cells of trained bits and bits after training.
 
     Attributes

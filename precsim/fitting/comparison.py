@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.fits import Fit, FitError, fit
 from precsim.fitting.objective import Response
 from precsim.fitting.observations import Observations, read
@@ -108,8 +109,8 @@ class Groups:
         return [(f"{self.column} = {v}", values == v) for v in wanted]
 
 
-@dataclass(frozen=True)
-class Score:
+@dataclass(frozen=True, eq=False)
+class Score(Record):
     """How one form did.
 
     Attributes
@@ -143,8 +144,8 @@ class Score:
     note: str
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False)
+class Comparison(Record):
     """Scores in the order of the forms given, and the verdict.
 
     Attributes

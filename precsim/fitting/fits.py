@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.newton import Minimum, minimize
 from precsim.fitting.objective import Objective
 from precsim.fitting.observations import ignored, read, require, sentence, unread
@@ -47,8 +48,8 @@ class FitError(RuntimeError):
         self.fit = fit
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False)
+class Fit(Record):
     """A fitted law, what it was fitted to, and how that ended.
 
     Attributes

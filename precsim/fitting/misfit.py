@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.fits import Fit, Stage
 from precsim.fitting.newton import minimize
 from precsim.fitting.objective import Objective
@@ -25,8 +26,8 @@ _ELEMENTS = 16_384
 _CLIP = 4.0  # residuals beyond so many scales are outliers that the fit did not follow either
 
 
-@dataclass(frozen=True)
-class Misfit:
+@dataclass(frozen=True, eq=False)
+class Misfit(Record):
     """The residuals of one stage of a fit as a smooth field plus noise.
 
     Attributes

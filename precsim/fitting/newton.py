@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precsim.equality import Record
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Minimum(Record):
     """Where the lanes ended: θ of shape (L, p), objective and convergence of shape (L,)."""
 
     theta: np.ndarray

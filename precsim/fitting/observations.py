@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.noise import floor_of
 from precsim.laws.law import Law
 from precsim.laws.setting import CONTEXT, Effective, Setting, Tensor
@@ -19,8 +20,8 @@ _COMPUTE = frozenset({"c", "flop", "flops", "compute", "training flop", "trainin
 _UNFINISHED = ("crashed", "failed", "killed", "running", "preempted")
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations(Record):
     """What was measured: a law's setting for each row, the measured value, its weight, and the rows' origin.
 
     Attributes

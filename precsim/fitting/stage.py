@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.objective import Objective
 from precsim.fitting.observations import Observations
 from precsim.laws.law import Law
@@ -19,8 +20,8 @@ def spread(residuals) -> float:
     return float(_MAD * np.median(np.abs(residuals)))
 
 
-@dataclass(frozen=True)
-class Stage:
+@dataclass(frozen=True, eq=False)
+class Stage(Record):
     """One minimization: the losses of models as trained, or the paired δ of quantized ones.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.fits import Fit, FitError, Stage
 from precsim.fitting.newton import minimize
 from precsim.fitting.objective import Objective
@@ -19,8 +20,8 @@ __all__ = ["Draws", "Interval", "bootstrap", "interval", "percentiles", "predict
 _ELEMENTS = 16_384  # lanes × rows of one batch: its arrays stay in the cache
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False)
+class Interval(Record):
     """A range [low, high] for a quantity, with its level and how it was made.
 
     `n` is the number of draws (bootstrap) or refits (profile) behind it.
@@ -36,8 +37,8 @@ class Interval:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Draws(Sequence):
+@dataclass(frozen=True, eq=False)
+class Draws(Record, Sequence):
     """Laws refitted to resampled tables: a sequence of `Law`, and one law whose parameters are arrays.
 
     Attributes

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from precsim.equality import Record
 from precsim.laws.jets import Jet, numeric
 
 
@@ -82,8 +83,8 @@ def bits_of(x):
     return bits
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting(Record):
     """One point (or an array of points) at which a law is evaluated.
 
     N : parameters; D : tokens; weights, activations, kv : bits in training; post : bits of the weights after

@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.fitting.uncertainty import Draws
 from precsim.laws.law import Law
 from precsim.planning.information import (
@@ -30,8 +31,8 @@ from precsim.planning.information import (
 __all__ = ["Cell", "Criterion", "Design", "candidates", "expected", "expected_draws", "power", "propose", "search"]
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, eq=False)
+class Design(Record):
     """Cells with the number of runs of each, and what they are expected to tell.
 
     Attributes

@@ -11,6 +11,8 @@ from importlib.resources import files
 from statistics import median
 from types import MappingProxyType
 
+from precsim.equality import Record
+
 __all__ = [
     "A100",
     "B200",
@@ -145,8 +147,8 @@ class Operation(Enum):
     READ = "read"
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+@dataclass(frozen=True, slots=True, eq=False)
+class Rate(Record):
     """One measurement on a device.
 
     Attributes

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from precsim.equality import Record
 from precsim.laws.region import Region
 from precsim.planning.budget import Budget, Choice
 
@@ -34,8 +35,8 @@ def more_compute(extra: float) -> str:
     return "0" if extra < 5e-6 else f"+{100 * extra:.3g} %"
 
 
-@dataclass(frozen=True)
-class Option:
+@dataclass(frozen=True, eq=False)
+class Option(Record):
     """The best that one choice of widths can do.
 
     Attributes
@@ -70,8 +71,8 @@ class Option:
     regret_interval: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False)
+class Plan(Record):
     """The recommended option, its competitors, and how much the choice matters.
 
     Attributes

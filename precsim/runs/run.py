@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from precsim.equality import Record
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation(Record):
     """One look at a trained model: as trained, or quantized after training.
 
     `post`, `post_activations`, `post_kv` are bits (inf: as trained); losses in nats/token.
@@ -32,8 +34,8 @@ class Evaluation:
     rate: float = math.nan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run(Record):
     """One trained model: what it was made from, what it cost, and how it was evaluated.
 
     Fields carry the meaning and unit of the column of the same name in `COLUMNS`.

@@ -27,7 +27,8 @@ from precsim.evidence.experiments.chapters import Cell
 from precsim.runs.run import COLUMNS, TEXT
 from precsim.runs.tables import check, table
 from precsim.training.job import Job
-from precsim.training.sweeps import Local, finished, populations
+from precsim.training.populations import populations_of
+from precsim.training.sweeps import Local, finished
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +168,7 @@ def sample(name: str, jobs: Iterable[Job]) -> tuple[Job, ...]:
     """
     jobs = tuple(jobs)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    groups = populations(jobs, MEMBERS)
+    groups = populations_of(jobs, MEMBERS)
     among = groups[rng.integers(len(groups))].jobs  # of one, since each population compiles a program
     count = min(-(-len(jobs) // SHARE), MEMBERS, len(among))
     return tuple(among[n] for n in sorted(rng.choice(len(among), count, replace=False)))
@@ -260,7 +261,7 @@ def _distinct(cells: Iterable[Cell]) -> tuple[Job, ...]:
 def _train(jobs: tuple[Job, ...], chosen: tuple[Job, ...]) -> pd.DataFrame:
     """Train some jobs of an experiment exactly as in a training of all: the same programs and places."""
     done = frozenset(job.key for job in jobs) - {job.key for job in chosen}
-    runs = {run.job: run for run in finished(populations(jobs, MEMBERS, done), Local(MEMBERS), progress=False)}
+    runs = {run.job: run for run in finished(populations_of(jobs, MEMBERS, done), Local(MEMBERS), progress=False)}
     return table(runs[job.key] for job in jobs if job.key in runs)
 
 

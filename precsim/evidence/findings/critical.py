@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from precsim import laws
+from precsim.equality import Record
 from precsim.evidence import fitted
 from precsim.evidence.findings.finding import STATED, Finding, counted, found
 from precsim.evidence.resampling import DRAWS, Number, number, of_law, redraw
@@ -20,8 +21,8 @@ from precsim.runs import Table
 BITS = (2, 3, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn(Record):
     """Where the loss of a model of one size, rounded to some bits, is least over the budgets of its data.
 
     Attributes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from precsim.equality import Record
 from precsim.evidence.resampling import number
 from precsim.runs import Table
 
@@ -15,8 +16,8 @@ from precsim.runs import Table
 STATED = "stated"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding(Record):
     """One answer: what was asked, the bar, what came out, and whether it was met.
 
     Attributes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from precsim.equality import Record
 from precsim.evidence.findings.finding import STATED, Finding, found
 from precsim.evidence.resampling import TWINS, Redrawn, number, redraw
 from precsim.evidence.rows import against_full, formats_after_training, formats_in_training
@@ -25,8 +26,8 @@ _NAMES = {  # formats of blocks, by element and scaling
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+@dataclass(frozen=True, slots=True, eq=False)
+class Worth(Record):
     """What a format costs, and how many bits of integers by channel would cost the same.
 
     Attributes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ def page() -> str:
     parts = [HEAD]
     for heading, members in public():
         parts.append(f"## {heading}\n\n")
-        module = importlib.import_module("precsim" + heading.strip("`")[2:])
+        module = getattr(precsim, heading.strip("`").removeprefix("ps."), precsim)
         parts.append(prose(summary(module)) + "\n\n")
         constants = [(name, value) for name, value in members if not _documented(value)]
         parts += [entry(name, value) for name, value in members if _documented(value)]

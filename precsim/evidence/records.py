@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from precsim.data.public import TABLES, digest, load_folder
 from precsim.evidence.public_fits import MAKERS
 from precsim.runs import Table
@@ -68,8 +70,6 @@ def table(name: str, folder: Path) -> Table:
     ValueError
         If it is not there, or is not the known table; the message says how to get it.
     """
-    import pandas as pd
-
     path = folder / f"{name}.csv"
     if path.is_file():
         found = pd.read_csv(path)

@@ -18,6 +18,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from precsim.runs import Table, excess, load_runs, slices
@@ -371,8 +372,6 @@ def budget(D: ArrayLike) -> np.ndarray:
 
 def joined(*tables: Table) -> Table:
     """Tables below each other."""
-    import pandas as pd
-
     return pd.concat(tables, ignore_index=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import overload
 
 import numpy as np
@@ -345,8 +346,6 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     >>> 0.35 in band, len(values), bool(excess.min() < 0.01)
     (True, 41, True)
     """
-    from statistics import NormalDist
-
     stage = next((s for s in fit.stages if name in s.names), None)
     if stage is None:
         raise ValueError(f"{name!r} was not estimated; the estimated ones are {', '.join(fit.parameters)}")

@@ -7,10 +7,15 @@ here knows how runs are made, so a session that only fits laws needs neither JAX
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
 
 from precsim.runs.columns import flags, known, renamed
 from precsim.runs.reading import File, read_file, typed
@@ -18,7 +23,6 @@ from precsim.runs.run import COLUMNS, TEXT, Evaluation, Run
 from precsim.runs.store import CorruptStore, ForeignStore, NewerStore, RunStore, StoreError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 __all__ = [
@@ -97,8 +101,6 @@ def check(table: pd.DataFrame, where: Callable[[int], str] = _row) -> pd.DataFra
         ...
     ValueError: column D must be positive; row 1 has -5
     """
-    import numpy as np
-
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
@@ -139,8 +141,6 @@ def check(table: pd.DataFrame, where: Callable[[int], str] = _row) -> pd.DataFra
 
 def _sound(table: pd.DataFrame) -> np.ndarray:
     """Rows of runs that have not diverged, as a mask (rows,)."""
-    import numpy as np
-
     if "diverged" not in table.columns:
         return np.ones(len(table), bool)
     return ~flags(table["diverged"], "diverged")
@@ -261,10 +261,6 @@ def load_runs(
 
 def _open_table(batch: str | None) -> pd.DataFrame:
     """The table that comes with precsim; raises if its file is missing or is not the one that was shipped."""
-    import hashlib
-    import io
-    import json
-
     import pandas as pd
 
     folder = resources.files("precsim.data")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from precsim.models import MLP, Transformer
 from precsim.models.recipes import PerLayer, Recipe, Stored, kumar, per_token
@@ -20,9 +22,7 @@ from precsim.numerics.quantize import PerChannel, Quantizer
 from precsim.training.job import Job
 from precsim.training.languages.synthetic import ZipfFacts, Zipfgram
 from precsim.training.ptq import AWQ, GPTQ, RTN, Post
-
-if TYPE_CHECKING:
-    import pandas as pd
+from precsim.training.sweeps import Local, sweep
 
 __all__ = [
     "Cell",
@@ -84,8 +84,6 @@ def run(cells: Iterable[Cell], *, members: int = 48) -> pd.DataFrame:
     >>> table["name"].tolist()
     ['once', 'again']
     """
-    from precsim.training.sweeps import Local, sweep
-
     cells = list(cells)
     _names(cells)  # before anything is trained
     return labeled(cells, sweep([cell.job for cell in cells], where=Local(members), progress=False))
@@ -107,8 +105,6 @@ def labeled(cells: Iterable[Cell], table: pd.DataFrame) -> pd.DataFrame:
        name  gap
     0  once  0.5
     """
-    import pandas as pd
-
     cells = list(cells)
     clash = [name for name in _names(cells) if name in table.columns]
     labels = pd.DataFrame([{"job": cell.job.key, **cell.labels} for cell in cells])

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import monitoring
 from numpy.typing import NDArray
 
+from precsim.models import EXACT, MLP
 from precsim.training.engine import train_population
 from precsim.training.job import Job
+from precsim.training.languages.synthetic import exact
 
 if TYPE_CHECKING:
     from precsim.training.job import Trained
@@ -51,11 +56,6 @@ def product_gradients(trained: Trained, *, rng: np.random.Generator) -> NDArray[
     >>> product_gradients(train_model(job), rng=np.random.default_rng(0)).shape  # 64 (2 (16 + 4) + 8)
     (3072,)
     """
-    import jax
-    import jax.numpy as jnp
-
-    from precsim.models import EXACT
-
     job = trained.job
     tokens, answers = _batch(job, rng)
     target = jax.nn.one_hot(answers, job.language.vocabulary)
@@ -100,8 +100,6 @@ def product_inputs(trained: Trained, *, rng: np.random.Generator) -> dict[str, N
     >>> {name: x.shape for name, x in found.items()}["block0.down"]
     (64, 16)
     """
-    from precsim.models import EXACT
-
     found: dict[str, NDArray[np.float32]] = {}
 
     def note(name: str, x: Any) -> Any:
@@ -115,9 +113,6 @@ def product_inputs(trained: Trained, *, rng: np.random.Generator) -> dict[str, N
 
 def _batch(job: Job, rng: np.random.Generator) -> tuple[Any, Any]:
     """Contexts (tokens, context length) of one batch, and the token after each."""
-    from precsim.models import MLP
-    from precsim.training.languages.synthetic import exact
-
     if not isinstance(job.model, MLP):
         raise ValueError(f"a batch of single contexts is for an MLP, not for {job.model}")
     tables, V, K = exact(job.language), job.language.vocabulary, job.language.context_length
@@ -138,8 +133,6 @@ def compilations() -> Iterator[list[str]]:
     >>> len(names)
     1
     """
-    from jax import monitoring
-
     names: list[str] = []
 
     def listen(event: str, duration_secs: float, **details: Any) -> None:

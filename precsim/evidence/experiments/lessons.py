@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from precsim.evidence.experiments import chapters
 from precsim.evidence.experiments.chapters import Cell
@@ -29,9 +29,6 @@ from precsim.runs.tables import check, table
 from precsim.training.job import Job
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Local, finished
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["LESSONS", "MEMBERS", "TOLERANCE", "Disagreement", "Lesson", "compare", "load", "make", "result", "sample"]
 
@@ -137,8 +134,6 @@ def load(name: str) -> tuple[pd.DataFrame, dict]:
     >>> len(stored), record["models"]
     (48, 48)
     """
-    import pandas as pd
-
     if name not in LESSONS:
         raise ValueError(f"there is no lesson {name!r}; the lessons are {', '.join(LESSONS)}")
     with resources.as_file(resources.files("precsim.data") / "lessons") as folder:

@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from precsim.evidence.experiments.open_table import batches
 from precsim.runs.tables import OPEN_TABLE, Evaluation, Run, RunStore, check
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Accelerator, finished
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.training.job import Job
 
 
@@ -52,8 +52,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def take_up(store: RunStore, known: dict[str, tuple[Job, ...]]) -> int:
     """Put the runs of the table that ships into a store, so that they are not trained again; how many were new."""
-    import pandas as pd
-
     path = Path(__file__).parent / f"{OPEN_TABLE}.parquet"
     if not path.exists():
         return 0
@@ -78,8 +76,6 @@ def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path) -> d
     dict
         The record: hashes of the files, and for each batch the number of jobs declared and made.
     """
-    import pandas as pd
-
     runs = {job: rows for job, rows in store.table().groupby("job", sort=False)}
     parts = [runs[job.key].assign(batch=name) for name, jobs in known.items() for job in jobs if job.key in runs]
     if not parts:

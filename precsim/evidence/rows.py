@@ -371,7 +371,7 @@ def budget(D: ArrayLike) -> np.ndarray:
 
 
 def joined(*tables: Table) -> Table:
-    """Tables below each other."""
+    """The rows of all tables, numbered anew; columns that one lacks are NaN there."""
     return pd.concat(tables, ignore_index=True)
 
 

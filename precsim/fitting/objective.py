@@ -23,7 +23,7 @@ class Response:
     floor: float = 0.0
 
     def __call__(self, x):
-        """The response of x."""
+        """t(x): ln x, or arsinh(x/2s) where there is a noise floor s."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(x) if self.floor == 0 else np.arcsinh(x / (2 * self.floor))
 

@@ -354,7 +354,7 @@ def ignored(law: Law, data: Observations, runs) -> dict[str, tuple[str, ...]]:
 
 
 def sentence(columns: dict[str, tuple[str, ...]]) -> str:
-    """The same in words."""
+    """What `ignored` found, as a clause of a fit's message."""
     each = ", ".join(f"{name} ({', '.join(values)})" for name, values in columns.items())
     return f"rows differ in {each}, which this form does not know"
 

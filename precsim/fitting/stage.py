@@ -57,7 +57,7 @@ class Stage(Record):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The estimated parameters."""
+        """Names of the parameters that this stage estimated, in the order of θ."""
         return tuple(n for n in self.form.free if n not in self.tied)
 
     @cached_property

@@ -162,7 +162,7 @@ class Format:
 
     @property
     def maximum(self) -> float:
-        """Largest finite value."""
+        """Largest finite value, (2 - 2^(1-p)) 2^emax where no special takes its code."""
         return self.value(self.magnitudes - 1) if not self.is_integer else _ldexp(2**self.precision - 1, -self._bias)
 
     @property

@@ -42,7 +42,7 @@ class Codebook:
 
     @property
     def maximum(self) -> float:
-        """Largest magnitude."""
+        """Largest magnitude of the levels, which a group's scale maps to."""
         return max(abs(v) for v in self.levels)
 
     def values(self) -> np.ndarray:

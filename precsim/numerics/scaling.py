@@ -136,7 +136,7 @@ class PerTensor:
         return x, tuple(range(x.ndim))
 
     def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
-        """Undo `grouped`."""
+        """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
 
@@ -178,7 +178,7 @@ class PerChannel:
         return x, tuple(i for i in range(x.ndim) if i != kept)
 
     def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
-        """Undo `grouped`."""
+        """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
 
@@ -209,7 +209,7 @@ class PerToken:
         return x, (_normal_axis(-1, x),)
 
     def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
-        """Undo `grouped`."""
+        """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
 

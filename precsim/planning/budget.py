@@ -96,7 +96,7 @@ class PriceByBits:
     name: str = "C = 6 N D P / 16"
 
     def price(self, bits: float) -> float:
-        """P/16."""
+        """Cost of a FLOP at P bits over that at 16: P/16."""
         return bits / _REFERENCE
 
 

@@ -62,7 +62,7 @@ class Design(Record):
 
     @property
     def runs(self) -> int:
-        """Number of runs."""
+        """Runs of all cells, repeats included."""
         return sum(self.repeats)
 
 

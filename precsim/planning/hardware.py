@@ -138,7 +138,7 @@ TPU_V5P = Hardware(
 
 
 class Operation(Enum):
-    """What was timed."""
+    """What was timed on the device: a product, a conversion, a read of memory."""
 
     PRODUCT = "product"
     CONVERTED = "conversion and product"

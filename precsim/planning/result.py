@@ -143,20 +143,20 @@ class Plan(Record):
 
     @property
     def N(self) -> float:
-        """Parameters."""
+        """Parameters of the best option."""
         return self.best.N
 
     @property
     def D(self) -> float:
-        """Training tokens."""
+        """Training tokens of the best option."""
         return self.best.D
 
     @property
     def loss(self) -> float:
-        """Predicted loss [nats/token]."""
+        """Predicted loss of the best option [nats/token]."""
         return self.best.loss
 
     @property
     def choice(self) -> Choice:
-        """Widths."""
+        """Widths of the best option."""
         return self.best.choice

@@ -198,7 +198,7 @@ def least_budget(lanes: Lanes, loss: float, start: float) -> np.ndarray:
 
 
 def _some(lanes: Lanes, i) -> Lanes:
-    """The lanes i alone."""
+    """These lanes of a search, the others left out."""
     pick = lambda values: {k: v[i] for k, v in values.items()}  # noqa: E731
     return Lanes(
         lanes.law, pick(lanes.draws), pick(lanes.inputs), lanes.train[i], lanes.serve[i], lanes.low[i], lanes.high[i],

@@ -78,7 +78,7 @@ class Flagged:
     """Holds out the rows that the table declares held out: the largest size and the longest runs of all."""
 
     def folds(self, runs: Table, data: Observations) -> list[tuple[str, np.ndarray]]:
-        """One fold."""
+        """The one fold: every row that the table declares held out."""
         return [("extrapolation set", np.asarray(runs["declared"], dtype=bool)[data.row])]
 
 

@@ -28,7 +28,7 @@ def factor(bits: float) -> Number:
 
 
 def factors() -> Compared:
-    """Figure 3."""
+    """Figure 3: N_eff/N against bits, and where it saturates."""
     rows = ", ".join(f"{b:.0f} bits {', '.join(f'{v:.2f}' for v in published(b))}" for b in (4.0, 6.0, 8.0))
     lines = published(8.0)[0] / published(4.0)[0]
     said = (
@@ -49,7 +49,7 @@ def factors() -> Compared:
 
 
 def draw_factors() -> Drawing:
-    """f(P) by the constants."""
+    """f(P) of each tensor by the published constants."""
     b = np.linspace(3.2, 16, 80)
     lines = {which_tensor.WORDS[name]: (b, KUMAR_2024.n_eff(1.0, **{name: b})) for name in which_tensor.TENSORS}
     lines["all three"] = (b, laws.tied_factor(KUMAR_2024, b))
@@ -67,7 +67,7 @@ def draw_factors_ours() -> Drawing:
 
 
 def one_fit() -> Compared:
-    """Figure 4."""
+    """Figure 4: loss against bits of the weights, one fit of equation 3."""
     less = [float(KUMAR_2024(30e6, 13.1e9, weights=b) - KUMAR_2024(30e6, 13.1e9)) for b in (3.0, 5.0, 8.0)]
     said = "30M, 13.1B tokens: "
     said += ", ".join(f"{b} bits +{v:.3f}" for b, v in zip((3, 5, 8), less, strict=True)) + " nats."
@@ -116,7 +116,7 @@ def drift(bits: float) -> tuple[Number, Number]:
 
 
 def read_off() -> Compared:
-    """Figure 15."""
+    """Figure 15: N_eff/N read off the losses by equation 30."""
     said = "f_w = " + ", ".join(f"{published(b)[0]:.2f} at {b:.0f}" for b in (3.0, 4.0, 6.0, 8.0)) + " bits."
     rows = our_fits.shares()
     median = {

@@ -80,7 +80,7 @@ def fitted(splits: tuple[tuple[int, int], ...]) -> Fit:
 
 
 def form() -> Compared:
-    """Figure 16."""
+    """Figure 16: float weights against the form of integers."""
     k, f = KUMAR_2024, KUMAR_2024_FLOAT
     said = (
         f"γ_w {f.gamma_w:.2f} for floats, {k.gamma_w:.2f} for integers, {f.gamma_w / k.gamma_w:.2f} times; f of floats "
@@ -152,7 +152,7 @@ def sweep(*, exponent: int | None = None, fraction: int | None = None) -> dict[i
 
 
 def splits() -> Compared:
-    """Figure 17."""
+    """Figure 17: exponent and significand bits apart."""
     said = "No constants for the two sweeps are printed; both saturate there, at different rates."
     significand, exponents = sweep(exponent=3), {m: sweep(fraction=m) for m in (1, 2, 3)}
     text = "Median penalty, E3Mx: " + ", ".join(f"M{m} {v:.4f}" for m, v in significand.items())

@@ -49,7 +49,7 @@ def by_setting(bits: float = 4.0) -> dict[str, Number]:
 
 
 def other_settings() -> Compared:
-    """Figure 8."""
+    """Figure 8: loss against bits under other hyper-parameters."""
     at = [
         float(KUMAR_2024(30e6, 1.5e9, **{n: 4.0}) - KUMAR_2024(30e6, 1.5e9)) for n in ("weights", "activations", "kv")
     ]
@@ -111,7 +111,7 @@ def _short(schedule: str) -> str:
 
 
 def schedules() -> Compared:
-    """Figure 12."""
+    """Figure 12: the same trend under a linear decay of the rate."""
     said = "A trend, without constants: δ grows with data under linear decay too, at 30M."
     found = growth_by_schedule()
     text = "Exponent of D at 4 bits: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items()) + "."
@@ -131,7 +131,7 @@ def draw_schedule_ours() -> Drawing:
 
 
 def curves() -> Compared:
-    """Figure 18."""
+    """Figure 18: learning curves in few bits."""
     said = (
         "Illustrative: learning curves, no constants. By the law curves of different bits are parallel to each other: "
     )

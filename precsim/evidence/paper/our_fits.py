@@ -90,7 +90,7 @@ def rises(method: str = "rtn") -> float:
 
 @functools.cache
 def main() -> Table:
-    """`precsim.evidence.rows.networks`."""
+    """All networks of the selection `precsim.evidence.rows.networks`, read once."""
     return rows.networks(open_table())
 
 

@@ -92,7 +92,7 @@ def _predict(law: Law, rows: Table) -> np.ndarray:
 
 
 def alternatives() -> Compared:
-    """Table 1."""
+    """Table 1: other forms, judged on runs held out."""
     printed = {name: form.printed for name, form in FORMS.items() if form.printed is not None}
     said = "Held-out R² in the paper: " + ", ".join(f"{n} {v:.2f}" for n, v in printed.items()) + "."
     found = forms()
@@ -118,7 +118,7 @@ def alternatives() -> Compared:
 
 
 def constants() -> Compared:
-    """Table 2."""
+    """Table 2: the fitted constants beside ours."""
     k = KUMAR_2024
     names = ("alpha", "beta", "gamma_w", "n_w", "gamma_D", "gamma_N", "gamma_post")
     letters = ("α", "β", "γ_w", "n_w", "γ_D", "γ_N", "γ")

@@ -137,7 +137,7 @@ def draw_matched_ours() -> Drawing:
 
 
 def served() -> Compared:
-    """Figure 9."""
+    """Figure 9: the best N, D and P when a served token costs N P."""
     costs = np.array([1e10, 1e12, 1e14])
     found = np.array([serving_optimum(c) for c in costs])
     n, d = (np.polyfit(np.log(costs), np.log(found[:, i]), 1)[0] for i in (0, 1))

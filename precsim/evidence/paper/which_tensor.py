@@ -45,7 +45,7 @@ def alone(name: str, scaling: str = "tensor") -> Table:
 
 
 def granularity() -> Compared:
-    """Figure 13."""
+    """Figure 13: one scale for a tensor or for each channel."""
     said = "No constants. The paper: activations per channel are about as hard as weights per tensor."
     rows = selections.in_full(our_fits.main())
     columns = ["job", "N", "D", "post", "delta"]
@@ -131,7 +131,7 @@ def ranking(bits: tuple[float, ...] = (3.0, 4.0, 6.0)) -> tuple[tuple[str, ...],
 
 
 def sensitivities() -> Compared:
-    """Figure 14."""
+    """Figure 14: loss against the bits of each tensor."""
     at = {n: float(KUMAR_2024(60e6, 6e9, **{n: 4.0}) - KUMAR_2024(60e6, 6e9)) for n in TENSORS}
     said = "60M, 6B tokens, 4 bits: " + ", ".join(f"{WORDS[n]} +{v:.3f}" for n, v in at.items()) + " nats."
     here = {n: penalty(n, 4.0) for n in TENSORS}
@@ -179,7 +179,7 @@ def from_scratch(name: str) -> Fit:
 
 
 def marginal() -> Compared:
-    """Figure 20."""
+    """Figure 20: activations and KV cache alone, fitted from scratch."""
     k = KUMAR_2024
     said = f"γ, n: activations {k.gamma_a:.2f}, {k.n_a:.2f}; KV {k.gamma_kv:.2f}, {k.n_kv:.2f}."
     letters = {"activations": "a", "kv": "kv"}

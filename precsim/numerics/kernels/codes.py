@@ -149,7 +149,7 @@ _COUNT = len(CodeParams._fields)
 
 @njit
 def unpack_codes(k):
-    """Parameters as local values."""
+    """The kernel's parameters as local values, which the compiler keeps in registers."""
     return CodeParams(*to_fixed_tuple(k, _COUNT))
 
 

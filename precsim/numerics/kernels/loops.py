@@ -45,7 +45,7 @@ __all__ = [
 
 @compiled
 def magic_even(x, out, p):
-    """Nearest-even."""
+    """Each x to its nearest value, ties to the even code, by magic addition."""
     c = unpack(p)
     if c.short > 1:
         for i in range(x.size):
@@ -57,7 +57,7 @@ def magic_even(x, out, p):
 
 @compiled
 def magic_even_inplace(x, p):
-    """Nearest-even, in place."""
+    """`magic_even` written over its input."""
     c = unpack(p)
     if c.short > 1:
         for i in range(x.size):
@@ -69,7 +69,7 @@ def magic_even_inplace(x, p):
 
 @compiled
 def magic_tie_away(x, out, p):
-    """Nearest-away."""
+    """Each x to its nearest value, ties away from zero."""
     c = unpack(p)
     if c.short > 1:
         for i in range(x.size):
@@ -81,7 +81,7 @@ def magic_tie_away(x, out, p):
 
 @compiled
 def magic_toward_zero(x, out, p):
-    """Toward zero."""
+    """Each x to the next value of no larger magnitude."""
     c = unpack(p)
     if c.short:
         for i in range(x.size):
@@ -93,7 +93,7 @@ def magic_toward_zero(x, out, p):
 
 @compiled
 def magic_directed(x, out, p):
-    """Up and down."""
+    """Each x to the next value above, or below, as the parameters say."""
     c = unpack(p)
     if c.short:
         for i in range(x.size):
@@ -105,7 +105,7 @@ def magic_directed(x, out, p):
 
 @compiled
 def magic_odd(x, out, p):
-    """To odd."""
+    """Each x that is no value to the neighbor with the odd code."""
     c = unpack(p)
     if c.short:
         for i in range(x.size):
@@ -145,7 +145,7 @@ def wide_even(x, out, p):
 
 @compiled
 def wide_even_inplace(x, p):
-    """The same, in place."""
+    """`wide_even` written over its input."""
     c = unpack(p)
     if c.short > 1:
         for i in range(x.size):

@@ -95,7 +95,7 @@ def accumulate(terms, c, d, order, block, kind, i):
 
 @compiled
 def add_up(terms, p, inner, order, block, kind, start):
-    """Sum of the terms."""
+    """The sum of the terms in this order, rounded after every addition."""
     s, _ = accumulate(terms, unpack(p), unpack(inner), order, block, kind, start)
     return s
 

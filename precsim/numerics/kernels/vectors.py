@@ -110,7 +110,7 @@ def _floats(builder, numbers, magnitude, clamp, exponent, emin, lift, high, sign
 
 
 def _evenly(builder, numbers, center, low, high):
-    """`precsim.numerics.kernels.fused_loops.evenly`, in lanes."""
+    """`fused_loops.evenly` for a vector of numbers, one in each lane."""
     y = builder.fsub(builder.fadd(numbers, center), center)
     y = builder.select(builder.fcmp_ordered(">", y, high), high, y)
     return builder.select(builder.fcmp_ordered("<", y, low), low, y)

@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs lessons records bench course plain ci lock clean
+.PHONY: help env book test test-all lab fmt lint type runs lessons records bench course plain pythons ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -79,7 +79,23 @@ course: $(STAMP)  ## student notebooks, answer key, graded release
 plain: $(STAMP)  ## the wheel without extras, in an empty environment
 	$(BIN)/python tests/plain_install.py
 
-ci: lint type plain test-all  ## what .ci/run runs; the book is built on the way
+# What depends on the Python is tested on each that the README names, from the PATH or from pyenv. Left out there: the
+# book and its pages in a browser, which are built once, and slow tests, which ask about numbers, not about the Python.
+# Three times everything would be an hour and a half on two cores.
+pythons: $(STAMP)  ## the fast tests on the other Pythons of this machine; says which it has not
+	@here=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	for version in 3.11 3.12 3.13; do \
+	  test "$$version" = "$$here" && continue; \
+	  found=; for python in python$$version "$$HOME"/.pyenv/versions/$$version.*/bin/python; do \
+	    "$$python" -c '' 2>/dev/null && { found=$$python; break; }; done; \
+	  test -n "$$found" || { echo "Python $$version is not on this machine: not tested"; continue; }; \
+	  echo "the fast tests on Python $$version ($$found)"; \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$found env && \
+	  OMP_NUM_THREADS=1 .venv-$$version/bin/python -m pytest -n 2 --dist worksteal -q -p no:benchmark \
+	    -m "not slow and not weekly and not book and not browser" $(ARGS) || exit 1; \
+	done
+
+ci: lint type plain test-all pythons  ## what .ci/run runs; the book is built on the way
 
 lock: $(STAMP)  ## solve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \

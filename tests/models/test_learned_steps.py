@@ -117,6 +117,7 @@ def test_weight_decay_leaves_the_steps_alone():
         assert np.array_equal(new[STEPS]["a"], params[STEPS]["a"])
 
 
+@pytest.mark.slow
 def test_at_two_bits_learned_scales_beat_the_largest_weight():
     """With absmax, 2 bits leave most weights zero; a step of its own choosing does not."""
     language = Zipfgram(order=2, vocabulary=16)
@@ -127,6 +128,7 @@ def test_at_two_bits_learned_scales_beat_the_largest_weight():
     assert losses["learned"] < losses["absmax"]
 
 
+@pytest.mark.slow
 def test_a_transformer_trains_with_learned_scales_and_can_be_quantized_again():
     four = Quantizer(INT4, CHANNEL)
     layers = PerLayer(default=Learned(four), layers={"block0.*": Learned(Quantizer(INT8, PerTensor())), "head": None})

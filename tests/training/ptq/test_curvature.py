@@ -37,8 +37,15 @@ def dense_trace(model, params, language, sample):
 
 @pytest.mark.parametrize(
     ("model", "language"),
-    [(MLP(4), FACTS), (Transformer(4, layers=1, head_width=2, window=16), Zipfgram(order=1, vocabulary=6))],
-    ids=["mlp", "transformer"],
+    [
+        pytest.param(MLP(4), FACTS, id="mlp"),
+        pytest.param(
+            Transformer(4, layers=1, head_width=2, window=16),
+            Zipfgram(order=1, vocabulary=6),
+            id="transformer",
+            marks=pytest.mark.slow,  # a minute on an idle core: its dense Hessian and 400 probes
+        ),
+    ],
 )
 def test_trace_against_the_dense_hessian(model, language):
     t = train_model(Job(model=model, language=language, tokens=20_000, batch_tokens=128))
@@ -63,6 +70,7 @@ def test_probes_are_counted_and_too_few_are_refused():
     assert 2 < few.se / many.se < 8  # square root of 16
 
 
+@pytest.mark.slow
 def test_second_order_predicts_the_damage_of_fine_formats():
     formats = (INT3, INT4, INT5, INT6)
     posts = [Quantizer(fmt, PerChannel()) for fmt in formats]

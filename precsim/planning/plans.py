@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -148,35 +149,37 @@ def plan(
             raise ValueError(f"{name} must be positive, got {x}")
     asked = tuple(choices) if choices is not None else default_choices(point, _WIDTHS)
     budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens, max_tokens=max_tokens)
-    limits, refused = {}, {}
-    for choice in asked:
+    rows, refused = [], {}
+    for place, choice in enumerate(asked):
         why, ends = _limits(point, choice, budget, memory, kv_bytes, parameters, smallest, unread)
         if why:
             refused[choice.label] = why
         else:
-            limits[choice.label] = (choice, *ends)
-    found = {}
-    for group in _groups(point, limits.values()):
+            rows.append(_Row(place, choice, *ends))
+    found: dict[int, tuple[_Row, float, float, float]] = {}
+    for group in _groups(point, rows):
         lanes = Lanes.of(point, {}, *_columns(group, budget))
         for row, N, D, loss in zip(group, *least_loss(lanes, flops), strict=True):
             if np.isfinite(loss):
-                found[row[0].label] = (row, float(N), float(D), float(loss))
+                found[row.place] = (row, float(N), float(D), float(loss))
             else:
-                refused[row[0].label] = "the law has no prediction there: a factor is not positive at these widths"
+                refused[row.choice.label] = "the law has no prediction there: a factor is not positive at these widths"
     if not found:
         reasons: dict[str, list[str]] = {}
         for label, why in refused.items():
             reasons.setdefault(why, []).append(label)
         raise ValueError("no choice can be planned: " + "; ".join(f"{', '.join(v)}: {k}" for k, v in reasons.items()))
     region = _region(point, runs)
-    options = _options(law, budget, [found[c.label] for c in asked if c.label in found], region or SANE, level)
-    best = min(options, key=lambda o: o.loss)
+    ordered = [found[place] for place in sorted(found)]
+    options = _options(law, budget, ordered, region or SANE, level)
+    first = int(np.argmin([option.loss for option in options]))
+    best, row = options[first], ordered[first][0]
     return Plan(
         best=best,
         options=options,
-        binding=_binding(budget, best, found[best.choice.label][0][2]),
+        binding=_binding(budget, best, row.high),
         near=tuple(o.choice for o in options if o.regret <= tolerance),
-        sizes=_flat_range(point, budget, best, found[best.choice.label][0], tolerance),
+        sizes=_flat_range(point, budget, best, row, tolerance),
         tolerance=tolerance,
         refused=refused,
         budget=budget,
@@ -187,7 +190,14 @@ def plan(
     )
 
 
-_Row = tuple[Choice, float, float]  # a choice with its fewest and most parameters
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A choice by its place among those asked for, because labels may be equal, with its fewest and most parameters."""
+
+    place: int
+    choice: Choice
+    low: float
+    high: float
 
 
 def _limits(
@@ -201,35 +211,42 @@ def _limits(
         return "memory holds all experts, and the law knows the active parameters only; leave memory out", none
     cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16
     most = np.inf if memory is None else 8 * max(memory - cache, 0.0) / choice.serving
-    if least > most:
+    if memory is not None and least > most:
         beside = f" and a cache of {cache:.3g} B" if cache else ""
-        return f"{least:g} parameters at {choice.serving:g} bits{beside} need more than {memory:g} B", none
+        need = least * choice.serving / 8 + cache
+        fits = f"{most:.3g} parameters, {8 * (memory - cache) / least:.2g} bits or" if most else "a smaller cache or"
+        return (
+            f"{least:g} parameters at {choice.serving:g} bits{beside} need more than {memory:g} B, "
+            f"{need / memory:.3g} times as much; {fits} {need:.3g} B would fit"
+        ), none
     try:
-        affordable = budget.tokens(least, choice)
+        train, serve = budget.prices(choice)
         with np.errstate(all="ignore"):
             law(least, 1.0, **choice.inputs)
     except ValueError as error:
         return str(error), none
-    if affordable < 1 and parameters:
-        return f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters", none
-    if affordable < 1:
-        one = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
+    one = 6 * train + 2 * budget.served_tokens * serve  # what a parameter costs, with one token of training
+    if budget.flops < least * one:
         serving = " and serving" if budget.served_tokens else ""
+        fewer = f"; {least * one / budget.flops:.3g} times the budget or {budget.flops / one:.3g} parameters would do"
+        if parameters:
+            return f"{budget.flops:g} FLOP leave no token for {parameters:g} parameters{fewer}", none
+        model = "one parameter" if smallest == 1 else f"{smallest:g} parameters"
         return (
-            f"{budget.flops:g} FLOP are less than the smallest model of {one} needs for a token of training{serving}",
-            none,
-        )
+            f"{budget.flops:g} FLOP are less than the smallest model of {model} needs for a token of training{serving}"
+            f"{fewer}"
+        ), none
     return None, (least, parameters or most)
 
 
 def _groups(law: Law, rows: Iterable[_Row]) -> list[list[_Row]]:
     """Choices that can be searched together: they name the same inputs, and more data may hurt all of them or none."""
-    kind = lambda row: (may_turn(law, row[0]), *sorted(row[0].context))  # noqa: E731
+    kind = lambda row: (may_turn(law, row.choice), *sorted(row.choice.context))  # noqa: E731
     return [list(group) for _, group in itertools.groupby(sorted(rows, key=kind), key=kind)]
 
 
 def _columns(rows: Sequence[_Row], budget: Budget) -> tuple[list[Choice], Budget, list[float], list[float]]:
-    return [row[0] for row in rows], budget, [row[1] for row in rows], [row[2] for row in rows]
+    return [row.choice for row in rows], budget, [row.low for row in rows], [row.high for row in rows]
 
 
 def _region(law: Law, runs: Any) -> Region | None:
@@ -260,36 +277,36 @@ def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
 def _options(law: Law | Draws, budget: Budget, found, region: Region, level: float) -> tuple[Option, ...]:
     least = min(loss for *_, loss in found)
     point = law.form if isinstance(law, Draws) else law
-    needed = {row[0].label: budget.flops for row, *_, loss in found if loss == least}
+    needed = {row.place: budget.flops for row, *_, loss in found if loss == least}
     for group in _groups(point, [row for row, *_, loss in found if loss > least]):
         budgets = least_budget(Lanes.of(point, {}, *_columns(group, budget)), least, budget.flops)
-        needed |= {row[0].label: float(flops) for row, flops in zip(group, budgets, strict=True)}
+        needed |= {row.place: float(flops) for row, flops in zip(group, budgets, strict=True)}
     spread = _intervals(law, budget, found, level) if isinstance(law, Draws) else {}
     return tuple(
         Option(
-            choice=(choice := row[0]),
+            choice=row.choice,
             N=N,
             D=D,
             loss=loss,
             regret=loss - least,
-            extra_compute=max(needed[choice.label] / budget.flops - 1, 0.0),
-            flops=float(budget.cost(N, D, choice)),
+            extra_compute=max(needed[row.place] / budget.flops - 1, 0.0),
+            flops=float(budget.cost(N, D, row.choice)),
             beyond=region.beyond(N, D),
-            **spread.get(choice.label, {}),
+            **spread.get(row.place, {}),
         )
         for row, N, D, loss in found
     )
 
 
-def _intervals(draws: Draws, budget: Budget, found, level: float) -> dict[str, dict[str, tuple[float, float]]]:
+def _intervals(draws: Draws, budget: Budget, found, level: float) -> dict[int, dict[str, tuple[float, float]]]:
     """Intervals of loss and regret of every choice, each draw planning for itself."""
-    losses: dict[str, np.ndarray] = {}
-    sizes = {row[0].label: N for row, N, *_ in found}
+    losses: dict[int, np.ndarray] = {}
+    sizes = {row.place: N for row, N, *_ in found}
     for group in _groups(draws.form, [row for row, *_ in found]):
         lanes = Lanes.of(draws.form, draws.values, *_columns(group, budget))
-        near = np.repeat([sizes[row[0].label] for row in group], len(draws))
+        near = np.repeat([sizes[row.place] for row in group], len(draws))
         rows = least_loss(lanes, budget.flops, near)[2].reshape(len(group), len(draws))
-        losses |= {row[0].label: each for row, each in zip(group, rows, strict=True)}
+        losses |= {row.place: each for row, each in zip(group, rows, strict=True)}
     least = np.min(list(losses.values()), axis=0)
     tail = 50 * (1 - level)
 
@@ -316,10 +333,8 @@ def _binding(budget: Budget, best: Option, most: float) -> Binding:
 def _flat_range(law: Law, budget: Budget, best: Option, row: _Row, tolerance: float) -> tuple[float, float]:
     """Range of N around the best over which the least loss stays within the tolerance."""
     lanes = Lanes.of(law, {}, *_columns([row], budget))
-    low, high = (
-        row[1],
-        min(row[2], budget.flops / sum(np.multiply((6, 2 * budget.served_tokens), budget.prices(row[0])))),
-    )
+    per_parameter = np.dot((6, 2 * budget.served_tokens), budget.prices(row.choice))  # with one token of training
+    low, high = row.low, min(row.high, budget.flops / per_parameter)
     if low >= high:
         return best.N, best.N
     grid = np.geomspace(low, high, 2001)

@@ -205,3 +205,25 @@ def test_hardware_without_the_format():
 def test_loss_out_of_reach():
     with pytest.raises(ValueError, match="no model reaches"):
         cheapest(published.HOFFMANN_2022, loss=1.5)
+
+
+def test_two_choices_of_one_label_are_two_choices():
+    """16 bits and unquantized share the label W16A16KV16, not the loss."""
+    found = plan(LAW, compute=1e23, choices=[Choice.tied(16), Choice()])
+    assert len(found.options) == 2
+    assert found.options[0].loss > found.options[1].loss
+    assert found.choice == Choice()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parameters": 1e10, "memory": 2e9}, r"5 times as much; 2e\+09 parameters, 1.6 bits or 1e\+10 B would fit"),
+        ({"parameters": 1e10, "memory": 1e9, "kv_bytes": 4e9}, r"12 times as much; a smaller cache or 1.2e\+10 B"),
+        ({"parameters": 1e25}, r"30 times the budget or 3.33e\+23 parameters would do"),
+        ({"smallest": 1e25}, r"30 times the budget or 3.33e\+23 parameters would do"),
+    ],
+)
+def test_what_does_not_fit_says_by_how_much_and_what_would(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(LAW, compute=1e24, choices=[Choice.tied(8)], **options)

@@ -336,10 +336,10 @@ class Part(Law):
         return {"kind": type(self).__name__} | {k: v.name if isinstance(v, Enum) else v for k, v in values.items()}
 
     @staticmethod
-    def written(record: Mapping[str, Any]) -> Part:
+    def written(record: object) -> Part:
         """The part that a record describes, of whichever kind it names; ValueError if it names none."""
         kind = record.get("kind") if isinstance(record, Mapping) else None
-        if not isinstance(kind, str) or kind not in Part.kinds:
+        if not isinstance(record, Mapping) or not isinstance(kind, str) or kind not in Part.kinds:
             raise ValueError(f"no part of a law is called {kind!r}; there are {', '.join(sorted(Part.kinds))}")
         return Part.kinds[kind].from_record(record)
 

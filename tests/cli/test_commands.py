@@ -170,6 +170,12 @@ def test_a_plan_says_which_widths_its_law_does_not_read(capsys, table, tmp_path)
     assert "does not read the bits of activations: held at 16" in out
     assert "W3A16KV16" in out
     assert "W3A3KV3" not in out
+    record = json.loads(call(capsys, "plan", "--law", saved, "--compute", "1e20", "--json")[1])
+    runs = json.loads(saved.read_text())["runs"]
+    assert record["runs"] == runs  # the file of a fit says where it was learned, and the plan how far outside it is
+    best = next(option for option in record["options"] if option["choice"] == record["choice"])
+    for name, (low, high) in (("N", runs["N"]), ("D", runs["D"])):
+        assert best["beyond"].get(name, 1.0) == pytest.approx(max(low / best[name], best[name] / high, 1.0))
     assert json.loads(call(capsys, "plan", "--compute", "1e20", "--json")[1])["unseen"] == []
 
 

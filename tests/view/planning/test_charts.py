@@ -157,3 +157,23 @@ def test_every_setting_is_a_point_and_the_slider_ends_below_the_least_loss():
 def test_what_cannot_be_drawn_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_plan_shows_its_regret_in_money_and_that_it_is_an_extrapolation():
+    plan = ps.plan(KUMAR_2024, compute=1e23)
+    table, chart = VIEW.plan_table(plan), VIEW.regret_curve(plan)
+    money = table.head.index("compute to equal the best")
+    assert [row[money] for row in table.rows if row[0] in ("W4A4KV4", "W7A7KV7")] == ["+122 %", "0"]
+    assert "lies N ×243, D ×27.4 outside the runs" in table.caption
+    assert "Extrapolation: N ×243, D ×27.4 outside the runs" in chart.description
+    assert "W16A16KV16 +70.3 %" in chart.description
+    small = ps.plan(KUMAR_2024, compute=1e19)
+    assert "xtrapolation" not in VIEW.plan_table(small).caption + VIEW.regret_curve(small).description
+    assert "outside the runs" not in VIEW.plan_table(small).head
+
+
+def test_a_plan_that_leaves_compute_over_says_so():
+    plan = ps.plan(KUMAR_2024, compute=1e24, parameters=8e9, choices=[ps.Choice(post=3), ps.Choice(post=4)])
+    assert "more data would hurt this model" in VIEW.plan_table(plan).caption
+    assert "of the budget" in VIEW.plan_table(plan).caption
+    assert VIEW.plan_table(plan).rows[0][5] == "no budget"

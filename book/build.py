@@ -120,6 +120,14 @@ def build(root: Path, *, page: str | None = None, live: bool = False) -> tuple[t
     return failures, rendered.returncode
 
 
+def note_seconds(root: Path) -> None:
+    """Write how long each page took here as the table from which orders and estimates of other builds come."""
+    results = execute.Results(root / "_build" / ".jupyter_cache", "")
+    taken = {page.name: results.seconds(page) for page in execute.pages(root)}
+    lines = [f"{name},{seconds:.0f}\n" for name, seconds in sorted(taken.items()) if seconds is not None]
+    (root / "book" / "seconds.csv").write_text("".join(["page,seconds\n", *lines]), encoding="utf-8")
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -138,6 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make book", description=main.__doc__)
     parser.add_argument("--page", help="execute this page only, as 3-training/populations")
     parser.add_argument("--live", action="store_true", help="train all networks of the lessons, not a slice of each")
+    parser.add_argument("--note-seconds", action="store_true", help="keep the pages' times in book/seconds.csv")
     options = parser.parse_args(arguments)
     write_api_page(ROOT / "book" / "appendix" / "api.md")
     try:
@@ -147,6 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted: the pages that were executed are kept; make book goes on with the others.")
         return 130
+    if options.note_seconds:
+        note_seconds(ROOT)
     index = ROOT / "_build" / "html" / "index.html"
     if status:
         print(f"\nThe pages were not rendered without warnings (status {status}); the lines above say where.")

@@ -106,6 +106,10 @@ class Results:
         """Whether the page was executed to its end with this code, package, data and lock."""
         return (self._note(page) or {}).get("key") == self._key
 
+    def seconds(self, page: Page) -> float | None:
+        """How long the page took here, if it was executed."""
+        return (self._note(page) or {}).get("execution_seconds")
+
     def keep(self, page: Page, notebook: NotebookNode, seconds: float) -> None:
         """Keep the result of a page, in place of older ones."""
         self._put(page, notebook, {"key": self._key, "execution_seconds": seconds})

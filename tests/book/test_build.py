@@ -82,6 +82,17 @@ def test_an_edited_page_is_the_only_one_that_is_executed_again(project):
     assert sorted(executed(root)[3:]) == ["one", "two"]
 
 
+def test_times_are_kept_for_the_order_and_the_estimates_of_other_builds(project):
+    project("one", "time.sleep(1.2)")
+    root = project("two", "x = 2")
+    run(root, page="one")
+    build.note_seconds(root)
+    seconds = execute.stored_seconds(root / "book" / "seconds.csv")
+    assert list(seconds) == ["one"]
+    assert seconds["one"] >= 1
+    assert execute.stored_seconds(root / "nowhere.csv") == {}
+
+
 def test_text_may_change_without_executing_anything(project):
     root = project("one", "x = 1")
     run(root)

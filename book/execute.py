@@ -178,8 +178,8 @@ class Progress:
         """Expected seconds of what is not over, times this machine's ratio, on `AT_ONCE` cores."""
         now = time.perf_counter()
         running = {name: now - began for name, began in self._began.items() if name not in self._taken}
-        over = sum(self._expected[name] for name in self._taken)
-        ratio = sum(self._taken.values()) / over if over else 1.0
+        known = {**self._taken, **{name: long for name, long in running.items() if long > self._expected[name]}}
+        ratio = sum(known.values()) / sum(self._expected[name] for name in known) if known else 1.0
         rest = {name: ratio * value - running.get(name, 0.0) for name, value in self._expected.items()}
         rest = [max(0.0, value) for name, value in rest.items() if name not in self._taken]
         minutes = max(sum(rest) / AT_ONCE, max(rest)) / 60

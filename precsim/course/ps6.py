@@ -144,7 +144,7 @@ def share(P: int) -> float:
 
 
 def _fixed_truth(N: float, C: float) -> int:
-    law = _FORM | Offset(Tensor.ACTIVATIONS, gamma=_GAMMA, n=_N)
+    law = _FORM | Offset(Tensor.TIED, gamma=_GAMMA, n=_N)
     found = plan(law, compute=C, parameters=N, choices=[Choice.tied(P) for P in WIDTHS])
     return int(found.choice.width)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from precsim.laws.jets import exp, log
+import numpy as np
+
+from precsim.laws.jets import exp, log, numeric
 from precsim.laws.law import Factor
 from precsim.laws.setting import Effective, Setting, parameter
 
@@ -51,6 +53,9 @@ class Experts(Factor):
         """F at a setting; None where the call does not say how many experts there are."""
         if "experts" not in s.context:
             return None
-        ratio = self.saturated(s.context["experts"]) / self.start
+        experts = s.context["experts"]
+        if numeric(experts) and not np.all(np.asarray(experts) >= 1):
+            raise ValueError(f"experts must be 1 or more, got {experts}")
+        ratio = self.saturated(experts) / self.start
         size = s.N / self.N0 if self.on is Effective.N else s.D / self.D0
         return exp(log(ratio) * (self.gain + self.drift * log(size)))

@@ -10,9 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from precsim.laws.jets import exp, ramp
+import numpy as np
+
+from precsim.laws.jets import exp, numeric, ramp
 from precsim.laws.law import Factor
 from precsim.laws.setting import Effective, Setting, parameter
+
+
+def _unique(s: Setting) -> Any:
+    """Tokens of the data set, or None where the call does not say it."""
+    unique = s.context.get("unique_tokens")
+    if numeric(unique) and not np.all(np.asarray(unique) > 0):
+        raise ValueError(f"unique_tokens must be positive, got {unique}")
+    return unique
 
 
 def _worth(repeats, life) -> Any:
@@ -42,9 +52,8 @@ class RepeatedTokens(Factor):
 
     def factor(self, s: Setting) -> Any:
         """F at a setting; None where the call does not say how many tokens are unique."""
-        if "unique_tokens" not in s.context:
-            return None
-        return _worth(ramp(s.D / s.context["unique_tokens"] - 1), self.R_D)
+        unique = _unique(s)
+        return None if unique is None else _worth(ramp(s.D / unique - 1), self.R_D)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,5 @@ class ExcessParameters(Factor):
 
     def factor(self, s: Setting) -> Any:
         """F at a setting; None where the call does not say how many tokens are unique."""
-        if "unique_tokens" not in s.context:
-            return None
-        return _worth(ramp(s.N / (self.per_token * s.context["unique_tokens"]) - 1), self.R_N)
+        unique = _unique(s)
+        return None if unique is None else _worth(ramp(s.N / (self.per_token * unique) - 1), self.R_N)

@@ -82,7 +82,7 @@ def plan(
     served_tokens : float
         Tokens to be served over the model's life, 2N FLOPs each, paid from the same budget.
     max_tokens : float
-        Size of the data set.
+        Size of the data set, read once. A law that knows repetition reads ``unique_tokens`` in the choices' context.
     parameters : float, optional
         A fixed model: choose only widths and D.
     smallest : float
@@ -143,10 +143,15 @@ def plan(
         ("parameters", parameters),
         ("kv_bytes", kv_bytes),
         ("smallest", smallest),
-        ("reach", reach),
     ):
         if x is not None and (np.isnan(x) or x < 0 or (name not in ("served_tokens", "kv_bytes") and x == 0)):
             raise ValueError(f"{name} must be positive, got {x}")
+    if not reach >= 1:
+        raise ValueError(f"reach must be 1 or more, got {reach}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be 0 or more, got {tolerance}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
     asked = tuple(choices) if choices is not None else default_choices(point, _WIDTHS)
     budget = Budget(flops=flops, machine=hardware or PriceByBits(), served_tokens=served_tokens, max_tokens=max_tokens)
     rows, refused = [], {}

@@ -95,6 +95,13 @@ def test_one_expert_is_a_dense_model():
     assert EXPERTS(1e9, 1e11, experts=1) == EXPERTS(1e9, 1e11)
 
 
+def test_less_than_one_expert_and_no_data_are_refused():
+    with pytest.raises(ValueError, match="experts must be 1 or more, got 0"):
+        EXPERTS(1e9, 1e11, experts=0)
+    with pytest.raises(ValueError, match="unique_tokens must be positive, got 0"):
+        REPEATED(1e9, 1e11, unique_tokens=0)
+
+
 def test_memory_of_a_mixture_is_not_that_of_its_active_parameters():
     with pytest.raises(ValueError, match="memory holds all experts"):
         plan(EXPERTS, compute=1e22, memory=80e9, choices=[Choice(context={"experts": 8})])

@@ -190,6 +190,10 @@ def test_draws_give_intervals_quickly(rng):
         ({"compute": 1e20, "parameters": 1e10, "memory": 1e6, "choices": [Choice.tied(8)]}, "need more than"),
         ({"compute": 1e20, "choices": [Choice.tied(3)]}, "not positive at these widths"),
         ({"compute": 1e20, "hardware": A100, "max_tokens": -1}, "max_tokens must be positive"),
+        ({"compute": 1e20, "reach": 0.5}, "reach must be 1 or more, got 0.5"),
+        ({"compute": 1e20, "tolerance": -1e-3}, "tolerance must be 0 or more"),
+        ({"compute": 1e20, "tolerance": float("nan")}, "tolerance must be 0 or more"),
+        ({"compute": 1e20, "level": 95}, "level must be between 0 and 1, got 95"),
     ],
 )
 def test_bad_plans(options, message):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from precsim.training.job import Job
 
 
+DATA = Path(__file__).parents[2] / "data"  # where the files that ship are, and are written
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train the missing runs of the chosen batches into one store, and write the table of all that is there.
 
@@ -47,12 +50,12 @@ def main(arguments: list[str] | None = None) -> None:
             todo = [p for name in options.batches or known for p in populations_of(known[name], where.members, done)]
             for run in finished(todo, where, cache=options.cache, progress=sys.stderr.isatty()):
                 store.add(run)
-        write(store, known, Path(__file__).parent)
+        write(store, known, DATA)
 
 
 def take_up(store: RunStore, known: dict[str, tuple[Job, ...]]) -> int:
     """Put the runs of the table that ships into a store, so that they are not trained again; how many were new."""
-    path = Path(__file__).parent / f"{OPEN_TABLE}.parquet"
+    path = DATA / f"{OPEN_TABLE}.parquet"
     if not path.exists():
         return 0
     specs = {job.key: job.spec for jobs in known.values() for job in jobs}

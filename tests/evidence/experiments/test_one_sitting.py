@@ -18,6 +18,8 @@ pytestmark = [
 def printed() -> str:
     notebook = jupytext.read(EXECUTED)
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"]
+    if not outputs:
+        pytest.skip("the opening page was not executed in this build: make book, then make test")
     return "\n".join(out.text for out in outputs)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import precsim as ps
-from precsim.evidence.experiments.make import take_up, write
+from precsim.evidence.experiments.make import DATA, take_up, write
 from precsim.evidence.experiments.open_table import batches
 from precsim.models import Transformer
 from precsim.runs import COLUMNS, RunStore
@@ -82,6 +82,11 @@ def test_a_changed_file_and_an_unknown_batch_are_refused(tmp_path, monkeypatch):
         ps.load_runs("precsim-2026")
     with pytest.raises(ValueError, match="batches are parts of the open table"):
         ps.load_runs("mine.csv", batch="main")
+
+
+def test_the_files_that_ship_are_where_the_next_runs_look_for_them():
+    assert DATA == FOLDER
+    assert all((DATA / name).exists() for name in RECORD["sha256"])
 
 
 @pytest.mark.slow

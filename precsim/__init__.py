@@ -6,7 +6,7 @@ session that only fits a table never imports JAX, and one that only rounds never
 The rooms, from the ground up (an import goes down only):
 
 - values that everybody may use: `laws`, `numerics`, `runs`, `data`
-- formulas, tables to laws, networks and recipes: `symbolic`, `fitting`, `models`
+- formulas, tables to laws, networks and recipes, weights in files: `symbolic`, `fitting`, `models`, `weights`
 - decisions, and making runs: `planning`, `training`
 - exercises, charts, what the runs say: `course`, `view`, `evidence`
 - the command: `cli`
@@ -32,6 +32,7 @@ _HOMES = {
         "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4"
     ),
     "numerics.arithmetic": ".",
+    "weights": ".",
     "runs": ". Run RunStore load_runs",
     "runs.slices": ".",
     "runs.envelope": ".",

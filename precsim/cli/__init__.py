@@ -1,4 +1,4 @@
-"""The command ``precsim``: sweeps, stores, fits, designs, plans and public tables from a terminal.
+"""The command ``precsim``: sweeps, stores, fits, designs, plans, public tables and checkpoints from a terminal.
 
 Each command is the module of its name. Words stand for objects only here: ``law_words`` reads laws, ``grid_file`` and
 ``grid_values`` read jobs (``positions`` says where in the file a value stands), and everything below takes values.
@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "judge laws on held-out runs",
     "design": "which runs to make for a budget",
     "plan": "parameters, tokens and widths for a budget",
+    "weights": "what number formats would do to the weights of a checkpoint",
     "data": "public tables of training runs: list them, fetch one",
 }
 

@@ -146,7 +146,9 @@ SiteQuantizer = Quantizer | Rotated | Fitted | Learned | Stored | _Sums
 
 #: What a kind of tensor may be given besides a `PerLayer`, where it differs from the others.
 _ALLOWED = {
-    Kind.WEIGHTS: (*_QUANTIZERS, Learned),
+    Kind.WEIGHTS: (*_QUANTIZERS, Learned, Stored),
+    Kind.ACTIVATIONS: (*_QUANTIZERS, Stored),
+    Kind.KV: (*_QUANTIZERS, Stored),
     Kind.ACCUMULATOR: (Accumulator,),
     Kind.MASTER: (Stored,),
     Kind.GRADIENTS: (*_QUANTIZERS, Stored),
@@ -162,7 +164,7 @@ class Recipe:
     weights, activations, kv, gradients : Quantizer, Rotated, Fitted, PerLayer or None
         Quantizer of the weight matrices, of what is multiplied with them, of the keys and values
         kept for later tokens, and of the loss's derivatives by each product, as they come back. Weights may be
-        Learned, too. The embedding
+        Learned, too, and each of them Stored (no scale: BF16 and FP16 as they are meant). The embedding
         and the unembedding ("head") stay in float32 unless a `PerLayer` names them.
     accumulator : Accumulator, PerLayer or None
         How a product's terms are added: `arithmetic.Accumulator` with exact products, nearest-even,
@@ -189,9 +191,9 @@ class Recipe:
     True
     """
 
-    weights: Rule | Learned = None
-    activations: Rule = None
-    kv: Rule = None
+    weights: Rule | Learned | Stored = None
+    activations: Rule | Stored = None
+    kv: Rule | Stored = None
     gradients: Rule | Stored = None
     accumulator: Accumulator | PerLayer | None = None
     master: Stored | PerLayer | None = None
@@ -273,6 +275,20 @@ def kumar(*, weights: Format | None = None, activations: Format | None = None, k
         weights=weights and Quantizer(weights, PerChannel(axis=-1)),
         activations=activations and Quantizer(activations, PerTensor()),
         kv=kv and Quantizer(kv, PerToken()),
+    )
+
+
+def unscaled(*, weights: Format | None = None, activations: Format | None = None, kv: Format | None = None) -> Recipe:
+    """Numbers rounded to formats as they are, without scales: what BF16 and FP16 are made for. Overflow is real.
+
+    Examples
+    --------
+    >>> from precsim.numerics import BF16
+    >>> unscaled(weights=BF16, activations=BF16).weights == Stored(BF16)
+    True
+    """
+    return Recipe(
+        weights=weights and Stored(weights), activations=activations and Stored(activations), kv=kv and Stored(kv)
     )
 
 

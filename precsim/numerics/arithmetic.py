@@ -8,14 +8,15 @@ rounding it again to the narrow format gives what one rounding would (Boldo and 
 from __future__ import annotations
 
 import enum
-import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from precsim.numerics.binary_format import Format
+from precsim.numerics import kernels
+from precsim.numerics.binary_format import Format, whole
 from precsim.numerics.elementary import elementwise
+from precsim.numerics.inputs import as_numbers
 from precsim.numerics.kernels.integer import BINARY64
 from precsim.numerics.kernels.parameters import magic_fits, parameters
 from precsim.numerics.matrix_product import multiply
@@ -52,7 +53,7 @@ from precsim.numerics.named_units import (  # fmt: skip
     unit_table,
 )
 from precsim.numerics.rounding import round_to
-from precsim.numerics.rules import as_numbers, grid_for
+from precsim.numerics.rules import grid_for
 from precsim.numerics.unit_errors import unit_error_bound, unit_errors
 
 __all__ = [
@@ -173,8 +174,8 @@ class Accumulator:
         blocked = self.order is Order.BLOCKED
         if blocked != (self.block is not None) or (not blocked and self.inner is not None):
             raise ValueError(f"block (and inner) belong to Order.BLOCKED; received {self.order!r}, block={self.block}")
-        if blocked and (not isinstance(self.block, int) or isinstance(self.block, bool) or self.block < 1):
-            raise ValueError(f"block must be an integer of at least 1; received {self.block!r}")
+        if blocked:
+            object.__setattr__(self, "block", whole("block", self.block, low=1))
         if self.rounding not in _KINDS:
             raise ValueError(f"rounding must be a member of Rounding; received {self.rounding!r}")
 
@@ -204,7 +205,7 @@ def total(x, accumulator: Accumulator, *, noise: CounterBits | None = None) -> n
     """
     terms = _vector(x, "x")
     _require_values(terms, accumulator.inner or accumulator.format)
-    return np.float64(_kernels().add_up(terms.copy(), *_arguments(accumulator, noise)))
+    return np.float64(kernels.sums.add_up(terms.copy(), *_arguments(accumulator, noise)))
 
 
 def dot(x, y, accumulator: Accumulator | MatrixUnit, *, noise: CounterBits | None = None) -> np.float64:
@@ -311,7 +312,7 @@ def matmul(
     arguments = _arguments(how, noise)
     products = how.products
     p = arguments[0] if products is None else _parameters(products, how.rounding, noise)
-    return _kernels().multiply(left, np.ascontiguousarray(right.T), p, products is None, *arguments)
+    return kernels.sums.multiply(left, np.ascontiguousarray(right.T), p, products is None, *arguments)
 
 
 def gamma(n: int, u: float) -> float:
@@ -432,10 +433,3 @@ def _parameters(fmt: Format, rounding: Rounding, noise: CounterBits | None) -> n
     seed = 0 if noise is None else noise.seed
     grid = grid_for(fmt, rounding, None, None, Subnormals.KEEP)
     return parameters(grid, np.dtype(np.float64), rounding, width, 32 - width, seed)
-
-
-@functools.cache
-def _kernels():
-    from precsim.numerics.kernels import sums
-
-    return sums

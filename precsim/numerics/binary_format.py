@@ -290,6 +290,33 @@ class Format:
         return self.name
 
 
+def whole(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> int:
+    """Return an integer (Python's or NumPy's) within limits as a Python integer.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter and what was received, if it is another kind of value (a bool, too) or out of limits.
+
+    Examples
+    --------
+    >>> whole("size", 32, low=1)
+    32
+    """
+    try:
+        number = operator.index(value)  # pyright: ignore[reportArgumentType] - whatever it is
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or type(value).__name__ == "bool_" or not low <= number <= high:
+        limits = {
+            (False, False): "",
+            (True, False): f" of at least {low}",
+            (True, True): f" from {low} to {high}",
+        }[low > -math.inf, high < math.inf]
+        raise ValueError(f"{name} must be an integer{limits}; received {value!r}")
+    return number
+
+
 def _ldexp(significand: int, exponent: int) -> float:
     return math.ldexp(float(significand), exponent)
 
@@ -311,11 +338,9 @@ def _check_fields(fmt: Format) -> None:
         raise ValueError(f"{fmt.name}: signed must be True or False; received {fmt.signed!r}")
     limits = {"exponent_bits": (0, 11), "precision": (1, 53)}
     for field, (low, high) in limits.items():
-        number = getattr(fmt, field)
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise ValueError(f"{fmt.name}: {field} must be an integer from {low} to {high}; received {number!r}")
-    if fmt.bias is not None and (not isinstance(fmt.bias, int) or isinstance(fmt.bias, bool)):
-        raise ValueError(f"{fmt.name}: bias must be an integer or None; received {fmt.bias!r}")
+        object.__setattr__(fmt, field, whole(f"{fmt.name}: {field}", getattr(fmt, field), low, high))
+    if fmt.bias is not None:
+        object.__setattr__(fmt, "bias", whole(f"{fmt.name}: bias (or None)", fmt.bias))
     w, p, specials = fmt.exponent_bits, fmt.precision, fmt.specials
     rules = (
         (w == 0 and specials is not Specials.NONE, "an integer grid (exponent_bits=0) has Specials.NONE"),

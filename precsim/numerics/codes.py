@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format
 from precsim.numerics.dispatch import are_simple, flat, kernel_serves, refuse_nan
+from precsim.numerics.inputs import as_numbers, is_jax
 from precsim.numerics.kernels.integer import BINARY32, BINARY64
 from precsim.numerics.kernels.parameters import Params, parameters
 from precsim.numerics.modes import NanRule, Rounding, Subnormals
-from precsim.numerics.rules import as_numbers, check_carrier, grid_for, is_jax
+from precsim.numerics.rules import check_carrier, grid_for
 
 __all__ = ["code_dtype", "codes_of", "decode", "encode_simple"]
 
+_USUAL = (None, None, Subnormals.KEEP)
 _SHORT = Params._fields.index("short")
 
 
@@ -33,7 +36,7 @@ class _Loop(NamedTuple):
     parameters: tuple[Any, ...]
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=512, typed=True)  # 1 is no answer to `saturate`, though it equals True
 def _encoder(fmt: Format, saturate, nan, subnormals, char: str) -> _Loop | None:
     """Return the one-pass nearest-even encoder, or None if the format has none."""
     grid = grid_for(fmt, Rounding.NEAREST_EVEN, saturate, nan, subnormals)
@@ -42,8 +45,7 @@ def _encoder(fmt: Format, saturate, nan, subnormals, char: str) -> _Loop | None:
     served = kernel_serves(fmt, grid, Rounding.NEAREST_EVEN, char)
     if not served or fmt.bits > carrier.bits - 1:
         return None
-    from precsim.numerics.kernels import codes
-
+    codes = kernels.codes
     p = parameters(grid, np.dtype(char), Rounding.NEAREST_EVEN)
     if codes.is_shortened(fmt, carrier):
         return _Loop(codes.wide_encode, (p,))
@@ -88,23 +90,21 @@ def codes_of(x, fmt: Format, rounding: Rounding, rules: dict[str, Any], noise, o
     if nan is NanRule.KEEP:
         raise ValueError(f"NanRule.KEEP leaves NaN without a code in {fmt}; choose RAISE, ZERO or MAXIMUM")
     if is_jax(x):
-        import jax
-        import jax.numpy as jnp
-
-        from precsim.numerics.kernels.codes import encode_values
-
+        under_jax = kernels.under_jax
         if not fmt.has_nan and nan in (None, NanRule.RAISE):
             raise ValueError(f"{fmt} has no code for NaN and compiled code cannot refuse one: pass nan=NanRule.ZERO")
+        if x.size == 0:
+            return x.astype(code_dtype(fmt))
         rounded = round_to(x, fmt, rounding, noise=noise, **rules)
         single = rounded.dtype.itemsize == 4
-        bits = jax.lax.bitcast_convert_type(rounded, jnp.int32 if single else jnp.int64)
-        return encode_values(jnp, BINARY32 if single else BINARY64, bits, fmt).astype(code_dtype(fmt))
+        carrier, bits = BINARY32 if single else BINARY64, under_jax.pattern(rounded)
+        return kernels.codes.encode_values(under_jax.jnp, carrier, bits, fmt).astype(code_dtype(fmt))
     scalar = not isinstance(x, np.ndarray)
     x = as_numbers(x)
-    if x.size == 0:
-        raise ValueError(f"there is nothing to encode in an empty array; received shape {x.shape}")
     dtype = code_dtype(fmt)
     result = np.empty(x.shape, dtype) if out is None else _checked_out(out, x.shape, dtype)
+    if x.size == 0:
+        return result
     refuses = not fmt.has_nan and nan in (None, NanRule.RAISE)
     encoder = _encoder(fmt, saturate, nan, subnormals, x.dtype.char)
     values = x
@@ -115,11 +115,12 @@ def codes_of(x, fmt: Format, rounding: Rounding, rules: dict[str, Any], noise, o
         values = values.copy()
     target = result if result.flags.c_contiguous else np.empty(x.shape, dtype)
     if encoder is None:
-        from precsim.numerics.kernels.codes import encode_values
-
-        single = x.dtype.char == "f"
-        bits = flat(values).view(np.int32 if single else np.int64)
-        target.reshape(-1)[...] = encode_values(np, BINARY32 if single else BINARY64, bits, fmt).astype(dtype)
+        if refuses:
+            refuse_nan(flat(values), fmt)
+        whole = values is x  # not rounded yet
+        grid = grid_for(fmt, Rounding.NEAREST_EVEN, *((saturate, nan, subnormals) if whole else _USUAL))
+        p = kernels.any_format.integer_parameters(fmt, grid, x.dtype, Rounding.NEAREST_EVEN)
+        kernels.any_format.encode_any(flat(values), target.reshape(-1), p)
     elif encoder.kernel(flat(values), target.reshape(-1), *encoder.parameters) and refuses:
         refuse_nan(flat(x), fmt)
     if target is not result:
@@ -189,14 +190,15 @@ def _decoder(fmt: Format, dtype: np.dtype) -> _Loop:
     carrier = BINARY32 if dtype.itemsize == 4 else BINARY64
     grid = grid_for(fmt, Rounding.NEAREST_EVEN, None, None, Subnormals.KEEP)
     served = kernel_serves(fmt, grid, Rounding.TOWARD_ZERO, dtype.char)
-    from precsim.numerics.kernels import codes
-
+    codes = kernels.codes
     p = parameters(grid, dtype, Rounding.NEAREST_EVEN) if served else None
     if codes.is_shortened(fmt, carrier):
         return _Loop(codes.wide_decode, (p,))
     if served == "magic" and fmt.bits < carrier.bits:
         k = codes.code_parameters(fmt, grid, carrier, False)
         return _Loop(codes.integer_decode if fmt.is_integer else codes.magic_decode, (p, k))
+    if fmt.bits > 16:
+        return _Loop(_work_out, (fmt,))
     return _Loop(_look_up, (_value_table(fmt, dtype),))
 
 
@@ -204,26 +206,32 @@ def _look_up(codes: np.ndarray, out: np.ndarray, table: np.ndarray) -> None:
     np.take(table, codes, out=out)
 
 
+def _work_out(codes: np.ndarray, out: np.ndarray, fmt: Format) -> None:
+    carrier, kind = (BINARY32, np.int32) if out.dtype.itemsize == 4 else (BINARY64, np.int64)
+    out[...] = kernels.codes.decode_values(np, carrier, codes.astype(kind), fmt).astype(kind).view(out.dtype)
+
+
 @functools.lru_cache(maxsize=64)
 def _value_table(fmt: Format, dtype: np.dtype) -> np.ndarray:
-    if fmt.bits > 16:
-        raise ValueError(f"codes of {fmt} ({fmt.bits} bits) are decoded for 16 bits at most, or on float64")
     return np.array([fmt.value(code) for code in range(2**fmt.bits)], dtype)
 
 
 def _decode_jax(codes, fmt: Format, dtype: np.dtype):
-    import jax
-    import jax.numpy as jnp
-
-    from precsim.numerics.kernels.codes import is_shortened
-
+    under_jax, jnp = kernels.under_jax, kernels.under_jax.jnp
     if codes.dtype.kind not in "iu":
         raise ValueError(f"codes are integers; received {codes.dtype}")
-    carrier = BINARY32 if dtype.itemsize == 4 else BINARY64
-    if is_shortened(fmt, carrier):
-        unsigned = jnp.dtype(f"u{dtype.itemsize}")
-        return jax.lax.bitcast_convert_type(codes.astype(unsigned) << (carrier.bits - fmt.bits), dtype)
-    return jnp.asarray(_value_table(fmt, dtype))[codes]
+    if not under_jax.is_traced(codes):  # a compiled program cannot refuse a value: there it becomes NaN
+        _refuse_outside(np.asarray(codes), fmt)
+    carrier, unsigned = (BINARY32, jnp.uint32) if dtype.itemsize == 4 else (BINARY64, jnp.uint64)
+    words = codes.astype(unsigned)  # a negative code is beyond the last one here
+    if kernels.codes.is_shortened(fmt, carrier):
+        values = under_jax.floats(words << (carrier.bits - fmt.bits), dtype)
+        return values if fmt.bits == carrier.bits else jnp.where(words >> fmt.bits != 0, jnp.nan, values)
+    if fmt.bits <= 16:
+        return jnp.asarray(_value_table(fmt, dtype)).at[words].get(mode="fill", fill_value=jnp.nan)
+    bits = under_jax.pattern(under_jax.floats(words, dtype))
+    values = under_jax.floats(kernels.codes.decode_values(jnp, carrier, bits, fmt), dtype)
+    return values if fmt.bits == carrier.bits else jnp.where(words >> fmt.bits != 0, jnp.nan, values)
 
 
 @functools.lru_cache(maxsize=512)
@@ -244,15 +252,19 @@ def _value_dtype(fmt: Format, dtype: Any) -> np.dtype:
 
 
 def _checked_codes(codes: np.ndarray, fmt: Format) -> np.ndarray:
+    if codes.size == 0 and codes.dtype.kind == "f":
+        return codes.astype(code_dtype(fmt))  # np.asarray([]) is float64
     if codes.dtype.kind not in "iu":
         raise ValueError(f"codes are integers; received {codes.dtype}")
-    if codes.size == 0:
-        raise ValueError(f"there is nothing to decode in an empty array; received shape {codes.shape}")
     wanted = code_dtype(fmt)
-    full = codes.dtype.kind == "u" and 8 * codes.dtype.itemsize <= fmt.bits
-    if not full and (int(codes.min()) < 0 or int(codes.max()) >= 2**fmt.bits):
-        raise ValueError(f"codes of {fmt} lie in 0 ... {2**fmt.bits - 1}; received {codes.min()} to {codes.max()}")
+    _refuse_outside(codes, fmt)
     return codes if codes.dtype == wanted else codes.astype(wanted)
+
+
+def _refuse_outside(codes: np.ndarray, fmt: Format) -> None:
+    full = codes.dtype.kind == "u" and 8 * codes.dtype.itemsize <= fmt.bits
+    if codes.size and not full and (int(codes.min()) < 0 or int(codes.max()) >= 2**fmt.bits):
+        raise ValueError(f"codes of {fmt} lie in 0 ... {2**fmt.bits - 1}; received {codes.min()} to {codes.max()}")
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

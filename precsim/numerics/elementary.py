@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from precsim.numerics.binary_format import Format
+from precsim.numerics.inputs import as_numbers
 from precsim.numerics.modes import NanRule, Rounding, Saturation
 from precsim.numerics.rounding import round_to
-from precsim.numerics.rules import as_numbers
 
 __all__ = ["elementwise"]
 
@@ -77,8 +77,8 @@ def elementwise(
         raise ValueError(f"{function.__name__} takes {function.nin} arrays; received {len(x)}")
     operands = list(np.broadcast_arrays(*(as_numbers(v).astype(np.float64) for v in x)))
 
-    def finish(values: np.ndarray) -> np.ndarray:
-        return round_to(values, fmt, rounding, saturate=saturate, nan=nan)
+    def finish(values: np.ndarray | np.float64) -> np.ndarray:
+        return np.asarray(round_to(values, fmt, rounding, saturate=saturate, nan=nan))
 
     with np.errstate(all="ignore"):
         near = _without_overflow(function, np.asarray(function(*operands)), operands)
@@ -172,8 +172,12 @@ def _precisely(name: str, x: float) -> np.float64:
 
     with mpmath.workprec(_DIGITS):
         wide = mpmath.mpf(x)
-        written = {"exp2": lambda v: mpmath.power(2, v), "log2": lambda v: mpmath.log(v, 2)}
-        exact = written.get(name, getattr(mpmath, name, None))(wide)
+        if name == "exp2":
+            exact = mpmath.power(2, wide)
+        elif name == "log2":
+            exact = mpmath.log(wide, 2)
+        else:
+            exact = getattr(mpmath, name)(wide)
         near = np.clip(np.float64(float(exact)), -np.finfo(np.float64).max, np.finfo(np.float64).max)
         error = np.float64(float(mpmath.sign(exact - mpmath.mpf(float(near)))))
-        return _to_odd(np.asarray(near), np.asarray(error))[()]
+        return np.float64(_to_odd(np.asarray(near), np.asarray(error)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 
-from precsim.numerics.binary_format import Format, Grid, Specials
+from precsim.numerics.binary_format import Format, Grid, Specials, whole
 
 __all__ = ["NAMED", "Domain", "Format", "Grid", "Specials", "fixed_point", "integer", "p3109"]
 
@@ -33,19 +33,18 @@ def integer(bits: int, *, signed: bool = True) -> Format:
     >>> integer(4) == INT4, integer(4).minimum, integer(4, signed=False).maximum
     (True, -8.0, 15.0)
     """
-    if not isinstance(bits, int) or isinstance(bits, bool) or not 2 <= bits <= 32:
-        raise ValueError(f"integer formats have 2 to 32 bits; received {bits!r}")
+    bits = whole("bits of an integer format", bits, 2, 32)
     name = f"INT{bits}" if signed else f"UINT{bits}"
     return Format(name=name, exponent_bits=0, precision=bits - int(signed), specials=Specials.NONE, signed=signed)
 
 
 def fixed_point(bits: int, fraction_bits: int, *, signed: bool = True) -> Format:
     """Return integers times ``2**-fraction_bits``; the element of MXINT8 is ``fixed_point(8, 6)``."""
-    whole = integer(bits, signed=signed)
+    digits = integer(bits, signed=signed)
     return Format(
-        name=f"{whole.name}/2^{fraction_bits}",
+        name=f"{digits.name}/2^{fraction_bits}",
         exponent_bits=0,
-        precision=whole.precision,
+        precision=digits.precision,
         bias=fraction_bits,
         specials=Specials.NONE,
         signed=signed,
@@ -71,6 +70,7 @@ def p3109(bits: int, precision: int, *, signed: bool = True, domain: Domain = Do
     """
     if not isinstance(domain, Domain):
         raise ValueError(f"domain must be a member of Domain; received {domain!r}")
+    bits, precision = whole("K", bits), whole("P", precision)
     room = bits - int(signed)
     if not 3 <= bits <= 16 or not 1 <= precision <= room:
         raise ValueError(f"P3109 formats have 3 <= K <= 16 and 1 <= P <= {room}; received K={bits}, P={precision}")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format
 from precsim.numerics.codebook import Codebook
 from precsim.numerics.dispatch import kernel_serves
@@ -37,15 +38,16 @@ class RowPlan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...]) -> RowPlan | None:
-    """Return how to quantize a float32 array of this shape symmetrically to nearest-even, or None."""
+def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...], symmetric: bool = True) -> RowPlan | None:
+    """Return how to quantize a float32 array of this shape to nearest-even, or None."""
     if not shape or 0 in shape:
         return None
     if isinstance(scaling, PerChannel) and len(shape) > 1 and scaling.axis in (-1, len(shape) - 1):
         view, columns = (-1, shape[-1]), True
     else:
         view, columns = _rows(shape, scaling), False
-    found = None if view is None else _loop(fmt, scaling, columns, view[1])
+    loop = _loop if symmetric else _affine_loop
+    found = None if view is None else loop(fmt, scaling, columns, view[1])
     if view is None or found is None:
         return None
     size = int(np.prod(shape))
@@ -67,8 +69,7 @@ def _rows(shape: tuple[int, ...], scaling: Any) -> tuple[int, int] | None:
 
 
 def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tuple[Callable, tuple] | None:
-    from precsim.numerics.kernels import fused_loops
-
+    fused_loops = kernels.fused_loops
     if isinstance(fmt, Codebook):
         if columns or len(fmt.levels) != 16 or not isinstance(scaling, PerTensor | PerToken | PerChannel | PerBlock):
             return None
@@ -76,11 +77,12 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tu
         return fused_loops.quantize_levels, (p, np.float32(1) / np.float32(fmt.maximum), fmt.values(), fmt.midpoints())
     nan = None if fmt.has_nan else NanRule.KEEP
     grid = grid_for(fmt, Rounding.NEAREST_EVEN, True, nan, Subnormals.KEEP)
-    if kernel_serves(fmt, grid, Rounding.NEAREST_EVEN, "f") != "magic":
+    served = kernel_serves(fmt, grid, Rounding.NEAREST_EVEN, "f")
+    if not served or (served == "wide" and isinstance(scaling, TwoLevel)):
         return None
     p, top = parameters(grid, np.dtype(np.float32), Rounding.NEAREST_EVEN), np.float32(fmt.maximum)
     if isinstance(scaling, TwoLevel):
-        if scaling.rule is TwoLevelRule.EXACT:
+        if scaling.rule not in (TwoLevelRule.TRANSFORMER_ENGINE, TwoLevelRule.TORCHAO) or scaling.rows > 1:
             return None
         e4m3 = parameters(FP8_E4M3.grid(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
         held = FP8_E4M3.smallest_normal if scaling.rule is TwoLevelRule.TORCHAO else 0.0
@@ -93,9 +95,18 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tu
     flat = fmt.is_integer and fmt.precision <= 20
     center = 1.5 * 2.0**23 * float(fmt.smallest_subnormal) if flat else 0.0
     ends = fmt.minimum, fmt.maximum
-    how = np.array([1 / top, top, 0, 0, center, *ends], np.float32).view(np.int32)
-    how[2:4] = code, nudge
+    how = np.array([1 / top, top, 0, 0, center, *ends, 0], np.float32).view(np.int32)
+    how[2:4], how[7] = (code, nudge), served == "wide"
     if columns:
         return fused_loops.quantize_columns, (p, how)
-    blocks = width == 32 and (flat or p[Params._fields.index("short")] > 1)
+    blocks = width == 32 and served == "magic" and (flat or p[Params._fields.index("short")] > 1)
     return fused_loops.quantize_blocks if blocks else fused_loops.quantize_rows, (p, how)
+
+
+def _affine_loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tuple[Callable, tuple] | None:
+    if isinstance(fmt, Codebook) or fmt.precision > 20:  # adding 1.5 * 2**23 rounds smaller integers only
+        return None
+    p = parameters(Grid.off(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
+    ends = np.array([fmt.minimum, fmt.maximum, 1 / (np.float32(fmt.maximum) - np.float32(fmt.minimum))], np.float32)
+    loops = kernels.fused_loops
+    return loops.quantize_affine_columns if columns else loops.quantize_affine_rows, (p, ends)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from precsim.numerics.binary_format import Format, Specials
 from precsim.numerics.formats import FP16
+from precsim.numerics.inputs import as_numbers, is_jax
 from precsim.numerics.matrix_unit import BlockScales, Chain, Join, MatrixUnit
 from precsim.numerics.modes import NanRule, Rounding
 from precsim.numerics.rounding import round_to
-from precsim.numerics.rules import as_numbers, is_jax
 
 __all__ = ["multiply"]
 

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from precsim.numerics.binary_format import whole
+
 __all__ = ["CounterBits", "GivenBits", "NanRule", "Rounding", "Saturation", "Subnormals", "most_bits"]
 
 
@@ -93,10 +95,8 @@ class CounterBits:
 
     def __post_init__(self) -> None:
         for field, top in (("seed", 2**64), ("start", 2**62)):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < top:
-                raise ValueError(f"CounterBits.{field} must be an integer from 0 to {top - 1}; received {value!r}")
-        _check_width(self.width)
+            object.__setattr__(self, field, whole(f"CounterBits.{field}", getattr(self, field), 0, top - 1))
+        object.__setattr__(self, "width", _checked_width(self.width))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,14 +121,13 @@ class GivenBits:
     width: int
 
     def __post_init__(self) -> None:
-        _check_width(self.width)
+        object.__setattr__(self, "width", _checked_width(self.width))
         if self.width is None:
             raise ValueError("GivenBits needs its width, the number of random bits in each value")
 
 
-def _check_width(width: int | None) -> None:
-    if width is not None and (not isinstance(width, int) or isinstance(width, bool) or not 1 <= width <= 32):
-        raise ValueError(f"the number of random bits is an integer from 1 to 32; received {width!r}")
+def _checked_width(width: int | None) -> int | None:
+    return None if width is None else whole("the number of random bits", width, 1, 32)
 
 
 def most_bits(rounding: Rounding, carrier_fraction: int) -> int:

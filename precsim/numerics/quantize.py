@@ -8,35 +8,46 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format
 from precsim.numerics.codebook import NF4_LEVELS, Codebook
 from precsim.numerics.dispatch import are_simple, check_out
 from precsim.numerics.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
 from precsim.numerics.fused import RowPlan, row_plan
 from precsim.numerics.grid import Family, Grid
+from precsim.numerics.inputs import as_numbers, is_jax
 from precsim.numerics.modes import NanRule, Rounding
 from precsim.numerics.rounding import round_to
-from precsim.numerics.scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule, absmax_scale, largest_of
+from precsim.numerics.scaling import (
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    PerToken,
+    ScaleRule,
+    absmax_scale,
+    affine_scale,
+    largest_of,
+    reciprocal,
+)
+from precsim.numerics.stored import Layout, Quantized, Scaling, store
 from precsim.numerics.two_level import TwoLevel, TwoLevelRule
 
 if TYPE_CHECKING:
     import jax
 
 __all__ = [
-    "MXFP4", "MXFP6", "MXFP6_E3M2", "MXFP8", "MXFP8_E5M2", "MXINT8", "NF4", "NVFP4", "Codebook", "PerBlock",
-    "PerChannel", "PerTensor", "PerToken", "Quantizer", "ScaleRule", "Scaling", "TwoLevel", "TwoLevelRule", "clipped",
-    "fake_quantize", "sqnr",
+    "MXFP4", "MXFP6", "MXFP6_E3M2", "MXFP8", "MXFP8_E5M2", "MXINT8", "NF4", "NVFP4", "Codebook", "Layout", "PerBlock",
+    "PerChannel", "PerTensor", "PerToken", "Quantized", "Quantizer", "ScaleRule", "Scaling", "TwoLevel", "TwoLevelRule",
+    "clipped", "fake_quantize", "sqnr",
 ]  # fmt: skip
 
 #: N, the random bits used of each uint32: what float32 arithmetic can compare exactly in each mode.
 _NOISE_BITS = {Rounding.STOCHASTIC_A: 24, Rounding.STOCHASTIC_B: 23, Rounding.STOCHASTIC_C: 23}
-
-Scaling = PerTensor | PerChannel | PerToken | PerBlock | TwoLevel
 
 
 def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None, family: Family = Family.ANY) -> jax.Array:
@@ -73,11 +84,8 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None, family: Family
     >>> print(fake_quantize(jnp.array([1.0, -2.6, 7.0]), INT4.grid(), PerTensor()))
     [ 1. -3.  7.]
     """
-    import jax.numpy as jnp
-
-    from precsim.numerics.kernels.under_jax import straight_through
-
-    x = jnp.asarray(x)
+    under_jax = kernels.under_jax
+    x = under_jax.jnp.asarray(x)
     mode = Rounding.NEAREST_EVEN if noise is None else Rounding.STOCHASTIC_A
     if noise is not None and noise.shape != x.shape:
         raise ValueError(f"noise must have the shape of x, {x.shape}; received {noise.shape}")
@@ -85,7 +93,7 @@ def fake_quantize(x, grid: Grid, scaling: Scaling, *, noise=None, family: Family
         raise ValueError("TwoLevelRule.EXACT compares with the midpoints of one format; call a Quantizer instead")
     if noise is not None or isinstance(scaling, TwoLevel):
         family = Family.ANY
-    return straight_through(_under_jax((None, scaling, mode, True), family), x, grid, noise)
+    return under_jax.straight_through(_under_jax((None, scaling, mode, True), family), x, grid, noise)
 
 
 _WHOLE = PerTensor()
@@ -155,13 +163,24 @@ class Quantizer:
         return self.format.bits + self.scaling.scale_bits
 
     def __call__(self, x, *, noise=None, out: np.ndarray | None = None):
-        """Return x quantized: same shape, dtype and kind of array; under JAX with the straight-through gradient.
+        """Return x quantized: same shape and kind of array; under JAX with the straight-through gradient.
+
+        Parameters
+        ----------
+        x : array_like, shape (...)
+            As for `precsim.round_to`: float32 and float64 stay, narrower floats become float32, other numbers float64.
+            Scales are found in the same arithmetic; those of `TwoLevel`, whose float32 operations are its definition,
+            for float32 alone.
+        noise : uint32 array, shape of x, optional
+            For stochastic rounding.
+        out : numpy.ndarray, optional
+            Where the result goes (NumPy only).
 
         Raises
         ------
         ValueError
-            If x is not float32, noise is missing, not wanted, not uint32 or of another shape, or `out` (NumPy only:
-            where the result goes) has another shape or dtype.
+            If x cannot be taken, noise is missing, not wanted, not uint32 or of another shape, or `out` has another
+            shape or dtype.
         """
         plan = None
         if type(x) is np.ndarray and noise is None and x.dtype == _FLOAT32:
@@ -169,26 +188,66 @@ class Quantizer:
             if plan is not None and out is not None and are_simple(x, out, x.dtype):
                 plan.run(x, out)
                 return out
-        if isinstance(x, np.ma.MaskedArray):
-            raise ValueError("masked arrays are not quantized: pass x.filled(...)")
-        if str(getattr(x, "dtype", None)) != "float32":
-            raise ValueError(f"quantizers work on float32 arrays; received {getattr(x, 'dtype', type(x).__name__)}")
+        x = kernels.under_jax.as_floats(x) if is_jax(x) else as_numbers(x)
+        if x.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel):
+            raise ValueError(
+                f"TwoLevel is defined by float32 operations: pass x.astype(np.float32); received {x.dtype}"
+            )
+        if x.dtype == _FLOAT32 and plan is None:
+            plan = None if is_jax(x) else _plan(self, x.shape)
         if (noise is not None) != self.rounding.is_stochastic:
             wanted = "needs noise (uint32, the shape of x)" if noise is None else "takes no noise"
             raise ValueError(f"{self.rounding} {wanted}")
         if noise is not None and (noise.shape != x.shape or str(noise.dtype) != "uint32"):
             raise ValueError(f"noise must be uint32 of shape {x.shape}; received {noise.dtype} of shape {noise.shape}")
         if x.size == 0:
-            raise ValueError(f"there is nothing to quantize in an empty array; received shape {x.shape}")
+            self.scaling.grouped(np, np.empty(x.shape))  # refuses an axis that does not exist
+            return x if out is None else out
         how: tuple[Any, ...] = (self.format, self.scaling, self.rounding, self.symmetric)
         grid = None if isinstance(self.format, Codebook) else self.format.grid()
         if isinstance(x, np.ndarray):
             return self._on_numpy(x, how, grid, noise, out, plan)
         if out is not None:
             raise ValueError("out is for NumPy arrays; JAX arrays cannot be written to")
-        from precsim.numerics.kernels.under_jax import straight_through
+        return kernels.under_jax.straight_through(_under_jax(how, Family.ANY), x, grid, noise)
 
-        return straight_through(_under_jax(how, Family.ANY), x, grid, noise)
+    def encode(self, x, *, scales=None) -> Quantized:
+        """Return what is stored of x: codes, scales, zero points, and how they lie.
+
+        Parameters
+        ----------
+        x : array_like, finite, shape (...)
+            As in a call, NumPy only.
+        scales : float or array_like, optional
+            Given (static) scales, one for each group in the order of the groups, instead of those found from x;
+            elements beyond saturate. For float32 scales and powers of two without zero points.
+
+        Returns
+        -------
+        Quantized
+            ``q.encode(x).decode()`` equals ``q(x)`` in every bit.
+
+        Raises
+        ------
+        ValueError
+            If the rounding is not nearest-even, x is not finite, or scales are given where they cannot be.
+
+        Examples
+        --------
+        >>> stored = MXFP4.encode(np.linspace(-3, 3, 64, dtype=np.float32))
+        >>> stored.codes.shape, stored.scales, stored.nbytes
+        ((64,), array([126, 126], dtype=uint8), 34)
+        """
+        if self.rounding is not Rounding.NEAREST_EVEN:
+            raise ValueError(f"what is stored is rounded to nearest-even; received {self.rounding}")
+        if is_jax(x):
+            raise ValueError("codes are stored from NumPy arrays; pass np.asarray(x)")
+        numbers = as_numbers(x)
+        if numbers.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel):
+            raise ValueError(
+                f"TwoLevel is defined by float32 operations: pass x.astype(np.float32); received {numbers.dtype}"
+            )
+        return store(numbers, Layout(self.format, self.scaling, numbers.shape, self.symmetric), scales)
 
     def _on_numpy(
         self, x: np.ndarray, how: tuple, grid: Grid | None, noise, out: np.ndarray | None, plan: RowPlan | None
@@ -197,7 +256,8 @@ class Quantizer:
             check_out(out, x)
         if plan is None:
             with np.errstate(invalid="ignore", over="ignore"):  # a group with infinity or NaN becomes NaN
-                result = _apply(np, x, how, grid, noise)
+                result = self._by_rows(x) if noise is None else None
+                result = np.asarray(_apply(np, x, how, grid, noise)) if result is None else result
         else:
             source = np.ascontiguousarray(x)
             result = np.empty(x.shape, np.float32)
@@ -207,13 +267,38 @@ class Quantizer:
         out[...] = result
         return out
 
+    def _by_rows(self, x: np.ndarray) -> np.ndarray | None:
+        """Quantize an array whose groups do not lie one after the other in memory: they are laid out so and back.
+
+        Two passes more than the loop itself, where the formula below makes twenty (blocks along the first axis, MXFP4:
+        8 copies, not 45).
+        """
+        scaling = self.scaling
+        if x.dtype != _FLOAT32 or x.ndim < 2 or not -x.ndim <= getattr(scaling, "axis", 0) < x.ndim:
+            return None
+        if isinstance(scaling, PerChannel):
+            moved, inner = np.moveaxis(x, scaling.axis, 0), PerChannel(0)
+        elif isinstance(scaling, PerBlock | TwoLevel) and getattr(scaling, "rows", 1) == 1:
+            moved, inner = np.moveaxis(x, scaling.axis, -1), replace(scaling, axis=-1)
+        else:
+            return None
+        pad = -moved.shape[-1] % getattr(inner, "size", 1)
+        laid = np.ascontiguousarray(np.pad(moved, [(0, 0)] * (x.ndim - 1) + [(0, pad)]) if pad else moved)
+        plan = _plan(replace(self, scaling=inner), laid.shape)
+        if plan is None:
+            return None
+        rows = np.empty(laid.shape, np.float32)
+        plan.run(laid, rows)
+        axis = (0 if isinstance(scaling, PerChannel) else -1, scaling.axis)
+        return np.ascontiguousarray(np.moveaxis(rows[..., : moved.shape[-1]], *axis))
+
 
 @functools.lru_cache(maxsize=1024)
 def _plan(quantizer: Quantizer, shape: tuple[int, ...]) -> RowPlan | None:
     """Return the one-pass loop that serves a quantizer on NumPy arrays of this shape, if there is one."""
-    if not quantizer.symmetric or quantizer.rounding is not Rounding.NEAREST_EVEN:
+    if quantizer.rounding is not Rounding.NEAREST_EVEN:
         return None
-    return row_plan(quantizer.format, quantizer.scaling, shape)
+    return row_plan(quantizer.format, quantizer.scaling, shape, quantizer.symmetric)
 
 
 def sqnr(x, y) -> float:
@@ -276,7 +361,7 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.
     words = None if noise is None else scaling.grouped(xp, noise)[0]
     if isinstance(fmt, Codebook):
         scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
-        result = fmt.nearest(xp, view * _reciprocal(xp, scale)) * scale
+        result = fmt.nearest(xp, view * reciprocal(xp, scale)) * scale
     elif not symmetric:
         result = _affine(xp, view, axes, entries)
     elif isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
@@ -286,20 +371,12 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.
             inverse, scale = scaling.steps(xp, view, axes, entries)
         else:
             scale = scaling.scale(xp, view, axes, entries)
-            inverse = _reciprocal(xp, scale)
+            inverse = reciprocal(xp, scale)
         if family is Family.ANY:
             result = _rounded(xp, view * inverse, fmt, entries, rounding, words, _NOISE_BITS.get(rounding, 0)) * scale
         else:
-            from precsim.numerics.kernels.under_jax import round_nearest
-
-            result = round_nearest(view * inverse, entries, family) * scale
+            result = kernels.under_jax.round_nearest(view * inverse, entries, family) * scale
     return scaling.ungrouped(xp, result, x.shape)
-
-
-def _reciprocal(xp, scale):
-    """1 / scale; under XLA, which takes a subnormal reciprocal for zero, NaN there, so that it is seen."""
-    inverse = 1 / scale
-    return inverse if xp is np else xp.where(scale > 2.0**126, xp.nan, inverse)
 
 
 def _rounded(xp, y, fmt: Format | None, grid: Grid, rounding: Rounding, noise, width: int):
@@ -307,30 +384,27 @@ def _rounded(xp, y, fmt: Format | None, grid: Grid, rounding: Rounding, noise, w
     if xp is np:
         assert fmt is not None
         nan = None if fmt.has_nan else NanRule.KEEP
-        y = np.ascontiguousarray(y)
+        y = np.asarray(y)
+        if not y.flags.c_contiguous:
+            y = np.ascontiguousarray(y)  # (which gives a number an axis)
         return round_to(y, fmt, rounding, saturate=True, nan=nan, noise=noise, out=y)
-    from precsim.numerics.kernels.under_jax import round_traced
-
-    # scaling leaves nothing to flush and no infinity: constants here let the compiler drop those selections
-    plain = grid._replace(flush=0.0, infinity=math.inf, minus_infinity=math.inf, nan=math.nan)
+    # scaling leaves nothing to flush: constants here let the compiler drop those selections. Infinity stays: x times
+    # the reciprocal of a scale may overflow where the largest value is float32's own (BF16)
+    plain = grid._replace(flush=0.0, nan=math.nan)
     bits = None if noise is None else noise >> xp.uint32(32 - width)
-    return round_traced(y, plain, rounding, bits, width)
+    return kernels.under_jax.round_traced(y, plain, rounding, bits, width)
 
 
 def _affine(xp, view, axes, grid: Grid):
     """Integers with a zero point: the range of each group, zero included, mapped to all codes."""
-    low = xp.minimum(xp.min(view, axis=axes, keepdims=True, initial=0), 0)
-    high = xp.maximum(xp.max(view, axis=axes, keepdims=True, initial=0), 0)
-    span = xp.asarray(grid.maximum, view.dtype) + xp.asarray(grid.minimum, view.dtype)
-    scale = xp.maximum((high - low) * (1 / span), xp.asarray(2.0**-126, view.dtype))
-    inverse = 1 / scale
-    zero = -xp.asarray(grid.minimum, view.dtype) - xp.round(low * inverse)
-    code = xp.clip(xp.round(view * inverse) + zero, -xp.asarray(grid.minimum, view.dtype), grid.maximum)
+    scale, zero = affine_scale(xp, view, axes, grid)
+    lowest = -xp.asarray(grid.minimum, view.dtype)
+    code = xp.clip(xp.round(view * reciprocal(xp, scale)) + zero, lowest, grid.maximum)
     return (code - zero) * scale
 
 
 def _under_jax(how: tuple, family: Family):
-    import jax.numpy as jnp
+    jnp = kernels.under_jax.jnp
 
     def scaled_rounding(x, grid: Grid | None, noise):
         result = _apply(jnp, x, how, grid, noise, family)

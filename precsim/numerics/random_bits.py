@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from precsim.numerics import kernels
+from precsim.numerics.inputs import is_jax
 from precsim.numerics.kernels.integer import counter_bits
 from precsim.numerics.modes import CounterBits, GivenBits, Rounding, most_bits
-from precsim.numerics.rules import is_jax
 
 __all__ = ["NO_BITS", "RandomBits", "random_bits"]
 
@@ -86,8 +87,4 @@ def _checked(values, width: int):
 
 
 def _namespace(x):
-    if not is_jax(x):
-        return np
-    import jax.numpy as jnp
-
-    return jnp
+    return kernels.under_jax.jnp if is_jax(x) else np

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format
 from precsim.numerics.codes import codes_of, decode, encode_simple
 from precsim.numerics.dispatch import (
@@ -25,9 +26,10 @@ from precsim.numerics.dispatch import (
     usual_plan,
 )
 from precsim.numerics.grid import Grid
+from precsim.numerics.inputs import as_numbers, is_jax
 from precsim.numerics.modes import CounterBits, GivenBits, NanRule, Rounding, Saturation, Subnormals
 from precsim.numerics.random_bits import random_bits
-from precsim.numerics.rules import as_numbers, check_carrier, grid_for, is_jax
+from precsim.numerics.rules import check_carrier, grid_for
 
 __all__ = [
     "OFF",
@@ -60,12 +62,13 @@ def round_to(
     out: np.ndarray | None = None,
     threads: int = 1,
 ):
-    """Return each element of x moved to a value of fmt: same shape, same dtype, same kind of array.
+    """Return each element of x moved to a value of fmt: same shape, same kind of array, float32 or float64 as x.
 
     Parameters
     ----------
-    x : array, float32 or float64, shape (...)
-        NumPy or JAX. Python numbers and lists are taken as float64.
+    x : array_like, shape (...)
+        NumPy or JAX array, float32 or float64, of either byte order. float16 and bfloat16 become float32; integers,
+        Python numbers and lists become float64; torch tensors are read through DLPack (`precsim.numerics.inputs`).
     fmt : Format
     rounding : Rounding
         Nearest-even by default. float64 is rounded once, never through float32.
@@ -103,8 +106,12 @@ def round_to(
     rounded on that spacing first and overflow is decided after (IEEE 754, IEEE P3109). A tie under nearest-even goes
     to the even code, also for p = 1. -0 stays -0 where the format has it and becomes 0 elsewhere. Directed modes and
     to-odd stop at the largest value on the side they round away from. Negative results in an unsigned format are
-    beyond its range: NaN, or its smallest value under saturation. Without zero (E8M0), zero and small positive numbers
-    become the smallest value, and every negative number is beyond the range.
+    beyond its range: NaN, or its smallest value under saturation. `Saturation.FINITE` takes infinities to the largest
+    value in FNUZ formats too, as P3109 does (ONNX makes them NaN there). Without zero (E8M0), zero and small positive
+    numbers become the smallest value, and every negative number is beyond the range.
+
+    Under JAX the derivative is 0, the true one wherever there is one; a `Quantizer` has the straight-through
+    derivative instead.
 
     Examples
     --------
@@ -139,16 +146,18 @@ def round_to(
             return out
     code = x.dtype.char
     if code not in "fd" or not x.dtype.isnative:
-        raise ValueError(f"round_to works on float32 and float64; received {x.dtype}: convert it first")
-    if x.size == 0:
-        raise ValueError(f"there is nothing to round in an empty array; received shape {x.shape}")
+        x = as_numbers(x)
+        code = x.dtype.char
     bits = random_bits(noise, rounding, x)
     plan = plan_for(fmt, rounding, saturate, nan, subnormals, code, bits.width, bits.unused, bits.seed)
+    if out is not None:
+        check_out(out, x)
+    if x.size == 0:
+        return x.copy() if out is None else out
     if out is None:
         out = np.empty(x.shape, x.dtype)
         run(plan, flat(x), out.reshape(-1), bits.extra, threads)
         return out
-    check_out(out, x)
     if out is x and x.flags.c_contiguous and plan.inplace is not None:
         run_inplace(plan, x.reshape(-1), threads)
     elif out.flags.c_contiguous:
@@ -182,7 +191,7 @@ def encode(
     Parameters
     ----------
     x, fmt, rounding, saturate, nan, subnormals, noise
-        As for `round_to`; x float32 or float64, NumPy or JAX, shape (...).
+        As for `round_to`, shape (...).
     out : numpy.ndarray, optional
         Where the codes go: uint8, uint16, uint32 or uint64 by ``fmt.bits``, shape of x.
 
@@ -261,10 +270,9 @@ def next_down(x, fmt: Format) -> np.ndarray:
 
 
 def _round_jax(x, grid: Grid, rounding: Rounding, noise, fmt: Format):
-    from precsim.numerics.kernels.under_jax import round_traced
-
-    if x.size == 0:
-        raise ValueError(f"there is nothing to round in an empty array; received shape {x.shape}")
+    x = kernels.under_jax.as_floats(x)
     check_carrier(fmt, 8 * x.dtype.itemsize)
+    if x.size == 0:
+        return x
     bits = random_bits(noise, rounding, x)
-    return round_traced(x, grid, rounding, bits.words(x), bits.width)
+    return kernels.under_jax.round_traced(x, grid, rounding, bits.words(x), bits.width)

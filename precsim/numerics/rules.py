@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
-
-import numpy as np
 
 from precsim.numerics.binary_format import Format
 from precsim.numerics.grid import Grid
 from precsim.numerics.modes import NanRule, Rounding, Saturation, Subnormals
 
-__all__ = ["as_numbers", "check_carrier", "grid_for", "is_jax", "saturation_of"]
+__all__ = ["check_carrier", "grid_for", "saturation_of"]
 
 
 def saturation_of(fmt: Format, saturate: bool | Saturation | None) -> Saturation:
@@ -31,7 +28,7 @@ def saturation_of(fmt: Format, saturate: bool | Saturation | None) -> Saturation
     return saturate
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024, typed=True)  # 1 is no answer to `saturate`, though it equals True
 def grid_for(
     fmt: Format,
     rounding: Rounding,
@@ -92,21 +89,3 @@ def check_carrier(fmt: Format, bits: int) -> None:
         lowest = fmt.emin - fmt.precision + 1
         if fmt.precision > 24 or fmt.emax > 127 or fmt.emin < -127 or lowest < -149:
             raise ValueError(f"float32 cannot hold every value of {fmt}; give a float64 array")
-
-
-def is_jax(x) -> bool:
-    """Whether x is a JAX array or tracer; never imports JAX to find out."""
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(x, jax.Array)
-
-
-def as_numbers(x) -> np.ndarray:
-    """Return Python numbers, sequences and NumPy scalars as an array: float32 stays, real numbers become float64."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise ValueError("masked arrays are not rounded: pass x.filled(...) or x.compressed()")
-    array = np.asarray(x)
-    if isinstance(x, np.ndarray | np.generic) and array.dtype.char not in "fd":
-        raise ValueError(f"round_to works on float32 and float64; received {array.dtype}: convert it first")
-    if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
-        raise ValueError(f"round_to works on real numbers; received {x!r}")
-    return array if array.dtype.char == "f" else array.astype(np.float64)

@@ -6,9 +6,14 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from precsim.numerics.binary_format import Format, Specials
+from precsim.numerics import kernels
+from precsim.numerics.binary_format import Format, Specials, whole
+from precsim.numerics.kernels.integer import BINARY32, BINARY64
 
-__all__ = ["PerBlock", "PerChannel", "PerTensor", "PerToken", "ScaleRule", "absmax_scale", "largest_of", "power_scale"]
+__all__ = [
+    "PerBlock", "PerChannel", "PerTensor", "PerToken", "ScaleRule", "absmax_scale", "affine_scale", "largest_of",
+    "power_scale", "reciprocal",
+]  # fmt: skip
 
 #: Smallest normal float32. No scale is smaller, so that no scale is zero or flushed to zero by XLA.
 _LEAST_SCALE = 2.0**-126
@@ -34,9 +39,36 @@ def absmax_scale(xp: Any, largest, maximum):
     Reciprocals are taken explicitly here and by the callers: XLA replaces a division by a broadcast value with
     a multiplication by its reciprocal or not, depending on what it fuses, and the last bit would depend on that.
     """
-    one = xp.asarray(1, dtype=largest.dtype)
-    reciprocal = one / xp.asarray(maximum, dtype=largest.dtype)
-    return xp.maximum(largest * reciprocal, xp.asarray(_LEAST_SCALE, dtype=largest.dtype))
+    one, top = xp.asarray(1, dtype=largest.dtype), xp.asarray(maximum, dtype=largest.dtype)
+    scale = xp.maximum(largest * (one / top), xp.asarray(_LEAST_SCALE, dtype=largest.dtype))
+    # XLA takes the reciprocal of a maximum above 2**126, a subnormal number, for zero
+    if xp.__name__ == "numpy" or largest.dtype.itemsize != 4 or (isinstance(maximum, float) and maximum <= 2.0**126):
+        return scale
+    return xp.where(top > 2.0**126, _wide_scale(xp, largest, top), scale)
+
+
+def _wide_scale(xp: Any, largest, top):
+    """Scale by a maximum above 2**126 without subnormal numbers, in every bit what float32 with them gives.
+
+    All is held 2**64 times too large, 1/maximum rounded to what a subnormal number keeps of it.
+    """
+    up, kept = 2.0**64, 2.0**85  # 2**-149, the subnormal spacing, is 2**-85 here
+    lifted = top * (1 / up)
+    inverse = 1 / lifted
+    units = inverse * kept
+    whole = xp.floor(units)
+    # the quotient was rounded to 24 bits: where two more are lost, a tie (TF32 meets one) goes by what it left over
+    beyond = (units - whole > 0.5) | ((units - whole == 0.5) & (_left_over(xp, inverse, lifted) > 0))
+    reciprocal = (whole + beyond) * (1 / kept)
+    product = xp.maximum(largest * reciprocal, _LEAST_SCALE * up)
+    return _floats(xp, _pattern(xp, product) - (64 << 23), largest.dtype)
+
+
+def _left_over(xp: Any, a, b):
+    """1 - a b for float32 numbers whose product is about 1; exact products of halves of 12 bits."""
+    a_high, b_high = (_floats(xp, _pattern(xp, v) & ~0xFFF, v.dtype) for v in (a, b))
+    a_low, b_low = a - a_high, b - b_high
+    return ((1 - a_high * b_high) - a_high * b_low - a_low * b_high) - a_low * b_low
 
 
 class ScaleRule(enum.Enum):
@@ -59,48 +91,62 @@ def power_scale(xp: Any, largest, grid, rule: ScaleRule):
     Exponents are read from the bits of float32, never from a logarithm: floor(log2(x)) of the float just below a
     power of two is wrong in floating point.
     """
-    bits, top = _pattern(xp, largest), _pattern(xp, xp.asarray(grid.maximum, dtype=largest.dtype))
-    fraction = (1 << 23) - 1
+    carrier = BINARY32 if largest.dtype.itemsize == 4 else BINARY64
+    m, bias = carrier.fraction, carrier.bias
+    fraction = (1 << m) - 1
+    lifted, small = largest, 0
+    if xp.__name__ == "numpy":  # a subnormal number has no exponent to read (XLA takes it for zero)
+        small = largest < 2.0 ** (2 - bias)
+        lifted = xp.where(small, largest * largest.dtype.type(2.0**64), largest)
+    bits, top = _pattern(xp, lifted), _pattern(xp, xp.asarray(grid.maximum, dtype=largest.dtype))
     if rule is ScaleRule.EVEN:
-        bits = bits + (xp.asarray(1, dtype=bits.dtype) << (23 - grid.precision))
-    exponent = (bits >> 23) - (top >> 23)
+        bits = bits + (xp.asarray(1, dtype=bits.dtype) << (m - grid.precision))
+    exponent = (bits >> m) - (top >> m)
     if rule is ScaleRule.CEIL:
         exponent = exponent + ((bits & fraction) != 0)
     if rule is ScaleRule.RCEIL:
         exponent = exponent + ((bits & fraction) > (top & fraction))
+    exponent = exponent - 64 * small
     exponent = xp.clip(exponent, -127 if xp.__name__ == "numpy" else -126, 127)
-    field = xp.maximum(exponent + 127, 0).astype(bits.dtype)
-    scale = _floats(xp, xp.where(field == 0, 1 << 22, field << 23).astype(bits.dtype), largest.dtype)
+    field = xp.maximum(exponent + bias, 0).astype(bits.dtype)
+    scale = _floats(xp, xp.where(field == 0, 1 << (m - 1), field << m).astype(bits.dtype), largest.dtype)
     return xp.where(xp.isfinite(largest), scale, xp.asarray(xp.nan, dtype=largest.dtype))
+
+
+def affine_scale(xp: Any, view, axes, grid):
+    """Return scale and zero point of each group: its range, zero included, mapped to all codes of an integer format."""
+    low = xp.minimum(xp.min(view, axis=axes, keepdims=True, initial=0), 0)
+    high = xp.maximum(xp.max(view, axis=axes, keepdims=True, initial=0), 0)
+    step = 1 / (xp.asarray(grid.maximum, view.dtype) + xp.asarray(grid.minimum, view.dtype))
+    reach = high - low  # overflows where the ends are far apart
+    scale = xp.where(xp.isfinite(reach), reach * step, high * step - low * step)
+    scale = xp.maximum(scale, xp.asarray(_LEAST_SCALE, view.dtype))
+    return scale, -xp.asarray(grid.minimum, view.dtype) - xp.round(low * reciprocal(xp, scale))
+
+
+def reciprocal(xp: Any, scale):
+    """1 / scale; under XLA, which takes a subnormal reciprocal for zero, NaN there, so that it is seen."""
+    inverse = 1 / scale
+    return inverse if xp.__name__ == "numpy" else xp.where(scale > 2.0**126, xp.nan, inverse)
 
 
 def largest_of(xp: Any, view, axes):
     """Return the largest magnitude of each group, the reduced axes kept with length 1; NaN if there is one."""
     if xp.__name__ == "numpy":
         return xp.max(xp.abs(view), axis=axes, keepdims=True, initial=0)
-    magnitudes = _pattern(xp, view) & 0x7FFFFFFF  # XLA's maximum of floats may skip NaN; NaN's pattern is largest
+    carrier = BINARY32 if view.dtype.itemsize == 4 else BINARY64
+    magnitudes = (
+        _pattern(xp, view) & carrier.magnitude
+    )  # XLA's maximum of floats may skip NaN; NaN's pattern is largest
     return _floats(xp, xp.max(magnitudes, axis=axes, keepdims=True, initial=0), view.dtype)
 
 
 def _pattern(xp: Any, x):
-    if xp.__name__ == "numpy":
-        return x.view("i4")
-    import jax
-
-    return jax.lax.bitcast_convert_type(x, xp.int32)
+    return x.view(f"i{x.dtype.itemsize}") if xp.__name__ == "numpy" else kernels.under_jax.pattern(x)
 
 
 def _floats(xp: Any, bits, dtype):
-    if xp.__name__ == "numpy":
-        return bits.view(dtype)
-    import jax
-
-    return jax.lax.bitcast_convert_type(bits, dtype)
-
-
-def _check_axis(axis: int) -> None:
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise ValueError(f"axis must be an integer; received {axis!r}")
+    return bits.view(dtype) if xp.__name__ == "numpy" else kernels.under_jax.floats(bits, dtype)
 
 
 def _normal_axis(axis: int, x) -> int:
@@ -161,7 +207,7 @@ class PerChannel:
     axis: int = -1
 
     def __post_init__(self) -> None:
-        _check_axis(self.axis)
+        object.__setattr__(self, "axis", whole("axis", self.axis))
 
     @property
     def scale_bits(self) -> float:
@@ -242,9 +288,8 @@ class PerBlock:
     rule: ScaleRule = ScaleRule.FLOOR
 
     def __post_init__(self) -> None:
-        _check_axis(self.axis)
-        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
-            raise ValueError(f"a block has an integer size of at least 1; received {self.size!r}")
+        object.__setattr__(self, "axis", whole("axis", self.axis))
+        object.__setattr__(self, "size", whole("the size of a block", self.size, low=1))
         if not isinstance(self.rule, ScaleRule):
             raise ValueError(f"rule must be a member of ScaleRule; received {self.rule!r}")
         if self.scale_format is None:

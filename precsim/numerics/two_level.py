@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from precsim.numerics import kernels
+from precsim.numerics.binary_format import whole
 from precsim.numerics.formats import FP4_E2M1, FP8_E4M3
 from precsim.numerics.grid import Grid
 from precsim.numerics.kernels.integer import round_numpy
@@ -26,6 +28,10 @@ class TwoLevelRule(enum.Enum):
     TRANSFORMER_ENGINE = "S = 448 m / a; s = E4M3(b * (S * (1/m))); element = x * min(1 / (s * (1/S)), FLT_MAX)"
     TORCHAO = "g = a / (448 m); s = E4M3(max(b / m / g, 2**-6)); element = x * ((1 / g) / s)"
     EXACT = "g = a / (448 m); s = E4M3(b / m / g); x compared with midpoints times s g, exactly (FP4_E2M1 only)"
+    ONE_LEVEL = (
+        "g = 1; s = E4M3(max(b / m, 2**-6)), at most 448; element = x * (1 / s): torchao without a scale of the array"
+    )
+    FOUR_OVER_SIX = "g = a / (256 m); s = E4M3(b / m / g) or E4M3(b / 4 / g), whichever has the smaller squared error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,9 @@ class TwoLevel:
     axis : int
         The axis that is cut into blocks.
     rule : TwoLevelRule
+    rows : int
+        Rows that share a block's scale: 16 with a size of 16 makes the square blocks of TransformerEngine's weights,
+        whose transposes are quantized alike. Above 1: blocks along the last axis of arrays with two axes or more.
 
     Examples
     --------
@@ -52,50 +61,92 @@ class TwoLevel:
     size: int = 16
     axis: int = -1
     rule: TwoLevelRule = TwoLevelRule.TRANSFORMER_ENGINE
+    rows: int = 1
 
     def __post_init__(self) -> None:
-        PerBlock(self.size, self.axis)  # the same limits
+        block = PerBlock(self.size, self.axis)  # the same limits
+        object.__setattr__(self, "size", block.size)
+        object.__setattr__(self, "axis", block.axis)
+        object.__setattr__(self, "rows", whole("rows of a block", self.rows, low=1))
+        if self.rows > 1 and self.axis != -1:
+            raise ValueError(f"blocks of several rows lie along the last axis; received axis={self.axis}")
         if not isinstance(self.rule, TwoLevelRule):
             raise ValueError(f"rule must be a member of TwoLevelRule; received {self.rule!r}")
 
     @property
     def scale_bits(self) -> float:
         """Storage bits of scales for each element."""
-        return FP8_E4M3.bits / self.size
+        return FP8_E4M3.bits / (self.size * self.rows)
 
     def grouped(self, xp: Any, x):
-        """Return the array with the blocks as a last axis (padded with zeros) and that axis."""
-        return PerBlock(self.size, self.axis).grouped(xp, x)
+        """Return the array with the blocks as axes of their own (padded with zeros) and those axes."""
+        view, axes = PerBlock(self.size, self.axis).grouped(xp, x)
+        if self.rows == 1:
+            return view, axes
+        if x.ndim < 2:
+            raise ValueError(f"blocks of {self.rows} rows need an array of two axes; received shape {x.shape}")
+        pad = -view.shape[-3] % self.rows
+        if pad:
+            filler = xp.zeros((*view.shape[:-3], pad, *view.shape[-2:]), view.dtype)
+            view = xp.concatenate([view, filler], axis=-3)
+        view = view.reshape(*view.shape[:-3], view.shape[-3] // self.rows, self.rows, *view.shape[-2:])
+        return view, (view.ndim - 3, view.ndim - 1)
 
     def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
         """Undo `grouped` for an array that had this shape."""
+        if self.rows > 1:
+            y = y.reshape(*y.shape[:-4], y.shape[-4] * self.rows, *y.shape[-2:])[..., : shape[-2], :, :]
         return PerBlock(self.size, self.axis).ungrouped(xp, y, shape)
 
     def steps(self, xp: Any, view, axes, grid: Grid):
         """Return the factor that scales each block and the factor that undoes it."""
-        block, whole = largest_of(xp, view, axes), largest_of(xp, view, None)
-        one, top = view.dtype.type(1), xp.asarray(grid.maximum, dtype=view.dtype)
-        room = FP8_E4M3.maximum * top
-        if self.rule is TwoLevelRule.TRANSFORMER_ENGINE:
-            encode = xp.where(whole == 0, one, xp.minimum(_divide(xp, room, whole), np.finfo(np.float32).max))
-            scale = _to_e4m3(xp, block * (encode * _divide(xp, one, top)))
-            step = scale * _divide(xp, one, encode)
-            return xp.where(scale == 0, 0, xp.minimum(_divide(xp, one, step), np.finfo(np.float32).max)), step
-        scale, shared = self.scales(xp, block, whole, top)
-        inverse = _divide(xp, _divide(xp, one, shared), scale)
-        return xp.where(scale == 0, 0, inverse), scale * shared
+        inverse, scale, shared = self.parts(xp, view, axes, grid)
+        return inverse, scale * shared
 
-    def scales(self, xp: Any, block, whole, top):
+    def parts(self, xp: Any, view, axes, grid: Grid):
+        """Return the factor that scales each block, its E4M3 scale, and the float32 scale of the array."""
+        block, largest = largest_of(xp, view, axes), largest_of(xp, view, None)
+        one, top = view.dtype.type(1), xp.asarray(grid.maximum, dtype=view.dtype)
+        if self.rule is TwoLevelRule.TRANSFORMER_ENGINE:
+            room = FP8_E4M3.maximum * top
+            encode = xp.where(largest == 0, one, xp.minimum(_divide(xp, room, largest), np.finfo(np.float32).max))
+            scale, shared = _to_e4m3(xp, block * (encode * _divide(xp, one, top))), _divide(xp, one, encode)
+            inverse = xp.minimum(_divide(xp, one, scale * shared), np.finfo(np.float32).max)
+            return xp.where(scale == 0, 0, inverse), scale, shared
+        if self.rule is TwoLevelRule.ONE_LEVEL:
+            scale = _to_e4m3(xp, xp.maximum(_divide(xp, block, top), FP8_E4M3.smallest_normal))
+            return _divide(xp, one, scale), scale, xp.ones_like(largest)
+        if self.rule is TwoLevelRule.FOUR_OVER_SIX:
+            return self._better(xp, view, axes, grid, block, largest)
+        scale, shared = self.scales(xp, block, largest, top)
+        inverse = _divide(xp, _divide(xp, one, shared), scale)
+        return xp.where(scale == 0, 0, inverse), scale, shared
+
+    def _better(self, xp: Any, view, axes, grid: Grid, block, largest):
+        """Of a block's scales by its largest value and by 4 (which 6 then rounds up past), the one with less error."""
+        one, top = view.dtype.type(1), xp.asarray(grid.maximum, dtype=view.dtype)
+        shared = xp.where(largest == 0, one, xp.maximum(_divide(xp, largest, 256 * top), 2.0**-126))
+        found = []
+        for divisor in (top, view.dtype.type(4)):
+            scale = _to_e4m3(xp, _divide(xp, _divide(xp, block, divisor), shared))
+            inverse = xp.where(scale == 0, 0, _divide(xp, _divide(xp, one, shared), scale))
+            wrong = _to_grid(xp, view * inverse, grid) * (scale * shared) - view
+            found.append((inverse, scale, xp.sum(wrong * wrong, axis=axes, keepdims=True)))
+        (inverse, scale, error), (other_inverse, other, other_error) = found
+        better = other_error < error
+        return xp.where(better, other_inverse, inverse), xp.where(better, other, scale), shared
+
+    def scales(self, xp: Any, block, largest, top):
         """Return the E4M3 scale of each block and the float32 scale of the array (1 for an array of zeros)."""
         one = block.dtype.type(1)
-        shared = xp.where(whole == 0, one, xp.maximum(_divide(xp, whole, FP8_E4M3.maximum * top), 2.0**-126))
+        shared = xp.where(largest == 0, one, xp.maximum(_divide(xp, largest, FP8_E4M3.maximum * top), 2.0**-126))
         wanted = _divide(xp, _divide(xp, block, top), shared)
         if self.rule is TwoLevelRule.TORCHAO:
             wanted = xp.maximum(wanted, FP8_E4M3.smallest_normal)
         return _to_e4m3(xp, wanted), shared
 
-    def exact(self, xp: Any, view, axes):
-        """Return each element's nearest value of ``e2m1 * s * g`` (ties to even codes), decided without rounding.
+    def places(self, xp: Any, view, axes):
+        """Return each element's place in E2M1's values (negative below zero), the blocks' scales and the array's.
 
         A midpoint t of E2M1 times s has 7 bits; g is split into two halves of 12 bits, so that both products are
         exact, and |x| is compared with their sum through the exact difference |x| - t s g_high.
@@ -110,34 +161,37 @@ class TwoLevel:
             rest, wanted = magnitude - t * high, t * low
             count = count + ((rest > wanted) if k % 2 == 0 else (rest >= wanted)).astype(np.int32)
         count = xp.where(scale == 0, 0, count)
-        nearest = xp.asarray(positive)[count] * (scale * shared)
+        return xp.where(view < 0, -count, count), scale, shared
+
+    def exact(self, xp: Any, view, axes):
+        """Return each element's nearest value of ``e2m1 * s * g`` (ties to even codes), decided without rounding."""
+        count, scale, shared = self.places(xp, view, axes)
+        positive = FP4_E2M1.values()[FP4_E2M1.values() >= 0].astype(np.float32)
+        nearest = xp.asarray(positive)[xp.abs(count)] * (scale * shared)
         nearest = xp.where(xp.isfinite(shared), nearest, xp.asarray(np.nan, view.dtype))
         return xp.where(view < 0, -nearest, nearest)
 
 
 def _divide(xp: Any, a, b):
-    """Divide as IEEE does: XLA must not see that b is one number repeated, or it multiplies by a reciprocal."""
+    """Divide as IEEE does."""
     if xp is np:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.divide(a, b)
-    import jax
-
-    a, b = xp.broadcast_arrays(xp.asarray(a), xp.asarray(b))
-    return a / jax.lax.optimization_barrier(b)
+    return kernels.under_jax.divide(a, b)
 
 
 def _to_e4m3(xp: Any, scale):
-    if xp is np:
-        return round_numpy(np.asarray(scale), FP8_E4M3.grid(), Rounding.NEAREST_EVEN)
-    from precsim.numerics.kernels.under_jax import round_traced
+    return _to_grid(xp, scale, FP8_E4M3.grid())
 
-    return round_traced(scale, FP8_E4M3.grid())
+
+def _to_grid(xp: Any, x, grid: Grid):
+    if xp is np:
+        return round_numpy(np.asarray(x), grid, Rounding.NEAREST_EVEN)
+    return kernels.under_jax.round_traced(x, grid)
 
 
 def _leading_half(xp: Any, x):
     """Return x with the low 12 bits of its significand cleared."""
     if xp is np:
         return (np.asarray(x).view(np.int32) & ~0xFFF).view(np.float32)
-    import jax
-
-    return jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(x, xp.int32) & ~0xFFF, xp.float32)
+    return kernels.under_jax.floats(kernels.under_jax.pattern(x) & ~0xFFF, xp.float32)

@@ -28,6 +28,7 @@ from precsim.view.numbers.ranges import format_builder, loss_scaling
 from precsim.view.numbers.rounding_modes import mode_slider, stochastic_bias
 from precsim.view.numbers.scale_groups import scale_groups
 from precsim.view.numbers.sums import error_curves, running_sum
+from precsim.view.numbers.weight_distribution import weight_distribution
 from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, serving_cost
 from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.report import page
@@ -91,4 +92,5 @@ __all__ = [
     "straighten",
     "trials",
     "two_weights",
+    "weight_distribution",
 ]

@@ -1,5 +1,6 @@
 """Scaled formats against exact rationals and closed forms; NumPy against JAX; the straight-through gradient."""
 
+import dataclasses
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -131,6 +132,87 @@ def test_gradient_is_that_of_the_identity(x):
         np.testing.assert_array_equal(gradient, weights)
     tangent = jax.jvp(lambda v: MXFP4(v), (jnp.asarray(x),), (weights,))[1]
     np.testing.assert_array_equal(tangent, weights)
+
+
+def test_hessian_is_that_of_the_identity_not_zero(x):
+    v = jnp.asarray(x[0, :6])
+    for quantizer in (MXFP4, Quantizer(F.INT4)):
+        values = quantizer(v)
+        hessian = jax.hessian(lambda u, q=quantizer: jnp.sum(q(u) ** 2))(v)
+        np.testing.assert_array_equal(hessian, 2 * np.eye(6))
+        np.testing.assert_allclose(jax.grad(lambda u, q=quantizer: jnp.sum(q(u) ** 2))(v), 2 * values)
+
+
+WIDE = [
+    F.BF16,
+    F.TF32,
+    F.p3109(16, 8),
+    *(F.Format(name=f"e8p{p}", exponent_bits=8, precision=p) for p in (3, 5, 17, 22)),
+]
+
+
+@pytest.mark.parametrize("fmt", WIDE, ids=str)
+def test_wide_formats_were_infinite_under_jax_above_4(fmt, rng):
+    x = rng.standard_normal((206, 64)).astype(np.float32) * np.ldexp(np.float32(1), np.arange(-80, 126))[:, None]
+    x = x.astype(np.float32)
+    x[:, 0] = np.ldexp(np.float32(1.999), np.arange(-80, 126)).astype(np.float32)
+    for scaling in (PerToken(), PerBlock(32), PerTensor()):
+        quantizer = Quantizer(fmt, scaling)
+        wanted = quantizer(x)
+        assert np.isfinite(wanted).all()
+        assert same(wanted, jax.jit(quantizer)(x))
+        if isinstance(scaling, PerToken):
+            assert same(wanted, FAKE(x, fmt.grid(), scaling))
+            grid = None if isinstance(fmt, Codebook) else fmt.grid()
+            formula = module._apply(np, x, (fmt, scaling, Rounding.NEAREST_EVEN, True), grid, None)
+            assert same(wanted, formula)
+
+
+@pytest.mark.parametrize("fmt", F.NAMED, ids=str)
+def test_numpy_equals_jax_for_every_named_format_and_size(fmt, rng):
+    if not fmt.has_zero or fmt is F.FP32:
+        pytest.skip(f"{fmt} quantizes nothing: no zero, or float32 itself")
+    x = (rng.standard_normal((102, 32)) * np.ldexp(1.0, np.arange(-80, 124, 2)[:, None])).astype(np.float32)
+    quantizer = Quantizer(fmt, PerToken())
+    assert same(quantizer(x), jax.jit(quantizer)(x))
+
+
+def test_affine_range_beyond_float32_was_nan():
+    x = np.float32([[-3e38, 3e38, 0, 1e38]])
+    for fmt in (F.INT2, F.INT4, F.INT8):
+        y = Quantizer(fmt, PerToken(), symmetric=False)(x)
+        assert np.abs(y - x).max() <= 6e38 / (2**fmt.bits - 1) * 0.51
+    assert np.isnan(Quantizer(F.INT4, symmetric=False)(np.float32([np.inf, 1, -3]))).all()
+
+
+@pytest.mark.parametrize("scaling", [PerTensor(), PerToken(), PerChannel(-1), PerChannel(0), PerBlock(16)], ids=str)
+def test_affine_loops_equal_the_formula_in_every_bit(scaling, rng):
+    x = (rng.standard_normal((24, 64)) * 2.0 ** rng.integers(-60, 60, (24, 1)) + rng.uniform(-2, 2)).astype(np.float32)
+    x[4], x[7, 3], x[8, 5] = np.abs(x[4]), np.nan, -0.0
+    for fmt in (F.INT2, F.INT4, F.INT8, F.INT16, F.integer(4, signed=False)):
+        how = (fmt, scaling, Rounding.NEAREST_EVEN, False)
+        with np.errstate(all="ignore"):
+            formula = module._apply(np, x, how, fmt.grid(), None)
+        got = Quantizer(fmt, scaling, symmetric=False)(x)
+        np.testing.assert_array_equal(got, formula)
+
+
+def test_scale_of_subnormal_blocks_was_one_power_too_large(rng):
+    x = np.float32([[2.0**-128, 2.0**-129], [2.0**-127, 2.0**-149], [1.5 * 2.0**-127, 2.0**-140]])
+    element = MXINT8.format
+    for rule in ScaleRule:
+        quantizer = Quantizer(element, PerBlock(2, scale_format=F.E8M0, rule=rule))
+        wanted = np.array([exact_mx(block, element, rule) for block in x])
+        np.testing.assert_array_equal(quantizer(x), wanted)
+        formula = module._apply(np, x, (element, quantizer.scaling, Rounding.NEAREST_EVEN, True), element.grid(), None)
+        np.testing.assert_array_equal(formula, wanted)
+
+
+@pytest.mark.parametrize("quantizer", [MXFP4, NVFP4, NF4, Quantizer(F.INT4, PerBlock(7)), MXINT8], ids=str)
+def test_blocks_along_other_axes_equal_those_along_the_last(quantizer, rng):
+    x = rng.standard_normal((70, 5, 3)).astype(np.float32)
+    along = dataclasses.replace(quantizer, scaling=dataclasses.replace(quantizer.scaling, axis=0))
+    np.testing.assert_array_equal(along(x), np.moveaxis(quantizer(np.ascontiguousarray(np.moveaxis(x, 0, -1))), -1, 0))
 
 
 @pytest.mark.parametrize("scaling", SCALINGS[:6], ids=str)
@@ -379,14 +461,11 @@ def test_any_layout_and_overlap_of_arrays_gives_the_same_result(quantizer, rng):
         (lambda: TwoLevel(rule="te"), "member of TwoLevelRule"),
         (lambda: PerChannel("out"), "received 'out'"),
         (lambda: Quantizer(F.INT4, PerChannel(2))(X), r"axis 2 does not exist in an array of shape \(2, 4\)"),
-        (lambda: Quantizer(F.INT4)(X.astype(np.float64)), "received float64"),
-        (lambda: MXFP4(X.astype(np.float16)), "received float16"),
+        (lambda: NVFP4(X.astype(np.float64)), "defined by float32 operations.*received float64"),
         (lambda: MXFP4(X.astype(object)), "received object"),
-        (lambda: MXFP4([1.0, 2.0]), "received list"),
         (lambda: MXFP4(np.ma.masked_array(X)), "masked"),
         (lambda: MXFP4(X, out=np.zeros((4, 2), np.float32)), r"out must have shape \(2, 4\)"),
         (lambda: MXFP4(X, out=read_only(X)), "read-only"),
-        (lambda: Quantizer(F.INT4)(X[:0]), "empty array"),
         (lambda: Quantizer(F.INT4)(X, noise=X), "takes no noise"),
         (lambda: Quantizer(F.INT4, PerTensor(), Rounding.STOCHASTIC)(X), "needs noise"),
         (lambda: Quantizer(F.INT4, PerTensor(), Rounding.STOCHASTIC)(X, noise=X), "must be uint32"),

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from precsim.models import MLP, Transformer
-from precsim.models.recipes import Stored, everywhere, kumar, per_token, quest
+from precsim.models.recipes import Stored, everywhere, kumar, per_token, quest, unscaled
 from precsim.models.rounder import _accumulated
 from precsim.numerics import (
+    BF16,
     FP8_E4M3,
     FP8_E5M2,
     FP16,
@@ -325,6 +326,13 @@ def test_impossible_recipes_are_refused():
         list(train_population(two_scalings))
     with pytest.raises(ValueError, match="same model"):
         list(train_population([BASE, dataclasses.replace(BASE, model=MLP(5))]))
+
+
+def test_bfloat16_activations_with_a_scale_ended_in_nan():
+    job = dataclasses.replace(BASE, model=MLP(8), tokens=6_400)
+    plain = train(job).gap
+    for recipe in (kumar(activations=BF16), unscaled(weights=BF16, activations=BF16)):
+        assert train(dataclasses.replace(job, recipe=recipe)).gap == pytest.approx(plain, rel=0.1)
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from precsim.numerics.kernels.magic_add import fixed_even, magic, unpack
 __all__ = [
     "CodeParams",
     "code_parameters",
+    "decode_values",
     "encode_values",
     "integer_decode",
     "is_shortened",
@@ -289,3 +290,36 @@ def encode_values(xp: Any, carrier: Carrier, bits, fmt: Format):
         return code
     signed = negative & ((code != 0) | fmt.has_negative_zero)
     return xp.where(signed, code | (1 << (fmt.bits - 1)), code)
+
+
+def decode_values(xp: Any, carrier: Carrier, codes, fmt: Format):
+    """Bits of the values of codes given as integers of the carrier's width; the inverse of `encode_values`.
+
+    For formats too wide for a table. The significand, an integer, is exact as a float of the carrier; its exponent
+    field is then moved, or, for a subnormal result, its bits are.
+    """
+    m = fmt.precision - 1
+    body = fmt.bits - int(fmt.signed)
+    real = xp.float32 if carrier.bits == 32 else xp.float64
+    c = codes & (2**fmt.bits - 1)
+    negative = (c >> body) & int(fmt.signed)
+    if fmt.is_integer:
+        signed = xp.where(negative == 1, c - 2**fmt.bits, c).astype(real) * fmt.smallest_subnormal
+        return signed.view(codes.dtype)
+    a = c & (2**body - 1)
+    field = a >> m
+    hidden = (field > 0) | (not fmt.has_zero)
+    sig = (a & (2**m - 1)) + xp.where(hidden, 2**m, 0)
+    power = xp.where(hidden, field - int(fmt.has_zero), 0) + fmt.emin - m  # value = sig * 2**power
+    bits = sig.astype(real).view(codes.dtype)
+    moved = (bits >> carrier.fraction) + power
+    lowest = 1 - carrier.bias - carrier.fraction
+    under = sig << xp.maximum(power - lowest, 0)
+    r = xp.where(moved > 0, bits + (power << carrier.fraction), under)
+    r = xp.where(sig == 0, 0, r)
+    r = xp.where(a >= fmt.magnitudes, carrier.infinity + (1 << (carrier.fraction - 1)), r)
+    if fmt.has_infinity:
+        r = xp.where(a == fmt.magnitudes, carrier.infinity, r)
+    lone = (negative == 1) & (a == 0) & (not fmt.has_negative_zero)
+    r = xp.where(lone, carrier.infinity + (1 << (carrier.fraction - 1)), r)
+    return r | (negative << (carrier.bits - 1))

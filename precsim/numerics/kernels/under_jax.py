@@ -1,4 +1,7 @@
-"""The integer kernel as JAX functions; the only place of the numeric core that imports JAX."""
+"""The integer kernel as JAX functions, and the few operations on bits that NumPy and JAX name differently.
+
+The only place of the numeric core that imports JAX; it loads as ``kernels.under_jax`` on first use.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,42 @@ from precsim.numerics.grid import Family, Grid
 from precsim.numerics.kernels.integer import BINARY32, BINARY64, FLOAT_ENTRIES, round_bits
 from precsim.numerics.modes import Rounding
 
-__all__ = ["round_nearest", "round_traced", "straight_through"]
+__all__ = [
+    "as_floats", "divide", "floats", "is_traced", "jnp", "pattern", "round_nearest", "round_traced",
+    "straight_through",
+]  # fmt: skip
+
+
+def pattern(x):
+    """The bits of floats as signed integers of their width."""
+    return jax.lax.bitcast_convert_type(x, jnp.int32 if x.dtype.itemsize == 4 else jnp.int64)
+
+
+def floats(bits, dtype):
+    """Floats with these bits."""
+    return jax.lax.bitcast_convert_type(bits, dtype)
+
+
+def divide(a, b):
+    """Divide as IEEE does: XLA must not see that b is one number repeated, or it multiplies by a reciprocal."""
+    a, b = jnp.broadcast_arrays(jnp.asarray(a), jnp.asarray(b))
+    return a / jax.lax.optimization_barrier(b)
+
+
+def as_floats(x):
+    """JAX numbers as float32 (narrower floats, which are exact there) or, in x64 mode, float64."""
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x if x.dtype in (jnp.float32, jnp.float64) else x.astype(jnp.float32)
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise ValueError(f"only real numbers are rounded; received a JAX array of {x.dtype}")
+    if not jax.config.read("jax_enable_x64") and x.dtype.itemsize > 2:
+        raise ValueError(f"float32 does not hold every {x.dtype}: convert the JAX array first, or enable x64")
+    return x.astype(jnp.float64 if jax.config.read("jax_enable_x64") else jnp.float32)
+
+
+def is_traced(x) -> bool:
+    """Whether the values of x are not known yet, because a program is being compiled."""
+    return isinstance(x, jax.core.Tracer)  # pyright: ignore[reportAttributeAccessIssue] - it is there
 
 
 def round_traced(x, grid: Grid, rounding: Rounding = Rounding.NEAREST_EVEN, noise=None, width: int = 0):
@@ -38,13 +76,14 @@ def round_traced(x, grid: Grid, rounding: Rounding = Rounding.NEAREST_EVEN, nois
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def straight_through(function, x, *rest):
-    """``function(x, *rest)``, whose derivative with respect to x is taken to be 1."""
+    """``function(x, *rest)``, whose derivative with respect to x is taken to be 1, and so on for higher derivatives."""
     return function(x, *rest)
 
 
 @straight_through.defjvp
 def _straight_through_jvp(function, primals, tangents):
-    return function(*primals), tangents[0]
+    # through itself, not through `function`: else the second derivative would be that of a staircase, zero
+    return straight_through(function, *primals), tangents[0]
 
 
 _EXPONENT = 0x7F800000  # mask of float32's exponent field

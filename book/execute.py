@@ -8,6 +8,7 @@ on a clock: no cell has a limit, and times are only printed.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import csv
 import os
 import time
@@ -278,5 +279,7 @@ async def _execute(
         text = f"*This page could not be executed beyond this cell:* `{reason}`. Try it alone: `{failure.command}`."
         results.keep_notice(page, notebook, cell - 1, text)
         return failure
+    finally:
+        atexit.unregister(client._cleanup_kernel)  # after an interruption it would complain of a kernel that is gone
     results.keep(page, notebook, progress.end(page))
     return None

@@ -182,7 +182,7 @@ def plan(
     return Plan(
         best=best,
         options=options,
-        binding=_binding(budget, best, row.high),
+        binding=_binding(budget, best, row),
         near=tuple(o.choice for o in options if o.regret <= tolerance),
         sizes=_flat_range(point, budget, best, row, tolerance),
         tolerance=tolerance,
@@ -323,12 +323,12 @@ def _intervals(draws: Draws, budget: Budget, found, level: float) -> dict[int, d
         return {k: {"loss_interval": bounds(x), "regret_interval": bounds(x - least)} for k, x in losses.items()}
 
 
-def _binding(budget: Budget, best: Option, most: float) -> Binding:
+def _binding(budget: Budget, best: Option, row: _Row) -> Binding:
     allowed = min(float(budget.tokens(best.N, best.choice)), budget.max_tokens)
     if best.D < allowed * (1 - 1e-6):
         return Binding.DAMAGE
     short = best.D >= budget.max_tokens * (1 - 1e-6)
-    small = best.N >= most * (1 - 1e-6)
+    small = best.N >= row.high * (1 - 1e-6) or best.N <= row.low * (1 + 1e-6)
     left_over = budget.tokens(best.N, best.choice) > best.D * (1 + 1e-6)
     if small and short and left_over:
         return Binding.NOTHING

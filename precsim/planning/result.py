@@ -16,7 +16,7 @@ class Binding(Enum):
     """Which limit the plan runs into."""
 
     COMPUTE = "compute alone: N and D are balanced freely"
-    PARAMETERS = "the number of parameters: memory, or a fixed model"
+    PARAMETERS = "the number of parameters: memory, a fixed model, or the smallest one considered"
     TOKENS = "the number of tokens: the data set is used up"
     DAMAGE = "the damage of rounding: more data would hurt this model; compute is left over"
     NOTHING = "none: both N and D are at their limits and compute is left over"

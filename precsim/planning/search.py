@@ -96,7 +96,9 @@ class Lanes:
         In ln D the loss of every law here falls first and rises after, if it rises at all: sums of exponentials are
         convex, and an outer exponent g < 1 leaves −∂(falling part)/∂ln D decreasing. So the slope has one root.
         """
-        most = np.minimum((flops[i] - 2 * N * self.served * self.serve[i]) / (6 * N * self.train[i]), self.most_tokens)
+        with np.errstate(over="ignore"):
+            most = (flops[i] - 2 * N * self.served * self.serve[i]) / (6 * N * self.train[i])
+        most = np.minimum(most, self.most_tokens)
         if not self.turns:
             return most
         most = np.minimum(most, _MOST)

@@ -133,6 +133,13 @@ def test_memory_and_data_limits_bind():
     assert both.binding is Binding.NOTHING
 
 
+def test_a_law_that_wants_no_parameters_says_so():
+    """With A = 0 the best model is the smallest one: that is a limit, not a balance."""
+    found = plan(LAW.replace(A=0.0), compute=1e22, smallest=1e6, choices=[Choice.tied(8)])
+    assert found.N == pytest.approx(1e6, rel=1e-6)
+    assert found.binding is Binding.PARAMETERS
+
+
 def test_overtrained_model_stops_at_its_critical_tokens():
     """A fixed small model to be quantized: more tokens than D_crit are not worth having."""
     critical = laws.critical_tokens(LAW, 8e9, 4)

@@ -84,10 +84,10 @@ class Lesson:
 
     def __str__(self) -> str:
         """What a page says about where its numbers come from."""
-        off = "equal to the last bit" if self.difference == 0 else f"gaps and δ within {self.difference:.1e} of the gap"
+        off = "equal to the last bit" if self.difference == 0 else f"within {self.difference:.1e} of the gap"
         return (
-            f"{self.models} networks, stored with the package ({self.made})\n"
-            f"trained again here: {self.again}, {off} (allowed: {TOLERANCE:g})"
+            f"{self.models} networks, stored with the package, trained on {self.made}\n"
+            f"trained again here: {self.again}, gaps and δ {off} (allowed: {TOLERANCE:g})"
         )
 
 
@@ -117,7 +117,7 @@ def result(name: str, *, live: bool | None = None) -> Lesson:
     again = _train(jobs, chosen)
     difference = compare(name, stored, again)
     shown = chapters.labeled(cells, again if live else stored)
-    return Lesson(shown, len(jobs), len(chosen), difference, f"{record['device']}; {record['versions']}")
+    return Lesson(shown, len(jobs), len(chosen), difference, f"{record['device']}\nwith {record['versions']}")
 
 
 def load(name: str) -> tuple[pd.DataFrame, dict]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from precsim.cli.law_words import form
 from precsim.cli.printing import as_json, check_folders
-from precsim.cli.tables import LAW, RUNS, rng_of, table_of, table_options
+from precsim.cli.tables import LAW, RUNS, reading_of, rng_of, table_of, table_options
 from precsim.fitting import ByCompute, ByData, BySize, Comparison, Groups, Split, compare
 
 
@@ -21,7 +21,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--split", required=True, help="compute, size or data (the largest rows), or a column: group:scheme"
     )
     parser.add_argument(
-        "--share", default="0.3", help="of the rows that are held out (0.3); several, 0.2,0.3,0.4, are several origins"
+        "--share",
+        default="0.2,0.3,0.4,0.5",
+        help="of the rows that are held out; several (0.2,0.3,0.4,0.5 by default) are several origins",
     )
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals and the verdict (0.95)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -68,7 +70,15 @@ def _compare(options: argparse.Namespace) -> int:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
     forms = [form(text).blank() for text in options.law]
     rule, table = split(options.split, options.share), table_of(options)
-    found = compare(forms, table, split=rule, rng=rng_of(options), delta=options.delta, level=options.level)
+    found = compare(
+        forms,
+        table,
+        split=rule,
+        rng=rng_of(options),
+        delta=options.delta,
+        level=options.level,
+        **reading_of(options),
+    )
     if options.html:
         from precsim.cli.reports import of_comparison  # loads altair
 
@@ -79,12 +89,15 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _comparison(found: Comparison, options: argparse.Namespace) -> dict[str, Any]:
     names = {id(score.form): text for score, text in zip(found.scores, options.law, strict=True)}
+    return {"split": options.split, "level": options.level, **_judgment(found, names)}
+
+
+def _judgment(found: Comparison, names: dict[int, str]) -> dict[str, Any]:
+    """One stage's scores and verdict; `names` says how each form was written."""
     return {
-        "split": options.split,
-        "level": options.level,
         "scores": [
             {
-                "law": text,
+                "law": names[id(s.form)],
                 "form": s.form.label,
                 "parameters": s.parameters,
                 "held_out": s.held_out,
@@ -92,11 +105,14 @@ def _comparison(found: Comparison, options: argparse.Namespace) -> dict[str, Any
                 "rmse": s.rmse,
                 "bic": s.bic,
                 "folds": s.folds,
+                "status": None if s.fit is None else s.fit.status.name,
                 "note": s.note,
             }
-            for s, text in zip(found.scores, options.law, strict=True)
+            for s in found.scores
         ],
         "verdict": None if found.verdict is None else names[id(found.verdict)],
         "candidates": [names[id(candidate)] for candidate in found.candidates],
         "preferred": names[id(found.preferred)],
+        "apart": found.apart,
+        "delta": None if found.delta is None else _judgment(found.delta, names),
     }

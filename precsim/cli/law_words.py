@@ -27,6 +27,7 @@ _PLAIN: dict[str, Callable[[], Law]] = {
     "outer": laws.OuterExponent,
     "beta-of-n": laws.BetaOfN,
     "kaplan": laws.Kaplan,
+    "frontier": laws.Frontier,
     "kumar": laws.KumarDegradation,
     "robust": laws.RobustDegradation,
     "ouyang": laws.OuyangDegradation,
@@ -50,12 +51,12 @@ _OF_A_TENSOR: dict[str, Callable[..., Law]] = {
 }
 
 WORDS = f"""a law is written as parts joined by +
-  bases         {", ".join(list(_PLAIN)[:5])}
+  bases         {", ".join(list(_PLAIN)[:6])}
   factors       {", ".join(_OF_A_TENSOR)}, each with a tensor: saturating:weights
                 tensors: {", ".join(_TENSORS)}; acting on the tokens instead of the parameters: saturating:weights:D
                 per-scheme:W4A4,W8A8; any factor with drift: drifting:saturating:weights
                 of further columns: {", ".join(_OF_CONTEXT)}
-  degradations  {", ".join(list(_PLAIN)[5:])}, chen:TENSOR
+  degradations  {", ".join(list(_PLAIN)[6:])}, chen:TENSOR
 or the name of a published law (precsim plan --laws), or the path of a .json file that fit has written"""
 
 

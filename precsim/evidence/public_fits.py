@@ -117,7 +117,7 @@ def _judged(rows: Table) -> dict[str, Any]:
     inner = compare(_BASES, rows[~top], split=ByCompute(_ORIGINS), rng=_rng())
     chosen = min(inner.scores, key=lambda s: s.held_out).form
     seen = {form.label: fit(form, rows, strict=False).residuals[top] for form in _BASES}
-    record = _scores(_BASES, rows, ByCompute(), "the largest 30 % of compute")
+    record = _scores(_BASES, rows, ByCompute(0.3), "the largest 30 % of compute")
     for score in record["scores"]:
         score["in_sample"] = float(np.mean(np.abs(seen[score["form"]])))
     return record | {

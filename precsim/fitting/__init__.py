@@ -6,8 +6,9 @@ then δ) → ``fits``. `bootstrap`, `interval`, `predict` and `profile` say how 
 predicts what it has not seen, and ``misfit`` what a wrong form costs.
 """
 
-from precsim.fitting.comparison import ByCompute, ByData, BySize, Comparison, Groups, Score, Split, compare
+from precsim.fitting.comparison import Comparison, Score, compare
 from precsim.fitting.fits import Fit, FitError, Stage, Status, fit
+from precsim.fitting.splits import ByCompute, ByData, BySize, Groups, Split
 from precsim.fitting.uncertainty import Draws, Interval, bootstrap, interval, predict, profile
 
 __all__ = [

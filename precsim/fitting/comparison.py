@@ -3,124 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from precsim.equality import Record
-from precsim.fitting.fits import Fit, FitError, fit
+from precsim.fitting.fits import Fit, FitError, Status, fit, joined
 from precsim.fitting.objective import Response
 from precsim.fitting.observations import Observations, read
+from precsim.fitting.splits import ByCompute, ByData, BySize, Groups, Split
 from precsim.laws.law import Law
+from precsim.laws.setting import Setting
+from precsim.runs.columns import Copies, names_of
 
 __all__ = ["ByCompute", "ByData", "BySize", "Comparison", "Groups", "Score", "Split", "compare"]
 
-
-class Split(Protocol):
-    """A rule that says which rows to hold out, possibly several times over."""
-
-    def folds(self, runs, data: Observations) -> list[tuple[str, np.ndarray]]:
-        """All folds, each a label and the mask of the held-out observations."""
-        ...
-
-
-def _top(values: np.ndarray, share: float | tuple[float, ...], name: str) -> list[tuple[str, np.ndarray]]:
-    """The rows of largest value, whole groups of equal ones, about `share` of all; a fold for each share."""
-    shares = share if isinstance(share, tuple) else (share,)
-    if not shares or not all(0 < x < 1 for x in shares):
-        raise ValueError(f"share must be between 0 and 1, or several such numbers, got {share}")
-    found = {}
-    for limit in (np.quantile(values, 1 - x, method="higher") for x in shares):
-        mask = values >= limit
-        if mask.all():
-            raise ValueError(f"all rows have the same {name}: there is nothing larger to predict")
-        found[f"{name} >= {limit:.3g}"] = mask
-    return list(found.items())
-
-
-@dataclass(frozen=True, slots=True)
-class ByCompute:
-    """Holds out the rows of largest N·D, to see whether the law predicts the next, larger run.
-
-    Parameters
-    ----------
-    share : float or tuple of float
-        Of the rows. Several shares are several folds, from each of which a form has to predict what is larger: with
-        few rows a steadier basis for a choice than one of them.
-    """
-
-    share: float | tuple[float, ...] = 0.3
-
-    def folds(self, runs, data):
-        """One fold for each share."""
-        return _top(data.setting.N * data.setting.D, self.share, "N*D")
-
-
-@dataclass(frozen=True, slots=True)
-class BySize:
-    """Holds out the rows of largest N, a share of them or, one after the other, several shares."""
-
-    share: float | tuple[float, ...] = 0.3
-
-    def folds(self, runs, data):
-        """One fold for each share."""
-        return _top(data.setting.N, self.share, "N")
-
-
-@dataclass(frozen=True, slots=True)
-class ByData:
-    """Holds out the rows of largest D, a share of them or, one after the other, several shares."""
-
-    share: float | tuple[float, ...] = 0.3
-
-    def folds(self, runs, data):
-        """One fold for each share."""
-        return _top(data.setting.D, self.share, "D")
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """Holds out every value of a column in turn: widths, methods, seeds.
-
-    Parameters
-    ----------
-    column : str
-        Name of the column.
-    only : tuple, optional
-        Values to hold out; by default all finite ones, so that the unquantized rows always stay.
-    """
-
-    column: str
-    only: tuple | None = None
-
-    def folds(self, runs, data):
-        """One fold for each value."""
-        names = runs.columns if hasattr(runs, "columns") else runs
-        if self.column not in names:
-            raise ValueError(
-                f"the table has no column {self.column!r} to split by; it has {', '.join(map(str, names))}"
-            )
-        values = np.asarray(runs[self.column])[data.row]
-        wanted = self.only
-        if wanted is None:
-            numeric = np.issubdtype(values.dtype, np.number)
-            wanted = np.unique(values[np.isfinite(values)] if numeric else values.astype(str))
-        return [(f"{self.column} = {v}", values == v) for v in wanted]
+_FURTHER = 10.0  # times the largest compute of the table: where candidates are asked whether they agree
+_UNUSABLE = (Status.BOUND, Status.NOT_CONVERGED)
 
 
 @dataclass(frozen=True, eq=False)
 class Score(Record):
-    """How one form did.
+    """How one form did in one stage: on losses as trained, or on δ.
 
     Attributes
     ----------
     form : Law
     fit : Fit or None
-        To all rows; None if that failed.
+        Of this stage, to all rows; None if that failed.
     parameters : int
+        Estimated in this stage.
     rmse : float
-        In-sample root mean square of the residuals (of ln L: a relative error).
+        In-sample root mean square of the residuals of this stage (of ln L: a relative error).
     bic : float
         n·ln(mean square) + p·ln n; comparable between forms fitted to the same rows.
     held_out : float
@@ -143,6 +57,11 @@ class Score(Record):
     folds: dict[str, float]
     note: str
 
+    @property
+    def usable(self) -> bool:
+        """Whether `fit` would return this fit: a form that ran to a bound is scored, but never recommended."""
+        return self.fit is not None and self.fit.status not in _UNUSABLE and bool(np.isfinite(self.held_out))
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Record):
@@ -151,20 +70,46 @@ class Comparison(Record):
     Attributes
     ----------
     scores : tuple of Score
+        On losses as trained; on δ for degradations alone.
     verdict : Law or None
         The form that predicts held-out rows better than every other, None if the rows cannot tell.
     candidates : tuple of Law
-        Forms that the best one does not beat beyond chance, itself included.
+        Usable forms that the best one does not beat beyond chance, itself included.
     preferred : Law
         The candidate with fewest parameters: what to use until more runs tell.
+    apart : float
+        How far the candidates' predictions are from each other (of ln L or the response of δ) at ten times the
+        largest compute of the table. Where that is more than the held-out error of the best, the choice matters and
+        the rows do not make it.
+    delta : Comparison or None
+        For laws of two stages, the same on δ, of those forms that predict it; the base then has all losses.
     """
 
     scores: tuple[Score, ...]
     verdict: Law | None
     candidates: tuple[Law, ...]
     preferred: Law
+    apart: float = 0.0
+    delta: Comparison | None = None
 
     def __str__(self) -> str:
+        lines = self._table()
+        if self.delta is not None:
+            lines += ["delta, with the base fitted to all losses:", *self.delta._table()]
+        if self.verdict is not None:
+            return "\n".join([*lines, f"verdict: {self.verdict.label}"])
+        error = min(s.held_out for s in self.scores)
+        lines.append(
+            f"verdict: cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
+        )
+        if self.apart > error:
+            lines.append(
+                f"which matters: at {_FURTHER:g} times the largest compute they differ by {100 * self.apart:.2f} %, "
+                f"more than the held-out error of the best, {100 * error:.2f} %"
+            )
+        return "\n".join(lines)
+
+    def _table(self) -> list[str]:
         lines = [f"{'held-out %':>24} {'RMSE %':>7} {'BIC':>8}  p  form"]
         for s in self.scores:
             low, high = (100 * x for x in s.interval)
@@ -173,12 +118,11 @@ class Comparison(Record):
                 f"{s.parameters:2d}  {s.form.label}"
             )
         lines += [f"inf: {s.form.label}: {s.note}" for s in self.scores if np.isinf(s.held_out)]
-        lines.append(
-            f"verdict: {self.verdict.label}"
-            if self.verdict is not None
-            else f"verdict: cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
-        )
-        return "\n".join(lines)
+        return lines + [
+            f"not recommended: {s.form.label}: {s.fit.status.name}, {s.fit.message}"
+            for s in self.scores
+            if s.fit is not None and s.fit.status in _UNUSABLE and np.isfinite(s.held_out)
+        ]
 
 
 def compare(
@@ -190,16 +134,19 @@ def compare(
     delta: float | None = None,
     level: float = 0.95,
     n: int = 2000,
+    copies: Copies = Copies.REFUSE,
+    units_checked: bool = False,
 ) -> Comparison:
-    """Fit every form without the held-out rows and judge it by its error on them.
+    """Fit every form without the held-out rows and judge it by its error on them, stage by stage.
 
     Parameters
     ----------
     laws : sequence of Law
-        Forms for `precsim.fitting.fits.fit`. Those with a base are judged on losses; degradations alone on paired δ.
+        Forms for `precsim.fitting.fits.fit`. Those with a base are judged on losses, by what they say of models as
+        trained; those that also have a degradation after training then on δ. Degradations alone are judged on δ.
     runs : DataFrame or mapping
     split : Split
-        `ByCompute`, `BySize`, `ByData` or `Groups`.
+        `ByCompute`, `BySize`, `ByData` or `Groups`; applied to the rows of each stage.
     rng : numpy.random.Generator
         For the intervals.
     delta : float, optional
@@ -208,6 +155,8 @@ def compare(
         Of the intervals and of the verdict.
     n : int
         Resamples behind them.
+    copies, units_checked
+        As in `fit`.
 
     Returns
     -------
@@ -222,6 +171,8 @@ def compare(
     -----
     The verdict compares the absolute held-out errors of two forms cell by cell (cells are rows of equal N, D and
     bits) and resamples the cells. A form wins if the interval of its advantage over every other one excludes zero.
+    A form whose fit to all rows ended at a bound or did not converge cannot win: `fit` would refuse it. Of two-stage
+    laws one wins that does so at both stages; laws that say the same of a stage share its score.
 
     Examples
     --------
@@ -238,28 +189,84 @@ def compare(
     laws = tuple(laws)
     if not laws:
         raise ValueError("no laws to compare")
-    paired = {law.base is None for law in laws}
-    if len(paired) > 1:
+    if len({law.base is None for law in laws}) > 1:
         raise ValueError("a law with a base predicts losses, one without predicts delta: compare like with like")
-    data = read(runs, paired=paired.pop())
-    folds = split.folds(runs, data)
+    asked = _Asked(runs, split, rng, delta, level, n, {"copies": copies, "units_checked": units_checked})
+    if laws[0].base is None:
+        return _judged(laws, asked, paired=True)
+    trained = [joined(p for p in law.parts if p not in law.degradations or not p.paired) for law in laws]
+    different = tuple(dict.fromkeys(trained))
+    first = _judged(different, asked, paired=False)
+    of = dict(zip(different, first.scores, strict=True))
+    scores = tuple(replace(of[t], form=law) for law, t in zip(laws, trained, strict=True))
+    simplest = {t: law for law, t in zip(reversed(laws), reversed(trained), strict=True)}
+    after = tuple(
+        law for law in laws if {"delta", "post"} <= set(names_of(runs)) and any(p.paired for p in law.degradations)
+    )
+    if not after:
+        candidates = tuple(law for law, t in zip(laws, trained, strict=True) if t in first.candidates)
+        verdict = simplest[first.verdict] if first.verdict is not None and len(candidates) == 1 else None
+        return Comparison(scores, verdict, candidates, simplest[first.preferred], first.apart)
+    base_of = dict(zip(laws, trained, strict=True))
+    given = {law: of[base_of[law]].fit for law in after}
+    second = _judged(after, asked, paired=True, given=given)
+    both = tuple(law for law in second.candidates if base_of[law] in first.candidates)
+    candidates = both or tuple(dict.fromkeys([*(simplest[t] for t in first.candidates), *second.candidates]))
+    parameters = {s.form: s.parameters + of[base_of[s.form]].parameters for s in second.scores}
+    preferred = min(both or second.candidates, key=lambda law: parameters[law])
+    decided = len(both) == 1 and len(first.candidates) == 1
+    apart = max(first.apart, second.apart)
+    return Comparison(scores, both[0] if decided else None, candidates, preferred, apart, second)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The table and the question, the same for every form and stage."""
+
+    runs: object
+    split: Split
+    rng: np.random.Generator
+    delta: float | None
+    level: float
+    n: int
+    reading: dict
+
+    def fit(self, law: Law, data: Observations, weights: np.ndarray | None = None) -> Fit:
+        """The form fitted to the table, some rows of which count for nothing."""
+        return fit(
+            law, self.runs, delta=self.delta, weights=weights, floor=data.floor or None, strict=False, **self.reading
+        )
+
+
+def _judged(laws: tuple[Law, ...], asked: _Asked, *, paired: bool, given: dict | None = None) -> Comparison:
+    """Scores and verdict of one stage; `given` has the fits of the stage before."""
+    data = read(asked.runs, paired=paired, **asked.reading)
+    folds = asked.split.folds(asked.runs, data)
     held = np.zeros(len(data), dtype=int)
     for label, mask in folds:
         if not mask.any() or mask.all():
             raise ValueError(f"holding out {label} leaves {'no' if mask.all() else 'all'} rows to fit")
         held += mask
-    cells = _cells(data)
-    found = [_errors(law, runs, data, folds, delta) for law in laws]
+    forms = [_given(law, (given or {}).get(law)) for law in laws]
+    found = [_errors(law, asked, data, folds) for law in forms]
     errors, why = [rows for rows, _ in found], [reason for _, reason in found]
     rows = np.flatnonzero(held)
-    groups, where = np.unique(cells[rows], return_inverse=True)
-    counts = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=n)[:, where]
+    groups, where = np.unique(_cells(data)[rows], return_inverse=True)
+    counts = asked.rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=asked.n)[:, where]
     counts = counts * held[rows]  # a row held out by several folds counts as often
     scores = tuple(
-        _score(law, runs, delta, error, rows, held, counts, level, reason)
-        for law, error, reason in zip(laws, errors, why, strict=True)
+        replace(_score(form, asked, data, error, rows, held, counts, reason), form=law)
+        for law, form, error, reason in zip(laws, forms, errors, why, strict=True)
     )
-    return _verdict(scores, errors, rows, counts, level)
+    return _verdict(scores, errors, rows, counts, asked.level, data)
+
+
+def _given(law: Law, before: Fit | None) -> Law:
+    """The form with what the stage before has found: the factors stay, the base is done."""
+    if before is None:
+        return law
+    parts = joined(p for p in law.parts if p is not law.base)
+    return parts.replace(**{k: v for k, v in before.law.parameters.items() if k in parts.parameters})
 
 
 def _cells(data: Observations) -> np.ndarray:
@@ -268,16 +275,16 @@ def _cells(data: Observations) -> np.ndarray:
     return np.ravel(np.unique(keys, axis=0, return_inverse=True)[1])
 
 
-def _errors(law: Law, runs, data: Observations, folds, delta) -> tuple[dict[str, np.ndarray], str]:
+def _errors(law: Law, asked: _Asked, data: Observations, folds) -> tuple[dict[str, np.ndarray], str]:
     """Fold → residual of each held-out row (NaN elsewhere), inf where the fit failed; and why the first one did."""
     response = Response(data.floor)
     out, why = {}, ""
     for label, mask in folds:
         row = np.full(len(data), np.nan)
-        weight = np.zeros(len(runs["N"]))
-        weight[data.row[~mask]] = 1.0
+        weight = np.zeros(len(asked.runs["N"]))
+        weight[data.row[~mask]] = data.weight[~mask]
         try:
-            found = fit(law, runs, delta=delta, weights=weight, floor=data.floor or None, strict=False)
+            found = asked.fit(law, data, weight)
             rest = data.take(np.flatnonzero(mask))
             with np.errstate(all="ignore"):
                 predicted = response(found.law.evaluate(rest.setting)) - response(rest.value)
@@ -297,17 +304,17 @@ def _mean_error(error: dict[str, np.ndarray]) -> np.ndarray:
     return np.nansum(stack, 0) / np.maximum((~np.isnan(stack)).sum(0), 1)
 
 
-def _score(law, runs, delta, error, rows, held, counts, level, why) -> Score:
+def _score(law: Law, asked: _Asked, data: Observations, error, rows, held, counts, why: str) -> Score:
     size = _mean_error(error)[rows]
     folds = {label: float(np.nanmean(np.abs(r))) for label, r in error.items()}
     mean = float(np.average(size, weights=held[rows]))
     if np.isfinite(size).all():
-        tail = 50 * (1 - level)
+        tail = 50 * (1 - asked.level)
         low, high = np.percentile((counts * size).sum(-1) / counts.sum(-1), [tail, 100 - tail])
     else:
         low = high = np.inf
     try:
-        full = fit(law, runs, delta=delta, strict=False)
+        full = asked.fit(law, data)
     except (FitError, ValueError) as failure:
         return Score(law, None, len(law.free), np.inf, np.inf, mean, (low, high), folds, str(failure))
     r, p = full.residuals, len(full.stages[0].names)
@@ -316,19 +323,36 @@ def _score(law, runs, delta, error, rows, held, counts, level, why) -> Score:
     return Score(law, full, p, rmse, float(bic), mean, (float(low), float(high)), folds, why or full.status.name)
 
 
-def _verdict(scores, errors, rows, counts, level) -> Comparison:
+def _verdict(scores, errors, rows, counts, level: float, data: Observations) -> Comparison:
+    """The best usable form and those it does not beat; all of them count where none is usable."""
     sizes = [_mean_error(e)[rows] for e in errors]
-    best = int(np.argmin([s.held_out for s in scores]))
+    usable = [i for i, s in enumerate(scores) if s.usable]
+    among = usable or list(range(len(scores)))
+    best = min(among, key=lambda i: scores[i].held_out)
     tail = 50 * (1 - level)
     close = []
-    for i, size in enumerate(sizes):
+    for i in among:
         if i == best:
             close.append(i)
-        elif np.isfinite(size).all():
-            advantage = (counts * (size - sizes[best])).sum(-1) / counts.sum(-1)
+        elif np.isfinite(sizes[i]).all():
+            advantage = (counts * (sizes[i] - sizes[best])).sum(-1) / counts.sum(-1)
             if np.percentile(advantage, tail) <= 0:
                 close.append(i)
     simplest = min(close, key=lambda i: (scores[i].parameters, scores[i].held_out))
     candidates = tuple(scores[i].form for i in close)
-    verdict = scores[best].form if len(close) == 1 and np.isfinite(scores[best].held_out) else None
-    return Comparison(scores, verdict, candidates, scores[simplest].form)
+    verdict = scores[best].form if len(close) == 1 and usable else None
+    return Comparison(scores, verdict, candidates, scores[simplest].form, _apart([scores[i] for i in close], data))
+
+
+def _apart(scores: list[Score], data: Observations) -> float:
+    """The largest difference of the predictions at `_FURTHER` times the compute of the largest rows."""
+    s = data.setting
+    largest = np.flatnonzero(s.N * s.D == (s.N * s.D).max())
+    some = data.take(largest).setting
+    more = np.sqrt(_FURTHER)
+    bits = {name: getattr(some, name) for name in ("weights", "activations", "kv", "post")}
+    there = Setting(some.N * more, some.D * more, context=some.context, **bits)
+    response = Response(data.floor)
+    with np.errstate(all="ignore"):
+        values = [response(np.asarray(x.fit.law.evaluate(there))) for x in scores if x.fit is not None]
+    return float(np.nanmax(np.ptp(values, axis=0))) if len(values) > 1 and np.isfinite(values).any() else 0.0

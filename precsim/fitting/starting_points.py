@@ -13,6 +13,9 @@ import numpy as np
 from precsim.fitting.objective import Objective
 
 _FLOORS = np.array([0.02, 0.2, 0.4, 0.55, 0.68, 0.78, 0.86, 0.92, 0.96, 0.985])
+_SHARE = 0.7  # factor of every scheme before the first look at it
+_SHARES = np.geomspace(0.02, 1.5, 40)
+_KEPT = 96  # candidates whose scheme factors are found one by one
 _CHUNK = 400_000  # elements of an intermediate array: a few megabytes
 
 
@@ -31,7 +34,8 @@ def scan(objective: Objective, weight: np.ndarray, keep: int) -> np.ndarray:
     linear = [n for n in ("A", "B", "E") if n in names and n not in objective.tied.values()] if base else []
     sizes = {part.names[part.amplitude[0]] for part in law.degradations}
     linear += [n for n in names if n in sizes]
-    shapes = [n for n in names if n not in linear]
+    own = objective.own
+    shapes = [n for i, n in enumerate(names) if n not in linear and (own is None or i not in own.columns)]
     points = _points(len(shapes))
     columns = np.empty((len(points), len(names)))
     for k, name in enumerate(shapes):
@@ -41,6 +45,9 @@ def scan(objective: Objective, weight: np.ndarray, keep: int) -> np.ndarray:
             low, high = np.log(low), np.log(high)
         columns[:, names.index(name)] = low + (high - low) * points[:, k]
     step = max(1, _CHUNK // len(objective.data))
+    if own is not None:
+        columns[:, sorted(own.columns)] = np.log(_SHARE)
+        columns = _with_schemes(objective, columns, linear, weight, step)
     found = [_solve(objective, columns[i : i + step], linear, weight) for i in range(0, len(columns), step)]
     theta, score = np.concatenate([t for t, _ in found]), np.concatenate([s for _, s in found])
     order = np.argsort(score, kind="stable")[: max(8 * keep, 48)]
@@ -52,6 +59,35 @@ def scan(objective: Objective, weight: np.ndarray, keep: int) -> np.ndarray:
     robust = objective.value(theta, weight, max(spread, 1e-12))
     theta = theta[np.argsort(robust, kind="stable")]
     return _distinct(theta, [names.index(n) for n in shapes], keep)
+
+
+def _with_schemes(objective: Objective, columns, linear: list[str], weight, step: int) -> np.ndarray:
+    """The best candidates, each with the factor of every scheme that suits it best; the factors are separable.
+
+    The base is first projected on the rows of full precision, where there are enough of them, else on all with one
+    factor for all schemes. What is left of a row of a scheme is then a matter of that scheme's factor alone.
+    """
+    own: Any = objective.own
+    full = weight * ~own.listed
+    some = full if (full > 0).sum() > 2 * columns.shape[1] - 2 * len(own.columns) else weight
+    found = [_solve(objective, columns[i : i + step], linear, some) for i in range(0, len(columns), step)]
+    theta, score = np.concatenate([t for t, _ in found]), np.concatenate([s for _, s in found])
+    theta = theta[np.argsort(score, kind="stable")[:_KEPT]]
+    p = theta.shape[1]
+    for _ in range(2):
+        least = np.full((len(theta), p), np.inf)
+        best = theta.copy()
+        for value in np.log(_SHARES):
+            trial = theta.copy()
+            trial[:, sorted(own.columns)] = value
+            left = np.nan_to_num(objective.residuals(trial), nan=1e3, posinf=1e3, neginf=-1e3)
+            error = own.each(weight * np.minimum(np.abs(left), 1e3), p)
+            better = error < least
+            least[better] = error[better]
+            for c in own.columns:
+                best[better[:, c], c] = value
+        theta = _solve(objective, best, linear, weight)[0] if linear else best
+    return theta
 
 
 def _points(dimensions: int) -> np.ndarray:
@@ -78,10 +114,10 @@ def _solve(objective: Objective, columns: np.ndarray, linear: list[str], weight:
     with np.errstate(all="ignore"):
         if law.base is None:
             return _amplitudes(objective, full, weight)
-        filled: Any = objective.lawful(full)
+        filled: Any = objective.at(full)
         if law.degradations:
             return _training_penalty(objective, full, linear, weight)
-        n, d = filled.effective(data.setting)
+        n, d = filled.effective(objective.setting)
         first, second = (np.broadcast_to(t, (len(full), len(data))) for t in filled.base.terms(n, d))
         return _project(objective, full, linear, weight, filled, first, second, data.value)
 
@@ -145,7 +181,7 @@ def _amplitudes(objective, full, weight):
     use = weight * (data.value > 3 * data.floor)
     if not use.any():
         use = weight * (data.value > 0)
-    predicted = np.broadcast_to(objective.lawful(full).evaluate(data.setting), (len(full), len(data)))
+    predicted = np.broadcast_to(objective.at(full).evaluate(objective.setting), (len(full), len(data)))
     safe = np.log(np.maximum(data.value, data.floor))
     ratio = safe - np.log(np.maximum(predicted, 1e-300))
     if flat in names:
@@ -166,16 +202,16 @@ def _training_penalty(objective, full, linear, weight):
     shares = (0.003, 0.01, 0.03, 0.1) if flat in names else (None,)
     for share in shares:
         trial = full.copy()
-        filled: Any = objective.lawful(trial)
-        added = np.broadcast_to(part_delta(filled, data.setting), (len(full), len(data)))
+        filled: Any = objective.at(trial)
+        added = np.broadcast_to(part_delta(filled, objective.setting), (len(full), len(data)))
         if share is not None:
             typical = np.median(np.where(added > 0, added, np.nan), axis=-1) if (added > 0).all() else added.max(-1)
             factor = share * np.median(data.value) / np.maximum(typical, 1e-300)
             trial[:, names.index(flat)] += sign * np.log(factor)
-            filled = objective.lawful(trial)
+            filled = objective.at(trial)
             added = added * factor[:, None]
         value = np.maximum(data.value - added, 1e-3 * data.value)
-        n, d = filled.effective(data.setting)
+        n, d = filled.effective(objective.setting)
         first, second = (np.broadcast_to(t, (len(full), len(data))) for t in filled.base.terms(n, d))
         trial, score = _project(objective, trial, linear, weight, filled, first, second, value)
         better = score < best

@@ -186,7 +186,7 @@ def _refit(stage: Stage, weight: np.ndarray, given: dict[str, np.ndarray], resca
     """θ of each resample (lanes, p) and whether it converged."""
     data = stage.observations
     problem = Objective(stage.form, stage.names, stage.tied, data, given)
-    start = stage.theta
+    start, whiten = stage.theta, problem.own is not None
     size = max(1, _ELEMENTS // len(data))
     theta, converged = np.empty((len(weight), len(start))), np.zeros(len(weight), dtype=bool)
     for i in range(0, len(weight), size):
@@ -199,7 +199,10 @@ def _refit(stage: Stage, weight: np.ndarray, given: dict[str, np.ndarray], resca
             owner = np.concatenate([owner, np.repeat(np.arange(length), [len(f) for f in found])])
         w, home = weight[chunk][owner], owner + i
         end = minimize(
-            lambda t, k, w=w, home=home: problem.curvature(t, w[k], stage.delta, home[k]), lanes, tolerance=1e-12
+            lambda t, k, w=w, home=home: problem.curvature(t, w[k], stage.delta, home[k]),
+            lanes,
+            tolerance=1e-12,
+            whiten=whiten,
         )
         order = np.lexsort((end.value, owner))
         first = order[np.searchsorted(owner[order], np.arange(length))]

@@ -7,7 +7,7 @@
 """
 
 from precsim.laws import published
-from precsim.laws.base import BetaOfN, Chinchilla, Kaplan, OuterExponent, PowerBase, Tied
+from precsim.laws.base import BetaOfN, Chinchilla, Frontier, Kaplan, OuterExponent, PowerBase, Tied
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
@@ -55,6 +55,7 @@ __all__ = [
     "ExcessParameters",
     "Experts",
     "Factor",
+    "Frontier",
     "GaussianCapacity",
     "Kaplan",
     "KumarDegradation",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from precsim.laws.law import Base
 from precsim.laws.setting import parameter
@@ -178,3 +178,29 @@ class Kaplan(PowerBase):
     def terms(self, N, D) -> tuple[Any, Any]:
         """(T₁, T₂) = (N^−α, 1/D), the exponent of D being g."""
         return N**-self.alpha, 1 / D
+
+
+@dataclass(frozen=True)
+class Frontier(PowerBase):
+    """L = E + A·C^(−α), C = 6·N·D: the loss of the best run at each compute, where nothing else is known.
+
+    For tables of loss against FLOP alone: give N = C/6 and D = 1. Such a law prices compute and cannot say how to
+    split it between N and D.
+
+    References: kaplan2020, equation 1.3.
+
+    Examples
+    --------
+    >>> float(Frontier(E=1.0, A=100.0, alpha=0.5)(1e4 / 6, 1.0))
+    2.0
+    """
+
+    E: Any = parameter(0.0, 1.0)
+    A: Any = parameter(0.0, 1.0)
+    alpha: Any = parameter(0.01, 0.6)
+    B: ClassVar[float] = 0.0
+
+    def terms(self, N, D) -> tuple[Any, Any]:
+        """(C^−α, 0)."""
+        compute = 6 * N * D
+        return compute**-self.alpha, 0 * compute

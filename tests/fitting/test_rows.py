@@ -126,9 +126,14 @@ def test_copies_are_refused_dropped_or_weighed(rng):
     assert weighed.law == fit(laws.Chinchilla(), table, weights=weights, delta=0.002).law
 
 
-def test_loss_against_compute_alone_says_what_can_be_fitted():
-    with pytest.raises(ValueError, match=r"with FLOPs alone, L = E \+ A C"):
-        fit(laws.Chinchilla(), {"FLOPs": [1e18, 1e19], "loss": [3.0, 2.5]})
+def test_loss_against_compute_alone_says_what_can_be_fitted_and_fits_it(rng):
+    compute = np.geomspace(1e18, 1e22, 12)
+    table = {"FLOPs": compute, "loss": (1.7 + 3e3 * compute**-0.19) * np.exp(2e-4 * rng.standard_normal(12))}
+    with pytest.raises(ValueError, match=r"with FLOPs alone, L = E \+ A C\^\(-alpha\) can be fitted: the law Frontier"):
+        fit(laws.Chinchilla(), table)
+    found = fit(laws.Frontier(), table, columns={"N": "FLOPs/6", "D": "1"}, units_checked=True)
+    assert found.law.alpha == pytest.approx(0.19, abs=0.005)
+    assert found.law.E == pytest.approx(1.7, rel=0.01)
 
 
 # -- the noise floor of δ ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -223,7 +224,7 @@ def compare(
 class _Asked:
     """The table and the question, the same for every form and stage."""
 
-    runs: object
+    runs: Any
     split: Split
     rng: np.random.Generator
     delta: float | None

@@ -15,7 +15,7 @@ from precsim.fitting.objective import Objective
 from precsim.fitting.observations import ignored, read, require, sentence, unread
 from precsim.fitting.stage import Stage, spread
 from precsim.fitting.starting_points import scan
-from precsim.laws.law import Base, Composite, Law
+from precsim.laws.law import Base, Composite, Law, Part
 from precsim.runs.columns import Copies, renamed
 
 __all__ = ["Fit", "FitError", "Stage", "Status", "fit"]
@@ -267,7 +267,7 @@ def _is_excess(runs) -> bool:
     return "entropy" in names and bool(np.all(np.asarray(runs["entropy"], dtype=float) == 0.0))
 
 
-def joined(parts: Iterable[Law]) -> Any:
+def joined(parts: Iterable[Part]) -> Any:
     """The law of these parts; None of none."""
     parts = tuple(parts)
     return None if not parts else parts[0] if len(parts) == 1 else Composite(parts)

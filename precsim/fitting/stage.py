@@ -85,6 +85,11 @@ class Stage(Record):
     @cached_property
     def covariance(self) -> np.ndarray:
         """Sandwich covariance of θ, shape (p, p): J⁻¹ (Σ ψ² g gᵀ) J⁻¹; entries inf for undetermined directions."""
+        with np.errstate(all="ignore"):  # a parameter at 0 or inf has no error, and says so
+            found = self._sandwich()
+        return np.where(np.isfinite(found), found, np.inf)
+
+    def _sandwich(self) -> np.ndarray:
         o = self.problem
         theta = self.theta[None]
         w = self.observations.weight
@@ -92,6 +97,8 @@ class Stage(Record):
         J = o.jacobian(theta)[0]
         psi = np.clip(self.residuals, -self.delta, self.delta) * w
         middle = (J * psi**2) @ J.T
+        if not (np.isfinite(H).all() and np.isfinite(middle).all()):
+            return np.full_like(middle, np.inf)
         bread = H[0] if np.linalg.eigvalsh(H[0])[0] > 0 else G[0]
         d = np.sqrt(np.maximum(np.diag(bread), 1e-300))
         values, vectors = np.linalg.eigh(bread / np.outer(d, d))

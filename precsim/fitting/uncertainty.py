@@ -363,14 +363,17 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     names = tuple(n for n in stage.names if n != name)
     tied = {a: b for a, b in stage.tied.items() if b != name}
     problem = Objective(stage.form, names, tied, data, given)
-    covariance = stage.covariance
-    slope = covariance[rest, i] / covariance[i, i]
-    start = centre[rest] + (grid - centre[i])[:, None] * slope
-    end = minimize(lambda t, lanes: problem.curvature(t, data.weight, stage.delta, lanes), start)
+    if rest:
+        covariance = stage.covariance
+        slope = covariance[rest, i] / covariance[i, i]
+        start = centre[rest] + (grid - centre[i])[:, None] * slope
+        least = minimize(lambda t, lanes: problem.curvature(t, data.weight, stage.delta, lanes), start).value
+    else:  # nothing is left to minimize over
+        least = np.array([stage.problem.value(np.array([x]), data.weight, stage.delta) for x in grid])
     r = stage.residuals
     psi = np.clip(r, -stage.delta, stage.delta)
     noise = (psi**2).sum() / (len(r) - len(centre)) / np.mean(np.abs(r) <= stage.delta)
-    excess = 2 * (end.value - stage.objective) / noise
+    excess = 2 * (least - stage.objective) / noise
     limit = NormalDist().inv_cdf(0.5 + level / 2) ** 2
     ends = []
     for side, order in ((-np.inf, range(points // 2, -1, -1)), (np.inf, range(points // 2, points))):

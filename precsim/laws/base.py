@@ -198,7 +198,7 @@ class Frontier(PowerBase):
     E: Any = parameter(0.0, 1.0)
     A: Any = parameter(0.0, 1.0)
     alpha: Any = parameter(0.01, 0.6)
-    B: ClassVar[float] = 0.0
+    B: ClassVar[float] = 0.0  # pyright: ignore[reportIncompatibleVariableOverride] - a law without a second term
 
     def terms(self, N, D) -> tuple[Any, Any]:
         """(C^−α, 0)."""

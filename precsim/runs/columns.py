@@ -171,7 +171,7 @@ def _slip(typed: str, meant: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
 
 
-def renamed(table, columns: Mapping[str, str | None] | None):
+def renamed(table: Any, columns: Mapping[str, str | None] | None) -> Any:
     """The table with columns renamed, scaled or ignored, as ``columns=`` and ``--column`` write it.
 
     Parameters

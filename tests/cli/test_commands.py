@@ -42,7 +42,7 @@ def test_words_make_the_law_that_they_say(text, law):
 
 def test_every_part_that_can_be_composed_has_a_word():
     words = "chinchilla tied outer beta-of-n kaplan kumar robust ouyang second-order sun per-scheme:a chen:tied".split()
-    words += "mixed phase repeated-tokens excess-parameters experts".split()
+    words += "frontier mixed phase repeated-tokens excess-parameters experts".split()
     words += [f"{w}:weights" for w in "saturating plain offset powered gaussian drifting:saturating".split()]
     assert {type(form(word)).__name__ for word in words} == _kinds()
 

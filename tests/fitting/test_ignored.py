@@ -25,7 +25,7 @@ def test_rows_that_differ_in_nothing_else_are_not_spoken_of(runs):
     ("column", "values", "words"),
     [
         ("post_method", ["rtn", "gptq"], "post_method (gptq, rtn)"),
-        ("weights", [4.0, np.inf], "weights (4, inf)"),
+        ("weights", [6.0, np.inf], "weights (6, inf)"),
         ("post_format", ["INT4", "FP4_E2M1"], "post_format (FP, INT)"),
         ("schedule", ["Cosine(final=0.05)", "Constant()"], "schedule (Constant, Cosine)"),
     ],

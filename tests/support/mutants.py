@@ -1,0 +1,234 @@
+"""Small changes to the code that some test must notice: ``make mutants``.
+
+Each mutant replaces one piece of source in a temporary copy of the package and runs the tests that speak of it; it is
+caught if one of them fails. What survives is printed, and the command then ends with 1: either a test is missing, or
+the change makes no difference, which is then a reason to write beside it in `MUTANTS`.
+
+``python tests/support/mutants.py [WORD]`` runs those whose file or description has the word.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: in which file, what becomes what, and the tests that are to fail."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.old!r} -> {self.new!r}"
+
+
+def _of(file: str, tests: str, *changes: tuple[str, str]) -> list[Mutant]:
+    return [Mutant(f"precsim/{file}.py", old, new, tests) for old, new in changes]
+
+
+_LEVELS = "tests/fitting/test_levels.py"
+_ROWS = "tests/fitting/test_rows.py"
+
+MUTANTS: list[Mutant] = [
+    *_of(
+        "fitting/uncertainty",
+        f"{_LEVELS} -k tails_of_an_interval",
+        (
+            "tail = 50 * (1 - level)\n    low, high = np.percentile(values",
+            "tail = 100 * (1 - level)\n    low, high = np.percentile(values",
+        ),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        f"{_LEVELS} -k prediction",
+        ("tail = 50 * (1 - level)\n    return tuple", "tail = 100 * (1 - level)\n    return tuple"),
+        ("[tail, 100 - tail], axis=0", "[tail, 100], axis=0"),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        f"{_LEVELS} -k residuals_of_runs",
+        ("values * np.exp(rng.choice", "values + np.exp(rng.choice"),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        f"{_LEVELS} -k profile",
+        ("inv_cdf(0.5 + level / 2)", "inv_cdf(level)"),
+        ("(len(r) - len(centre))", "len(r)"),
+        ("excess = 2 * (least", "excess = (least"),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        f"{_LEVELS} -k resamples_are",
+        ("counts[:, place] * stage.observations.weight", "counts[:, place] * 1.0"),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        f"{_ROWS} -k searched_anew",
+        ("if not rescan and (lost", "if rescan and (lost"),
+    ),
+    *_of(
+        "fitting/uncertainty",
+        "tests/fitting/test_uncertainty.py -k clusters",
+        ("labels = _labels(fit, by)", "labels = _labels(fit, None)"),
+    ),
+    *_of(
+        "fitting/stage",
+        f"{_LEVELS} -k standard_error",
+        ("max(len(w) - len(theta[0]), 1)", "len(w)"),
+        ("psi = np.clip(self.residuals, -self.delta, self.delta) * w", "psi = 2 * self.residuals * w"),
+    ),
+    *_of(
+        "fitting/stage",
+        f"{_LEVELS} -k 'r2 or 1_345'",
+        ("_MAD = 1.4826", "_MAD = 1.0"),
+        ("1 - (w * self.res", "(w * self.res"),
+    ),
+    *_of("fitting/fits", f"{_LEVELS} -k 1_345", ("_HUBER = 1.345", "_HUBER = 2.69")),
+    *_of(
+        "fitting/fits",
+        f"{_LEVELS} -k basin",
+        ("direct = polish(theta, delta, patience", "direct = polish(theta, 100 * delta, patience"),
+    ),
+    *_of("fitting/fits", f"{_ROWS} -k 'two_values'", ("_OPEN = 1.0", "_OPEN = 10.0")),
+    *_of("fitting/fits", f"{_ROWS} -k 'worse_than'", ("if s.r2 < 0:", "if s.r2 < -1e9:")),
+    *_of("fitting/fits", f"{_ROWS} -k 'further_settings'", ("settings <= len(s.names)", "settings < 0")),
+    *_of("fitting/fits", "tests/fitting/test_fits.py -k floor_is_not", ("value < 1e-4 * low", "value < 0 * low")),
+    *_of("fitting/fits", "tests/fitting/test_fits.py -k excess", ("form = form.replace(E=0.0)", "pass")),
+    *_of(
+        "fitting/objective",
+        f"{_LEVELS} -k 'hubers or weighted_mean'",
+        ("delta * (a - 0.5 * delta))).sum(-1)\n            share", "delta * (a - delta))).sum(-1)\n            share"),
+        ("np.minimum(1.0, delta / np.maximum(a, 1e-300))", "np.minimum(1.0, 2 * delta / np.maximum(a, 1e-300))"),
+        ("inside = a <= delta", "inside = a <= 2 * delta"),
+        ("share = weight * np.minimum", "share = np.minimum"),
+    ),
+    *_of(
+        "fitting/objective",
+        "tests/fitting/test_schemes.py -k derivatives",
+        ("H[:, i] += sums", "H[:, i] += 0"),
+        ("own.each(w * mine * mine, p)", "own.each(w * mine, p)"),
+        ("gradient[:, plain] +=", "gradient[:, plain] -="),
+    ),
+    *_of(
+        "fitting/observations",
+        _ROWS + " -k counted",
+        ("step != steps", "step != step"),
+        ('("holdout", "held out")', '("holdout_", "held out")'),
+    ),
+    *_of(
+        "fitting/observations",
+        _ROWS + " -k 'units or plausible'",
+        ('(D, "D", 1e4)', '(D, "D", 0)'),
+        ('(N, "N", 1e3)', '(N, "N", 0)'),
+        ("not 0.1 <= ratio", "not 0.0 <= ratio"),
+    ),
+    *_of(
+        "fitting/observations",
+        _ROWS + " -k copies",
+        ("weight = np.bincount(first, weight[row], minlength=n)", "weight = weight * 1"),
+        ("row = row[first == row]", "row = row[first >= row]"),
+    ),
+    *_of(
+        "fitting/noise",
+        _ROWS + " -k 'repeats or methods or bad_delta'",
+        ("several.size < 3", "several.size < 1"),
+        ("/ (count[least] - 1)", "/ count[least]"),
+        ("np.median(squares[least]", "np.max(squares[least]"),
+        ('"seed" in name.casefold()', '"method" in name.casefold()'),
+    ),
+    *_of(
+        "fitting/comparison",
+        f"{_LEVELS} -k score",
+        ("tail = 50 * (1 - asked.level)", "tail = 100 * (1 - asked.level)"),
+        ("+ p * np.log(len(r))", "+ 2 * p"),
+        ("np.sqrt(np.mean(r**2))", "np.mean(np.abs(r))"),
+    ),
+    *_of(
+        "fitting/comparison",
+        "tests/fitting/test_comparison.py -k 'refuses or further_out or stage'",
+        ("and self.fit.status not in _UNUSABLE", ""),
+        ("parts.replace(**{k: v", "parts.blank().replace(**{} and {k: v"),
+    ),
+    *_of(
+        "fitting/splits",
+        "tests/fitting/test_comparison.py -k origin",
+        ("ORIGINS = (0.2, 0.3, 0.4, 0.5)", "ORIGINS = (0.3,)"),
+    ),
+    *_of(
+        "laws/precision",
+        f"{_LEVELS} -k drifts",
+        ("** -self.drift_N", "** self.drift_N"),
+        ("self.D0) ** self.drift_D", "self.D0) ** -self.drift_D"),
+    ),
+    *_of(
+        "runs/columns",
+        _ROWS + " -k 'flag or near_miss or empty'",
+        (
+            '_NO = frozenset({"false", "f", "no", "n", "0", "0.0", ""})',
+            '_NO = frozenset({"false", "f", "0", "0.0", ""})',
+        ),
+        ("out[i] = True", "out[i] = False"),
+        ("likely[meant] = near", "pass"),
+    ),
+    *_of(
+        "runs/reading",
+        "tests/runs/test_reading.py -k 'errors_name'",
+        ("if len(row) != len(names):", "if len(row) > len(names):"),
+    ),
+]
+
+
+def caught(mutant: Mutant, copy: Path) -> bool:
+    """Whether a test fails in the copy with this change; the copy is as before afterwards."""
+    path = copy / mutant.file
+    source = path.read_text(encoding="utf-8")
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"{mutant}: {source.count(mutant.old)} places; a mutant changes one")
+    path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
+    words = [w.strip("'") for w in mutant.tests.split(" -k ")]
+    select = ["-k", words[1]] if len(words) > 1 else []
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:benchmark", "-m", "not slow", words[0], *select],
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    path.write_text(source, encoding="utf-8")
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{mutant}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 1
+
+
+def main(word: str = "") -> int:
+    """Run the mutants that have the word; 1 if some survive."""
+    some = [m for m in MUTANTS if word in str(m)]
+    survivors = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        for name in ("precsim", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        for mutant in some:
+            found = caught(mutant, copy)
+            survivors += [] if found else [mutant]
+            sys.stdout.write(f"{'caught  ' if found else 'SURVIVED'}  {mutant}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(some) - len(survivors)} of {len(some)} mutants caught\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))

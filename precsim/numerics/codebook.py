@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Codebook:
         levels = self.values().astype(np.float64)
         return ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
 
-    def nearest(self, xp: Any, x):
+    def nearest(self, xp: ModuleType, x):
         """Return the nearest level of each element; at the midpoint (rounded to float32) the lower one. NaN stays."""
         levels = self.values()
         place = xp.searchsorted(xp.asarray(self.midpoints()), x.reshape(-1), side="left").reshape(x.shape)

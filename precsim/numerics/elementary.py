@@ -9,9 +9,9 @@ they differ (one element in 2**27 at 24 bits, and exact results) the value is fo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precsim.numerics.binary_format import Format
 from precsim.numerics.inputs import as_numbers
@@ -26,7 +26,7 @@ _DIGITS = 200  # bits; the hardest case known for float32 arguments needs 113
 
 def elementwise(
     function: np.ufunc,
-    *x: Any,
+    *x: ArrayLike,
     fmt: Format,
     rounding: Rounding = Rounding.NEAREST_EVEN,
     saturate: bool | Saturation | None = None,

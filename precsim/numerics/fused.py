@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from precsim.numerics.kernels.parameters import Params, parameters
 from precsim.numerics.modes import NanRule, Rounding, Subnormals
 from precsim.numerics.rules import grid_for
 from precsim.numerics.scaling import PerBlock, PerChannel, PerTensor, PerToken, ScaleRule
+from precsim.numerics.stored import Scaling
 from precsim.numerics.two_level import TwoLevel, TwoLevelRule
 
 __all__ = ["RowPlan", "row_plan"]
@@ -38,7 +39,9 @@ class RowPlan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...], symmetric: bool = True) -> RowPlan | None:
+def row_plan(
+    fmt: Format | Codebook, scaling: Scaling, shape: tuple[int, ...], symmetric: bool = True
+) -> RowPlan | None:
     """Return how to quantize a float32 array of this shape to nearest-even, or None."""
     if not shape or 0 in shape:
         return None
@@ -54,7 +57,7 @@ def row_plan(fmt: Format | Codebook, scaling: Any, shape: tuple[int, ...], symme
     return RowPlan(found[0], (size // view[1], view[1]), found[1])
 
 
-def _rows(shape: tuple[int, ...], scaling: Any) -> tuple[int, int] | None:
+def _rows(shape: tuple[int, ...], scaling: Scaling) -> tuple[int, int] | None:
     """Return the shape (any, elements in each group) if the groups lie one after the other in memory."""
     last, size = shape[-1], int(np.prod(shape))
     if isinstance(scaling, PerTensor):
@@ -68,7 +71,7 @@ def _rows(shape: tuple[int, ...], scaling: Any) -> tuple[int, int] | None:
     return None
 
 
-def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tuple[Callable, tuple] | None:
+def _loop(fmt: Format | Codebook, scaling: Scaling, columns: bool, width: int) -> tuple[Callable, tuple] | None:
     fused_loops = kernels.fused_loops
     if isinstance(fmt, Codebook):
         if columns or len(fmt.levels) != 16 or not isinstance(scaling, PerTensor | PerToken | PerChannel | PerBlock):
@@ -87,7 +90,7 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tu
         e4m3 = parameters(FP8_E4M3.grid(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
         held = FP8_E4M3.smallest_normal if scaling.rule is TwoLevelRule.TORCHAO else 0.0
         return fused_loops.quantize_two_level, (p, e4m3, top, np.float32(held))
-    rule = scaling.rule if getattr(scaling, "scale_format", None) is not None else None
+    rule = scaling.rule if isinstance(scaling, PerBlock) and scaling.scale_format is not None else None
     code = -1 if rule is None else list(ScaleRule).index(rule)
     nudge = 1 << (23 - fmt.precision) if rule is ScaleRule.EVEN else 0
     # an integer's neighbors are equally far everywhere: then adding one constant rounds, if 1.5 * 2**23 spacings
@@ -103,7 +106,7 @@ def _loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tu
     return fused_loops.quantize_blocks if blocks else fused_loops.quantize_rows, (p, how)
 
 
-def _affine_loop(fmt: Format | Codebook, scaling: Any, columns: bool, width: int) -> tuple[Callable, tuple] | None:
+def _affine_loop(fmt: Format | Codebook, scaling: Scaling, columns: bool, width: int) -> tuple[Callable, tuple] | None:
     if isinstance(fmt, Codebook) or fmt.precision > 20:  # adding 1.5 * 2**23 rounds smaller integers only
         return None
     p = parameters(Grid.off(), np.dtype(np.float32), Rounding.NEAREST_EVEN)

@@ -122,6 +122,11 @@ class Quantizer:
     between ``2**-80`` and ``2**126``. XLA takes subnormal numbers for zeros: in smaller groups results may differ by
     one of them, and a group whose scale has a subnormal reciprocal becomes NaN.
 
+    Times in memory copies of 2 million numbers, one core: 1 to 5 with scales for the tensor, a row, a column or a block
+    along the last axis, zero points and NF4 included. Slower: stochastic rounding 11, blocks along another axis 45,
+    `TwoLevelRule.EXACT` and the other rules without a loop of their own 130. Rounding alone costs 1 to 2, for formats
+    left to `kernels.any_format` (E8M0, one bit of precision, wider exponents than float32) 4, their codes 8.
+
     Examples
     --------
     >>> from precsim.numerics import INT4
@@ -270,8 +275,8 @@ class Quantizer:
     def _by_rows(self, x: np.ndarray) -> np.ndarray | None:
         """Quantize an array whose groups do not lie one after the other in memory: they are laid out so and back.
 
-        Two passes more than the loop itself, where the formula below makes twenty (blocks along the first axis, MXFP4:
-        8 copies, not 45).
+        Transposing a large matrix and back costs 40 memory copies where the loop costs 2; NumPy's passes of the
+        formula take 45 to 170 (NF4).
         """
         scaling = self.scaling
         if x.dtype != _FLOAT32 or x.ndim < 2 or not -x.ndim <= getattr(scaling, "axis", 0) < x.ndim:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format, Specials, whole
@@ -19,7 +19,7 @@ __all__ = [
 _LEAST_SCALE = 2.0**-126
 
 
-def absmax_scale(xp: Any, largest, maximum):
+def absmax_scale(xp: ModuleType, largest, maximum):
     """Scale that maps the largest magnitude of a group to the largest value of the format.
 
     Parameters
@@ -47,7 +47,7 @@ def absmax_scale(xp: Any, largest, maximum):
     return xp.where(top > 2.0**126, _wide_scale(xp, largest, top), scale)
 
 
-def _wide_scale(xp: Any, largest, top):
+def _wide_scale(xp: ModuleType, largest, top):
     """Scale by a maximum above 2**126 without subnormal numbers, in every bit what float32 with them gives.
 
     All is held 2**64 times too large, 1/maximum rounded to what a subnormal number keeps of it.
@@ -64,7 +64,7 @@ def _wide_scale(xp: Any, largest, top):
     return _floats(xp, _pattern(xp, product) - (64 << 23), largest.dtype)
 
 
-def _left_over(xp: Any, a, b):
+def _left_over(xp: ModuleType, a, b):
     """1 - a b for float32 numbers whose product is about 1; exact products of halves of 12 bits."""
     a_high, b_high = (_floats(xp, _pattern(xp, v) & ~0xFFF, v.dtype) for v in (a, b))
     a_low, b_low = a - a_high, b - b_high
@@ -83,7 +83,7 @@ class ScaleRule(enum.Enum):
     EVEN = "a is rounded to p bits first (nearest-even), then floor"
 
 
-def power_scale(xp: Any, largest, grid, rule: ScaleRule):
+def power_scale(xp: ModuleType, largest, grid, rule: ScaleRule):
     """Return ``2**E`` by one of the rules, -127 <= E <= 127; NaN where the largest magnitude is NaN or infinite.
 
     Under JAX E >= -126: XLA takes ``2**-127``, a subnormal number, for zero.
@@ -113,7 +113,7 @@ def power_scale(xp: Any, largest, grid, rule: ScaleRule):
     return xp.where(xp.isfinite(largest), scale, xp.asarray(xp.nan, dtype=largest.dtype))
 
 
-def affine_scale(xp: Any, view, axes, grid):
+def affine_scale(xp: ModuleType, view, axes, grid):
     """Return scale and zero point of each group: its range, zero included, mapped to all codes of an integer format."""
     low = xp.minimum(xp.min(view, axis=axes, keepdims=True, initial=0), 0)
     high = xp.maximum(xp.max(view, axis=axes, keepdims=True, initial=0), 0)
@@ -124,13 +124,13 @@ def affine_scale(xp: Any, view, axes, grid):
     return scale, -xp.asarray(grid.minimum, view.dtype) - xp.round(low * reciprocal(xp, scale))
 
 
-def reciprocal(xp: Any, scale):
+def reciprocal(xp: ModuleType, scale):
     """1 / scale; under XLA, which takes a subnormal reciprocal for zero, NaN there, so that it is seen."""
     inverse = 1 / scale
     return inverse if xp.__name__ == "numpy" else xp.where(scale > 2.0**126, xp.nan, inverse)
 
 
-def largest_of(xp: Any, view, axes):
+def largest_of(xp: ModuleType, view, axes):
     """Return the largest magnitude of each group, the reduced axes kept with length 1; NaN if there is one."""
     if xp.__name__ == "numpy":
         return xp.max(xp.abs(view), axis=axes, keepdims=True, initial=0)
@@ -141,11 +141,11 @@ def largest_of(xp: Any, view, axes):
     return _floats(xp, xp.max(magnitudes, axis=axes, keepdims=True, initial=0), view.dtype)
 
 
-def _pattern(xp: Any, x):
+def _pattern(xp: ModuleType, x):
     return x.view(f"i{x.dtype.itemsize}") if xp.__name__ == "numpy" else kernels.under_jax.pattern(x)
 
 
-def _floats(xp: Any, bits, dtype):
+def _floats(xp: ModuleType, bits, dtype):
     return bits.view(dtype) if xp.__name__ == "numpy" else kernels.under_jax.floats(bits, dtype)
 
 
@@ -173,15 +173,15 @@ class PerTensor:
         """Storage bits of scales for each element: negligible."""
         return 0.0
 
-    def scale(self, xp: Any, view, axes, grid):
+    def scale(self, xp: ModuleType, view, axes, grid):
         """Return the scale of each group."""
         return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
 
-    def grouped(self, xp: Any, x):
+    def grouped(self, xp: ModuleType, x):
         """Return the array as it is and the axes that share a scale."""
         return x, tuple(range(x.ndim))
 
-    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+    def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
@@ -214,16 +214,16 @@ class PerChannel:
         """Storage bits of scales for each element: negligible."""
         return 0.0
 
-    def scale(self, xp: Any, view, axes, grid):
+    def scale(self, xp: ModuleType, view, axes, grid):
         """Return the scale of each group."""
         return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
 
-    def grouped(self, xp: Any, x):
+    def grouped(self, xp: ModuleType, x):
         """Return the array as it is and the axes that share a scale."""
         kept = _normal_axis(self.axis, x)
         return x, tuple(i for i in range(x.ndim) if i != kept)
 
-    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+    def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
@@ -246,15 +246,15 @@ class PerToken:
         """Storage bits of scales for each element: negligible."""
         return 0.0
 
-    def scale(self, xp: Any, view, axes, grid):
+    def scale(self, xp: ModuleType, view, axes, grid):
         """Return the scale of each group."""
         return absmax_scale(xp, largest_of(xp, view, axes), grid.maximum)
 
-    def grouped(self, xp: Any, x):
+    def grouped(self, xp: ModuleType, x):
         """Return the array as it is and the axes that share a scale."""
         return x, (_normal_axis(-1, x),)
 
-    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+    def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """The array of this shape whose groups these are: the inverse of `grouped`."""
         return y
 
@@ -303,14 +303,14 @@ class PerBlock:
         """Storage bits of scales for each element."""
         return (32 if self.scale_format is None else self.scale_format.bits) / self.size
 
-    def scale(self, xp: Any, view, axes, grid):
+    def scale(self, xp: ModuleType, view, axes, grid):
         """Return the scale of each block."""
         largest = largest_of(xp, view, axes)
         if self.scale_format is None:
             return absmax_scale(xp, largest, grid.maximum)
         return power_scale(xp, largest, grid, self.rule)
 
-    def grouped(self, xp: Any, x):
+    def grouped(self, xp: ModuleType, x):
         """Return the array with the blocks as a last axis (padded with zeros) and that axis."""
         axis = _normal_axis(self.axis, x)
         moved = xp.moveaxis(x, axis, -1)
@@ -320,7 +320,7 @@ class PerBlock:
             moved = xp.concatenate([moved, xp.zeros((*rest, pad), moved.dtype)], axis=-1)
         return moved.reshape(*rest, (length + pad) // self.size, self.size), (moved.ndim,)
 
-    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+    def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """Undo `grouped` for an array that had this shape."""
         axis = self.axis % len(shape)
         flat = y.reshape(*y.shape[:-2], -1)[..., : shape[axis]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class TwoLevel:
         """Storage bits of scales for each element."""
         return FP8_E4M3.bits / (self.size * self.rows)
 
-    def grouped(self, xp: Any, x):
+    def grouped(self, xp: ModuleType, x):
         """Return the array with the blocks as axes of their own (padded with zeros) and those axes."""
         view, axes = PerBlock(self.size, self.axis).grouped(xp, x)
         if self.rows == 1:
@@ -92,18 +92,18 @@ class TwoLevel:
         view = view.reshape(*view.shape[:-3], view.shape[-3] // self.rows, self.rows, *view.shape[-2:])
         return view, (view.ndim - 3, view.ndim - 1)
 
-    def ungrouped(self, xp: Any, y, shape: tuple[int, ...]):
+    def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """Undo `grouped` for an array that had this shape."""
         if self.rows > 1:
             y = y.reshape(*y.shape[:-4], y.shape[-4] * self.rows, *y.shape[-2:])[..., : shape[-2], :, :]
         return PerBlock(self.size, self.axis).ungrouped(xp, y, shape)
 
-    def steps(self, xp: Any, view, axes, grid: Grid):
+    def steps(self, xp: ModuleType, view, axes, grid: Grid):
         """Return the factor that scales each block and the factor that undoes it."""
         inverse, scale, shared = self.parts(xp, view, axes, grid)
         return inverse, scale * shared
 
-    def parts(self, xp: Any, view, axes, grid: Grid):
+    def parts(self, xp: ModuleType, view, axes, grid: Grid):
         """Return the factor that scales each block, its E4M3 scale, and the float32 scale of the array."""
         block, largest = largest_of(xp, view, axes), largest_of(xp, view, None)
         one, top = view.dtype.type(1), xp.asarray(grid.maximum, dtype=view.dtype)
@@ -122,7 +122,7 @@ class TwoLevel:
         inverse = _divide(xp, _divide(xp, one, shared), scale)
         return xp.where(scale == 0, 0, inverse), scale, shared
 
-    def _better(self, xp: Any, view, axes, grid: Grid, block, largest):
+    def _better(self, xp: ModuleType, view, axes, grid: Grid, block, largest):
         """Of a block's scales by its largest value and by 4 (which 6 then rounds up past), the one with less error."""
         one, top = view.dtype.type(1), xp.asarray(grid.maximum, dtype=view.dtype)
         shared = xp.where(largest == 0, one, xp.maximum(_divide(xp, largest, 256 * top), 2.0**-126))
@@ -136,7 +136,7 @@ class TwoLevel:
         better = other_error < error
         return xp.where(better, other_inverse, inverse), xp.where(better, other, scale), shared
 
-    def scales(self, xp: Any, block, largest, top):
+    def scales(self, xp: ModuleType, block, largest, top):
         """Return the E4M3 scale of each block and the float32 scale of the array (1 for an array of zeros)."""
         one = block.dtype.type(1)
         shared = xp.where(largest == 0, one, xp.maximum(_divide(xp, largest, FP8_E4M3.maximum * top), 2.0**-126))
@@ -145,7 +145,7 @@ class TwoLevel:
             wanted = xp.maximum(wanted, FP8_E4M3.smallest_normal)
         return _to_e4m3(xp, wanted), shared
 
-    def places(self, xp: Any, view, axes):
+    def places(self, xp: ModuleType, view, axes):
         """Return each element's place in E2M1's values (negative below zero), the blocks' scales and the array's.
 
         A midpoint t of E2M1 times s has 7 bits; g is split into two halves of 12 bits, so that both products are
@@ -163,7 +163,7 @@ class TwoLevel:
         count = xp.where(scale == 0, 0, count)
         return xp.where(view < 0, -count, count), scale, shared
 
-    def exact(self, xp: Any, view, axes):
+    def exact(self, xp: ModuleType, view, axes):
         """Return each element's nearest value of ``e2m1 * s * g`` (ties to even codes), decided without rounding."""
         count, scale, shared = self.places(xp, view, axes)
         positive = FP4_E2M1.values()[FP4_E2M1.values() >= 0].astype(np.float32)
@@ -172,7 +172,7 @@ class TwoLevel:
         return xp.where(view < 0, -nearest, nearest)
 
 
-def _divide(xp: Any, a, b):
+def _divide(xp: ModuleType, a, b):
     """Divide as IEEE does."""
     if xp is np:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -180,17 +180,17 @@ def _divide(xp: Any, a, b):
     return kernels.under_jax.divide(a, b)
 
 
-def _to_e4m3(xp: Any, scale):
+def _to_e4m3(xp: ModuleType, scale):
     return _to_grid(xp, scale, FP8_E4M3.grid())
 
 
-def _to_grid(xp: Any, x, grid: Grid):
+def _to_grid(xp: ModuleType, x, grid: Grid):
     if xp is np:
         return round_numpy(np.asarray(x), grid, Rounding.NEAREST_EVEN)
     return kernels.under_jax.round_traced(x, grid)
 
 
-def _leading_half(xp: Any, x):
+def _leading_half(xp: ModuleType, x):
     """Return x with the low 12 bits of its significand cleared."""
     if xp is np:
         return (np.asarray(x).view(np.int32) & ~0xFFF).view(np.float32)

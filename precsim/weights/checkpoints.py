@@ -50,14 +50,17 @@ class Tensor:
         The last axis is contiguous in the file.
     stored : str
         Type in the file: "BF16", "Q4_K", ...
-    data : uint8 array
-        Its bytes, mapped.
+    path : Path
+    offset, nbytes : int
+        Where its bytes lie in the file.
     """
 
     name: str
     shape: tuple[int, ...]
     stored: str
-    data: Bytes
+    path: Path
+    offset: int
+    nbytes: int
 
     @property
     def size(self) -> int:
@@ -74,10 +77,14 @@ class Tensor:
         width = self.shape[-1] if self.shape else 1
         if not self.size:
             return
-        row_bytes = self.data.size // (self.size // width)
+        rows = self.size // width
+        row_bytes = self.nbytes // rows
         step = max(1, count // width)
-        for start in range(0, self.size // width, step):
-            piece = self.data[start * row_bytes : (start + step) * row_bytes].reshape(-1, row_bytes)
+        for start in range(0, rows, step):
+            # each piece is mapped by itself, so that what was read does not stay in memory: 4,000 maps of a gigabyte
+            # take half a second, and the whole file would count as ours
+            shape = (min(step, rows - start), row_bytes)
+            piece = np.memmap(self.path, np.uint8, "r", offset=self.offset + start * row_bytes, shape=shape)
             yield _numbers(piece, self.stored).reshape(-1, width)
 
 
@@ -114,8 +121,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     data = np.memmap(path, np.uint8, mode="r")
     try:
         if bytes(data[:4]) == b"GGUF":
-            return Checkpoint(path, "GGUF", tuple(_gguf(data)))
-        return Checkpoint(path, "safetensors", tuple(_safetensors(data)))
+            return Checkpoint(path, "GGUF", tuple(_gguf(path, data)))
+        return Checkpoint(path, "safetensors", tuple(_safetensors(path, data)))
     except (ValueError, struct.error) as failure:
         raise ValueError(f"{path}: {failure}") from None
 
@@ -138,7 +145,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _safetensors(data: Bytes) -> Iterator[Tensor]:
+def _safetensors(path: Path, data: Bytes) -> Iterator[Tensor]:
     (length,) = struct.unpack("<Q", bytes(data[:8]))
     if length > min(_LONGEST_HEADER, data.size - 8):
         raise ValueError(f"neither GGUF nor safetensors: a header of {length} bytes does not fit {data.size}")
@@ -148,7 +155,7 @@ def _safetensors(data: Bytes) -> Iterator[Tensor]:
         raise ValueError("neither GGUF nor safetensors: the header is no JSON") from None
     if not isinstance(header, dict):
         raise ValueError("the header is no table of tensors")
-    body, ends = data[8 + length :], 0
+    size, ends = data.size - 8 - length, 0
     entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
     for name, entry in entries:
         if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
@@ -158,15 +165,14 @@ def _safetensors(data: Bytes) -> Iterator[Tensor]:
         shape, stored = entry["shape"], entry["dtype"]
         if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"tensor {name!r} has shape {shape!r}")
-        if first != ends or last > body.size or last < first:
-            raise ValueError(f"tensor {name!r} lies at {first} to {last}, not from {ends} on within {body.size} bytes")
+        if first != ends or last > size or last < first:
+            raise ValueError(f"tensor {name!r} lies at {first} to {last}, not from {ends} on within {size} bytes")
         ends = last
-        size = _TYPES[stored][0] if stored in _TYPES else None
-        if size is not None and last - first != math.prod(shape) * size:
+        if stored in _TYPES and last - first != math.prod(shape) * _TYPES[stored][0]:
             raise ValueError(f"tensor {name!r} of {stored} and shape {shape} has {last - first} bytes")
-        yield Tensor(name, tuple(shape), str(stored), body[first:last])
-    if ends != body.size:
-        raise ValueError(f"{body.size - ends} bytes at the end belong to no tensor")
+        yield Tensor(name, tuple(shape), str(stored), path, 8 + length + first, last - first)
+    if ends != size:
+        raise ValueError(f"{size - ends} bytes at the end belong to no tensor")
 
 
 def _offsets(name: str, entry: dict) -> tuple[int, int]:
@@ -227,7 +233,7 @@ def _skip(reader: _Reader, kind: int, depth: int = 0) -> int | None:
     return None
 
 
-def _gguf(data: Bytes) -> Iterator[Tensor]:
+def _gguf(path: Path, data: Bytes) -> Iterator[Tensor]:
     reader = _Reader(data)
     version = reader.number("I")
     if version not in (2, 3):
@@ -247,14 +253,14 @@ def _gguf(data: Bytes) -> Iterator[Tensor]:
             raise ValueError(f"tensor {name!r} has {axes} axes")
         shape = tuple(reader.number("Q") for _ in range(axes))[::-1]  # the first axis is contiguous there
         infos.append((name, shape, reader.number("I"), reader.number("Q")))
-    body = data[-(-reader.place // alignment) * alignment :]
+    begin = -(-reader.place // alignment) * alignment
     for name, shape, number, offset in infos:
         layout = _BLOCKS.get(number)
         stored = layout.name if layout else _PLAIN.get(number, f"type {number}")
         size = _stored_bytes(name, shape, stored, layout)
-        if offset % alignment or offset + size > body.size:
-            raise ValueError(f"tensor {name!r} lies at {offset}, {size} bytes long, in {body.size} bytes")
-        yield Tensor(name, shape, stored, body[offset : offset + size])
+        if offset % alignment or begin + offset + size > data.size:
+            raise ValueError(f"tensor {name!r} lies at {offset}, {size} bytes long, in {data.size - begin} bytes")
+        yield Tensor(name, shape, stored, path, begin + offset, size)
 
 
 def _stored_bytes(name: str, shape: tuple[int, ...], stored: str, layout: BlockLayout | None) -> int:

@@ -215,7 +215,7 @@ def survey(
     chosen = [t for t in checkpoint.tensors if fnmatch.fnmatchcase(t.name, tensors)]
     skipped = {t.name: reason for t in chosen if (reason := _reason(t))}
     found = []
-    with _Bar(sum(t.data.size for t in chosen if t.name not in skipped), progress) as bar:
+    with _Bar(sum(t.nbytes for t in chosen if t.name not in skipped), progress) as bar:
         for tensor in chosen:
             if tensor.name in skipped:
                 continue
@@ -292,7 +292,7 @@ def _measure(tensor: Tensor, names: list[str], rotate: bool, bar: _Bar) -> Tenso
             flat = wrong[:count].reshape(-1)
             noise[n] += float(np.dot(flat, flat))
             clips[n] += _clipped(FORMATS[name], x)
-        bar.done(count * tensor.data.size // (tensor.size // tensor.shape[-1]))
+        bar.done(count * tensor.nbytes // (tensor.size // tensor.shape[-1]))
     size = tensor.size
     mean, second, third, fourth = moments / size
     variance = second - mean**2
@@ -304,7 +304,7 @@ def _measure(tensor: Tensor, names: list[str], rotate: bool, bar: _Bar) -> Tenso
             FORMATS[name].bits,
             _bytes(FORMATS[name], tensor.shape),
             math.inf if noise[n] == 0 else 10 * math.log10(moments[1] / noise[n]),
-            clips[n] / size,
+            float(clips[n]) / size,
         )
         for n, name in enumerate(names)
     )

@@ -58,9 +58,11 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, Mapping):
         return isinstance(b, Mapping) and a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
     if isinstance(a, (tuple, list)):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
-    if hasattr(a, "equals"):  # a table of pandas, which need not be loaded for this
-        return type(a) is type(b) and bool(a.equals(b))
+        if not isinstance(b, (tuple, list)) or type(a) is not type(b) or len(a) != len(b):
+            return False
+        return all(map(same, a, b))
+    if equals := getattr(a, "equals", None):  # a table of pandas, which need not be loaded for this
+        return type(a) is type(b) and bool(equals(b))
     return bool(a == b) or (_is_nan(a) and _is_nan(b))
 
 

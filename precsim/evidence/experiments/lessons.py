@@ -189,16 +189,16 @@ def compare(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> float:
     Disagreement
         If it is more than `TOLERANCE`, or an evaluation is missing. Names the network that is furthest off.
     """
-    old = stored[stored["job"].isin(set(again["job"]))].reset_index(drop=True)
+    old = stored[stored["job"].isin(list(again["job"]))].reset_index(drop=True)
     new = again.reset_index(drop=True)
     same = ["job", "step", "post_method", "post_format"]
-    if len(old) != len(new) or not (old[same] == new[same]).all(axis=None):
+    if len(old) != len(new) or not (old[same] == new[same]).all().all():
         raise Disagreement(f"lesson {name}: {len(new)} evaluations here, others or {len(old)} in the stored table")
-    gap = old["gap"].to_numpy(float)
+    gap = np.asarray(old["gap"], float)
     scale = np.where(np.isnan(gap), 1.0, gap)
     worst = np.zeros(len(old))
     for column in ("gap", "delta"):
-        a, b = old[column].to_numpy(float), new[column].to_numpy(float)
+        a, b = np.asarray(old[column], float), np.asarray(new[column], float)
         off = np.where(np.isnan(a) & np.isnan(b), 0.0, np.abs(a - b) / scale)
         worst = np.maximum(worst, np.where(np.isnan(off), np.inf, off))
     at = int(np.argmax(worst))

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # Problem set 2: bits, spacing, rounding, a block
+# # Problem set 2: bits, spacing, rounding, a block, a tensor core
 #
-# Seven short functions about one small format and one block. Replace `raise NotImplementedError`, run the cell, then
-# run the check below it. A wrong answer is told which mistake it most likely is. Reading: the chapters of part 1, and
-# *Stochastic rounding*. Time: about two hours.
+# Eight short functions about one small format, one block and one instruction. Replace `raise NotImplementedError`, run
+# the cell, then run the check below it. A wrong answer is told which mistake it most likely is. Reading: the chapters
+# of part 1, *Stochastic rounding*, and *What a tensor core adds up*. Time: about two hours.
 #
 # The format is E3M2: 1 sign bit, 3 exponent bits $E$ with bias 3, 2 trailing significand bits $T$. Its values are
 # $(1 + T/4)\,2^{E-3}$ for $E > 0$ and $(T/4)\,2^{-2}$ for $E = 0$. The largest is 28; there is no infinity and no NaN.
@@ -335,3 +335,51 @@ def mx_value(block, place: int) -> float:
     scale = 2.0 ** (math.frexp(max(abs(x) for x in block))[1] - 3)
     wide = ps.Format(name="wide", exponent_bits=3, precision=2, bias=1, specials=ps.Specials.NONE)
     return float(ps.round_to(np.float64(np.float32(block[place])) / scale, wide)) * scale
+
+
+# %% [markdown]
+# ## 8. What a tensor core adds up (3 points)
+#
+# Write `aligned_sum`. Each term is a pair $(s, e)$ with the value $s\,2^e$; it is a product of two significands, so
+# $1 \le |s| < 4$. The unit takes the largest exponent $E$ of all terms, cuts every term off (toward zero) to a multiple
+# of $2^{E-f}$, and adds what is left exactly. By hand first: with $f = 3$, what is left of $(1, -4)$
+# beside $(1.75, 0)$?
+
+
+# %% exercise="aligned_sum" role="answer"
+def aligned_sum(terms, f: int) -> float:
+    """Sum of s 2**e over pairs (s, e), each cut to f fraction bits below the largest exponent."""
+    ### BEGIN SOLUTION
+    largest = max(e for _, e in terms)
+    return sum(math.trunc(s * 2.0 ** (f + e - largest)) for s, e in terms) * 2.0 ** (largest - f)
+    ### END SOLUTION
+
+
+# %% exercise="aligned_sum" role="check" points=3
+ps.course.check(ps2.ALIGNED, aligned_sum)
+### BEGIN HIDDEN TESTS
+rng = np.random.default_rng(0)
+for x, y in rng.choice([-1.75, -1.25, 1.0, 1.125, 1.5, 1.875], (50, 2, 8)):
+    powers = rng.integers(-6, 7, (2, 8))
+    steps = ps.arithmetic.instruction(*(np.array([x, y]) * 2.0**powers).tolist(), ps.arithmetic.H100_FP8)
+    terms = list(zip((x * y).tolist(), powers.sum(0).tolist(), strict=True))
+    assert aligned_sum(terms, 13) == float(steps.total), "terms outside the visible ones"
+### END HIDDEN TESTS
+
+
+# %% exercise="aligned_sum" role="wrong" mistake="toward minus infinity"
+def aligned_sum(terms, f: int) -> float:
+    unit = 2.0 ** (max(e for _, e in terms) - f)
+    return sum(s * 2.0**e // unit * unit for s, e in terms)
+
+
+# %% exercise="aligned_sum" role="wrong" mistake="cut after the sum"
+def aligned_sum(terms, f: int) -> float:
+    unit = 2.0 ** (max(e for _, e in terms) - f)
+    return math.trunc(sum(math.ldexp(s, e) for s, e in terms) / unit) * unit
+
+
+# %% exercise="aligned_sum" role="wrong" mistake="normalized"
+def aligned_sum(terms, f: int) -> float:
+    unit = 2.0 ** (max(math.frexp(s * 2.0**e)[1] - 1 for s, e in terms) - f)
+    return sum(math.trunc(s * 2.0**e / unit) for s, e in terms) * unit

@@ -1,4 +1,4 @@
-"""Problem set 2: the bits of any format, its spacing, rounding under a mode or with random bits, an MX block."""
+"""Problem set 2: bits of a format, its spacing, rounding by mode or with random bits, an MX block, an aligned sum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from precsim.numerics.formats import E8M0, FP4_E2M1, FP6_E3M2
 from precsim.numerics.quantize import PerBlock, Quantizer
 from precsim.numerics.rounding import GivenBits, Rounding, encode, next_up, round_to, ulp
 
-__all__ = ["DIRECTED", "ENCODE", "EXERCISES", "MX_ELEMENT", "MX_SCALE", "NEXT_UP", "SPACING", "STOCHASTIC"]
+__all__ = ["ALIGNED", "DIRECTED", "ENCODE", "EXERCISES", "MX_ELEMENT", "MX_SCALE", "NEXT_UP", "SPACING", "STOCHASTIC"]
+
+Terms = Sequence[tuple[float, int]]  # significands and exponents
 
 _FMT = FP6_E3M2  # 1 sign, 3 exponent, 2 significand bits; bias 3, emin -2, largest 28, no infinity and no NaN
 _EMIN, _TRAILING = _FMT.emin, _FMT.precision - 1
@@ -324,4 +326,65 @@ MX_ELEMENT = Exercise(
     ),
 )
 
-EXERCISES = (ENCODE, SPACING, NEXT_UP, DIRECTED, STOCHASTIC, MX_SCALE, MX_ELEMENT)
+
+# -- a tensor core's sum --------------------------------------------------------------------------------------------
+
+_TERMS = (
+    (((1.0, 0), (1.5, -1)), 3),
+    (((1.75, 0), (1.0, -4)), 3),
+    (((1.0, 2), (-1.5, -2), (1.25, -1)), 3),
+    (((3.25, 0), (1.25, 1), (1.5, -3)), 3),
+    (((1.0, 3), (1.5, -2), (1.5, -2), (1.5, -2)), 4),
+    (((-2.25, 1), (1.875, 1), (-1.5, -3), (1.125, -4)), 4),
+    (((1.0, 0), (-1.96875, -1), (3.0625, -2)), 4),
+)
+
+
+def _cut_at(terms: Terms, f: int, *, cut: Callable[[float], int] = math.trunc) -> float:
+    largest = max(e for _, e in terms)
+    return sum(cut(s * 2.0 ** (f + e - largest)) for s, e in terms) * 2.0 ** (largest - f)
+
+
+def _normalized(terms: Terms) -> Terms:
+    return tuple((s / 2, e + 1) if abs(s) >= 2 else (s, e) for s, e in terms)
+
+
+def _cut_last(terms: Terms, f: int) -> float:
+    largest = max(e for _, e in terms)
+    return math.trunc(sum(s * 2.0**e for s, e in terms) * 2.0 ** (f - largest)) * 2.0 ** (largest - f)
+
+
+ALIGNED = Exercise(
+    name="aligned_sum",
+    truth=_cut_at,
+    inputs=lambda: _TERMS,
+    mistakes=(
+        Mistake(
+            "toward minus infinity",
+            "truncation goes toward zero: math.floor moves negative terms away from it.",
+            functools.partial(_cut_at, cut=math.floor),
+        ),
+        Mistake(
+            "nearest",
+            "bits behind the last place are cut off, not rounded: the unit has no rounding before the sum.",
+            functools.partial(_cut_at, cut=round),
+        ),
+        Mistake(
+            "cut after the sum",
+            "each term is cut before it is added; summed first, small terms would survive together.",
+            _cut_last,
+        ),
+        Mistake(
+            "normalized",
+            "a product's significand may lie between 2 and 4; its exponent is e all the same.",
+            lambda terms, f: _cut_at(_normalized(terms), f),
+        ),
+        Mistake(
+            "own exponent",
+            "all terms are cut at one place, f bits behind the largest exponent, not each behind its own.",
+            lambda terms, f: sum(math.trunc(s * 2.0**f) * 2.0 ** (e - f) for s, e in terms),
+        ),
+    ),
+)
+
+EXERCISES = (ENCODE, SPACING, NEXT_UP, DIRECTED, STOCHASTIC, MX_SCALE, MX_ELEMENT, ALIGNED)

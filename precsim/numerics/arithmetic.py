@@ -17,6 +17,7 @@ from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format, whole
 from precsim.numerics.elementary import elementwise
 from precsim.numerics.inputs import as_numbers
+from precsim.numerics.instruction import Instruction, instruction
 from precsim.numerics.kernels.integer import BINARY64
 from precsim.numerics.kernels.parameters import magic_fits, parameters
 from precsim.numerics.matrix_product import multiply
@@ -88,6 +89,7 @@ __all__ = [
     "BlockScales",
     "Chain",
     "Evidence",
+    "Instruction",
     "Join",
     "MatrixUnit",
     "Order",
@@ -96,6 +98,7 @@ __all__ = [
     "error_bound",
     "gamma",
     "gamma_probabilistic",
+    "instruction",
     "matmul",
     "total",
     "unit_error_bound",

@@ -23,6 +23,7 @@ from precsim.view.laws.tables import comparison_table, parameter_table, plan_tab
 from precsim.view.numbers.block_scale import block_scale
 from precsim.view.numbers.codes import Bits, bit_flipper, format_table
 from precsim.view.numbers.gptq_pair import two_weights
+from precsim.view.numbers.matrix_units import alignment, unit_error_curves
 from precsim.view.numbers.number_line import number_line, relative_error, rounding_slider
 from precsim.view.numbers.ranges import format_builder, loss_scaling
 from precsim.view.numbers.rounding_modes import mode_slider, stochastic_bias
@@ -46,6 +47,7 @@ __all__ = [
     "Table",
     "Words",
     "added_loss",
+    "alignment",
     "bit_flipper",
     "bit_map",
     "block_scale",
@@ -92,5 +94,6 @@ __all__ = [
     "straighten",
     "trials",
     "two_weights",
+    "unit_error_curves",
     "weight_distribution",
 ]

@@ -23,6 +23,7 @@ from precsim.numerics.arithmetic import (
     Join,
     MatrixUnit,
     dot,
+    instruction,
     matmul,
     unit_error_bound,
 )
@@ -166,6 +167,15 @@ def test_a_zero_sum_is_positive_and_nan_has_one_code():
     assert matmul(np.float32([[np.inf, 1]]), y, H100_BF16) == math.inf
 
 
+def test_the_steps_of_an_instruction_add_up_to_its_result(rng):
+    for kind in (Kind.FINITE, Kind.LOPSIDED):
+        a, b = factors(kind, FP8_E5M2, FP8_E4M3, (20, 32, 1), rng)
+        for x in a.tolist():
+            steps = instruction(x, b[:, 0].tolist(), MIXED, 0.375)
+            assert matrix_rules.rounded(steps.total, MIXED) == steps.result
+            assert steps.result == matrix_rules.instruction(x, b[:, 0].tolist(), 0.375, MIXED)
+
+
 def test_threads_do_not_change_bits(rng):
     a, b = factors(Kind.BITS, BF16, BF16, (300, 40, 130), rng)
     assert np.array_equal(bits(matmul(a, b, H100_BF16, threads=3)), bits(matmul(a, b, H100_BF16)))
@@ -238,6 +248,9 @@ NARROW = Accumulator(BF16)
         (lambda: BlockScales(FP16, 32), "powers of two"),
         (lambda: Chain(parts=[64]), "tuple of lengths"),
         (lambda: Chain(promote=0), "received 0"),
+        (lambda: instruction([1.0] * 33, [1.0] * 33, H100_FP8), "1 to 32 products"),
+        (lambda: instruction([math.nan], [1.0], H100_FP8), "finite numbers; received nan"),
+        (lambda: instruction([1.0], [1.0], B200_NVFP4), "without block scales"),
         (lambda: unit_error_bound(CDNA3_FP8, 64), "align the accumulator"),
         (lambda: unit_error_bound(H100_FP8, 64, Chain(parts=(32,))), "n=64"),
     ],

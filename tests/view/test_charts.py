@@ -61,6 +61,12 @@ def numbers_charts() -> dict:
         "block_scale": VIEW.block_scale(rng.normal(size=16).astype(np.float32), ps.FP4_E2M1),
         "running_sum": VIEW.running_sum({"BF16": bf16}, exponents=range(-9, -5), n=32),
         "error_curves": VIEW.error_curves(rows, slider="p"),
+        "alignment": VIEW.alignment({"three": ([3, 0.25], [-2, 0.5], 96.0)}, ps.arithmetic.H100_FP8),
+        "unit_error_curves": VIEW.unit_error_curves(
+            {"name": name, "n": 2**k, "error": 0.01 * k, "bias": (4 - k) / 1e3}
+            for k in (5, 6, 7)
+            for name in ("a", "b")
+        ),
     }
 
 
@@ -80,6 +86,8 @@ NAMES = [
     "block_scale",
     "running_sum",
     "error_curves",
+    "alignment",
+    "unit_error_curves",
 ]
 # Numbers of a format have no unit.
 PURE = {"number_line", "relative_error", "rounding_slider", "mode_slider", "format_builder", "block_scale"}

@@ -102,6 +102,23 @@ def test_a_block_at_the_scale_of_a_rule_is_what_the_quantizer_makes(rng):
         assert drawn == expected.tolist()
 
 
+def test_the_alignment_shows_the_bits_of_the_instruction():
+    unit, a, b, start = ps.arithmetic.H100_FP8, [1.875, -0.0625, 3.5], [208.0, 0.0234375, 0.00390625], 17.5
+    found = rows(VIEW.alignment({"one": (a, b, start)}, unit).to_dict(), "place", "bit")
+    steps = ps.arithmetic.instruction(a, b, unit, start)
+
+    def total(row, step):
+        seen = [c for c in found if c["row"] == row and c["first"] <= step <= c["last"]]
+        return sum(Fraction(2) ** c["place"] * int(c["bit"]) for c in seen)
+
+    assert [total(i, 1) for i in range(4)] == [abs(t) for t in steps.terms]
+    assert [total(i, 3) for i in range(4)] == [abs(t) for t in steps.kept]
+    assert total(4, 3) == steps.total
+    assert total(5, 4) == Fraction(steps.result)
+    cut = [c for c in found if c["row"] == 4 and c["first"] == 4 and c["look"] == "kept"]
+    assert sum(Fraction(2) ** c["place"] * int(c["bit"]) for c in cut) == Fraction(steps.result)
+
+
 def test_the_running_sum_is_the_sum():
     accumulators = {"BF16": Accumulator(ps.BF16), "FP32": Accumulator(ps.FP32)}
     found = rows(VIEW.running_sum(accumulators, exponents=range(-9, -5), n=64).to_dict(), "sum", "arrived")
@@ -139,6 +156,8 @@ def test_errors_of_zero_are_marked_and_empty_bounds_left_out():
         (lambda: VIEW.block_scale(np.zeros(4, np.float32), ps.FP4_E2M1), "not all zero"),
         (lambda: VIEW.running_sum({}, exponents=range(3)), "1 to 8 accumulators"),
         (lambda: VIEW.error_curves([{"n": 1}]), "columns n, error, name"),
+        (lambda: VIEW.alignment({}, ps.arithmetic.H100_FP8), "at most eight products"),
+        (lambda: VIEW.unit_error_curves([]), "1 to 8 names"),
         (lambda: VIEW.error_curves([{"n": 1, "error": 0.0, "name": "a"}]), "above zero"),
         (lambda: VIEW.error_curves([{"n": 1, "error": 1.0, "name": "a", "p": 1}], slider="p"), "evenly spaced"),
     ],

@@ -192,7 +192,7 @@ def compare(name: str, stored: pd.DataFrame, again: pd.DataFrame) -> float:
     old = stored[stored["job"].isin(list(again["job"]))].reset_index(drop=True)
     new = again.reset_index(drop=True)
     same = ["job", "step", "post_method", "post_format"]
-    if len(old) != len(new) or not (old[same] == new[same]).all().all():
+    if len(old) != len(new) or not np.all(np.asarray(old[same] == new[same])):
         raise Disagreement(f"lesson {name}: {len(new)} evaluations here, others or {len(old)} in the stored table")
     gap = np.asarray(old["gap"], float)
     scale = np.where(np.isnan(gap), 1.0, gap)

@@ -152,6 +152,25 @@ def test_repeats_give_their_standard_deviation():
     assert floor(deltas(noise=0.002, repeats=40)) == pytest.approx(0.002, rel=0.15)
 
 
+def test_pairs_that_differ_by_2d_have_the_standard_deviation_d_root_2():
+    table = deltas(repeats=2)
+    table["delta"] = table["delta"] + 0.003 * np.where(table["seed"] == 0, 1, -1)
+    assert floor(table) == pytest.approx(0.003 * np.sqrt(2), rel=1e-9)
+
+
+def test_one_pair_is_too_few_to_tell_noise():
+    table = {k: np.append(v, v[:1]) for k, v in deltas().items()}
+    table["seed"][-1], table["delta"][-1] = 1, 0.7
+    assert floor(table) == pytest.approx(1e-3 * np.median(np.abs(table["delta"])))
+
+
+def test_a_bad_pair_about_zero_does_not_set_the_floor():
+    table = deltas(noise=0.001, repeats=2)
+    clean = floor(table)
+    table["delta"][:2] = 0.3, -0.3
+    assert floor(table) < 4 * clean < 0.02
+
+
 @pytest.mark.parametrize("column", ["method", "post_scaling", "post_format"])
 def test_rows_of_other_methods_are_no_repeats(column):
     one, other = deltas(), deltas()

@@ -141,7 +141,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "fitting/noise",
-        _ROWS + " -k 'repeats or methods or bad_delta'",
+        _ROWS + " -k 'repeats or methods or bad or pair'",
         ("several.size < 3", "several.size < 1"),
         ("/ (count[least] - 1)", "/ count[least]"),
         ("np.median(squares[least]", "np.max(squares[least]"),

@@ -2,7 +2,8 @@
 
 A format is a finite set of numbers (`Format`); `round_to` moves numbers into it; a `Quantizer` scales, rounds and
 unscales; `arithmetic` rounds after every operation. The way through: ``binary_format`` (what a format is), ``formats``
-(the named ones), ``rounding`` (to values and codes), ``scaling`` and ``quantize`` (scales), ``arithmetic`` (sums).
+(the named ones), ``rounding`` (to values and codes), ``scaling`` and ``quantize`` (scales), ``arithmetic`` (sums);
+``matrix_unit`` (what a GPU adds at once), ``named_units`` and ``matrix_product`` (with its bits).
 
 ``kernels`` holds two formulations of one definition, float magic addition (numba) and integer bits (NumPy, JAX), each
 the other's test; ``dispatch`` chooses between them.

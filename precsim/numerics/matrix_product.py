@@ -25,7 +25,7 @@ _ROWS = 256  # of a piece of work for a thread
 
 def multiply(
     a, b, unit: MatrixUnit, chain: Chain | None = None, *, start=None, scales=None, threads: int = 1
-) -> NDArray[np.float32] | NDArray[np.float16]:
+) -> NDArray[np.floating]:
     """Return the product of a and b with the bits that a matrix unit gives; see `precsim.arithmetic.matmul`."""
     chain = _checked_chain(unit, chain, start)
     if is_jax(a) or is_jax(b):
@@ -193,13 +193,13 @@ def _scales(scales, unit: MatrixUnit, left: NDArray, right: NDArray) -> tuple[ND
 
 def _prepared(left: NDArray, right: NDArray, unit: MatrixUnit, scales) -> _Work:
     kernels = _kernels()
-    rows, columns = ~np.isfinite(left).all(1), ~np.isfinite(right).all(0)
+    rows, columns = _odd(left, 1), _odd(right, 0)
     first = [left, kernels.powers(left, _smallest(unit.left))]
     second = [right, kernels.powers(right, _smallest(unit.right))]
     if unit.scales is not None or scales is not None:
         sa, sb = _scales(scales, unit, left, right)
         assert unit.scales is not None
-        rows, columns = rows | ~np.isfinite(sa).all(1), columns | ~np.isfinite(sb).all(0)
+        rows, columns = rows | _odd(sa, 1), columns | _odd(sb, 0)
         if unit.scales.exact is None:  # a power of two moves the exponents of the factors
             first = [v * np.repeat(sa, unit.scales.size, 1) for v in first]
             second = [v * np.repeat(sb, unit.scales.size, 0) for v in second]
@@ -219,7 +219,19 @@ def _prepared(left: NDArray, right: NDArray, unit: MatrixUnit, scales) -> _Work:
         limit=2.0 ** (unit.output.emax + 1),
         nearest=float(unit.rounding is Rounding.NEAREST_EVEN),
     )
-    return _Work(unit, rule, tuple(first), tuple(_tiled(v, tiles) for v in second), rows, odd.reshape(tiles, -1).any(1))
+    return _Work(
+        unit,
+        rule,
+        tuple(first),
+        tuple(_tiled(v, tiles) for v in second),
+        rows,
+        np.asarray(odd.reshape(tiles, -1).any(1)),
+    )
+
+
+def _odd(values: NDArray, axis: int) -> NDArray[np.bool_]:
+    """Whether a row (or column) holds anything but finite numbers."""
+    return np.asarray(~np.isfinite(values).all(axis))
 
 
 def _smallest(fmt: Format) -> float:

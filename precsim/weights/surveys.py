@@ -266,9 +266,10 @@ def _measure(tensor: Tensor, names: list[str], rotate: bool, bar: _Bar) -> Tenso
     largest = 0.0
     for piece in tensor.rows(_PIECE):
         x = piece if turn is None else _turned(piece, turn)
-        largest = max(largest, float(x.max()), -float(x.min()))
-        if not math.isfinite(largest) or x.max() != x.max():
+        high, low = float(x.max()), float(x.min())
+        if not (math.isfinite(high) and math.isfinite(low)):
             return "holds infinity or NaN"
+        largest = max(largest, high, -low)
     if largest == 0:
         return "all zero"
     moments, clips = np.zeros(4), np.zeros(len(names))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.places import PUBLIC
+from support.simulated import PRECISE, grid
 
 from precsim import laws
 from precsim.fitting import ByCompute, ByData, BySize, Groups, compare
@@ -208,6 +209,15 @@ def test_a_two_stage_law_is_judged_at_both_stages_and_its_base_is_not_crowned(rn
     assert [s.parameters for s in found.scores] == [5, 5, 5, 4]
     assert [s.parameters for s in found.delta.scores] == [4, 4, 4]
     assert "delta, with the base fitted to all losses" in str(found)
+
+
+def test_damage_is_judged_with_the_factors_that_the_losses_gave(rng):
+    law = PRECISE.blank()
+    runs = grid(PRECISE, noise=0.001, rng=rng, widths=(3, 4, 6, np.inf), posts=(np.inf, 3))
+    runs = {k: np.asarray(v) for k, v in runs.items()}
+    found = compare([law.replace(gamma_post=0.6)], runs, split=ByCompute(0.3), rng=rng)
+    assert found.delta.scores[0].parameters == 3
+    assert found.delta.scores[0].held_out < 0.02
 
 
 def test_residuals_of_two_stages_are_not_mixed(rng):

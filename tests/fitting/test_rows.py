@@ -98,6 +98,9 @@ def test_millions_with_billions_are_seen_though_their_ratio_is_plausible():
     table = grid() | {"N": grid()["N"] / 1e6, "D": grid()["D"] / 1e6}
     with pytest.raises(ValueError, match="N is 10 in some row"):
         fit(laws.Chinchilla(), table)
+    table = grid() | {"N": grid()["N"] / 1e3, "D": grid()["D"] / 2e5}
+    with pytest.raises(ValueError, match="D is 5000 in some row"):
+        fit(laws.Chinchilla(), table)
 
 
 def test_columns_that_vary_and_are_not_read_are_listed(rng):

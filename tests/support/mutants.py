@@ -137,7 +137,7 @@ MUTANTS: list[Mutant] = [
         "fitting/observations",
         _ROWS + " -k copies",
         ("weight = np.bincount(first, weight[row], minlength=n)", "weight = weight * 1"),
-        ("row = row[first == row]", "row = row[first >= row]"),
+        ("row = row[first == row]", "row = row[row >= 0]"),
     ),
     *_of(
         "fitting/noise",
@@ -156,7 +156,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "fitting/comparison",
-        "tests/fitting/test_comparison.py -k 'refuses or further_out or stage'",
+        "tests/fitting/test_comparison.py -k 'refuses or further_out or stage or factors'",
         ("and self.fit.status not in _UNUSABLE", ""),
         ("parts.replace(**{k: v", "parts.blank().replace(**{} and {k: v"),
     ),
@@ -173,7 +173,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "runs/columns",
-        _ROWS + " -k 'flag or near_miss or empty'",
+        _ROWS + " -k 'flag or near_miss or empty or counted'",
         (
             '_NO = frozenset({"false", "f", "no", "n", "0", "0.0", ""})',
             '_NO = frozenset({"false", "f", "0", "0.0", ""})',

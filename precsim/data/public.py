@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precsim.data import conversion
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -210,6 +208,8 @@ def _later(function: str, **fixed: Any) -> Callable[[Any], Any]:
     """A function of `conversion`, which imports pandas when it is first used."""
 
     def call(value: Any) -> Any:
+        from precsim.data import conversion
+
         return functools.partial(getattr(conversion, function), **fixed)(value)
 
     return call

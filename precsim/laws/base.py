@@ -201,6 +201,6 @@ class Frontier(PowerBase):
     B: ClassVar[float] = 0.0  # pyright: ignore[reportIncompatibleVariableOverride] - a law without a second term
 
     def terms(self, N, D) -> tuple[Any, Any]:
-        """(C^−α, 0)."""
+        """(C^−α, 0): the compute stands in the place of N, and nothing in that of D."""
         compute = 6 * N * D
         return compute**-self.alpha, 0 * compute

@@ -97,7 +97,7 @@ class BlockLayout:
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of a block."""
+        """Bytes of one block, its scales and codes together."""
         return sum(self.fields.values())
 
     @property
@@ -107,7 +107,7 @@ class BlockLayout:
 
     @property
     def code_bits(self) -> int:
-        """Bits of one code."""
+        """Bits that one code takes in the packed block."""
         return sum(part.width for part in self.codes[0])
 
     def __str__(self) -> str:

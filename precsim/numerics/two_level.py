@@ -173,7 +173,7 @@ class TwoLevel:
 
 
 def _divide(xp: ModuleType, a, b):
-    """Divide as IEEE does."""
+    """The quotient as IEEE rounds it, also under XLA, which would multiply by a reciprocal."""
     if xp is np:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.divide(a, b)

@@ -64,7 +64,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """Number of elements of the tensor: the product of its shape."""
         return math.prod(self.shape)
 
     @property

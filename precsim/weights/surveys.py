@@ -111,7 +111,7 @@ class TensorSurvey:
 
     @property
     def size(self) -> int:
-        """Number of weights."""
+        """Number of weights that were surveyed."""
         return math.prod(self.shape)
 
 

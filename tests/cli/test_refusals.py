@@ -124,7 +124,7 @@ def test_a_file_that_holds_no_law_is_refused(tmp_path, content):
         (["plan", "--compute", "1e20"], {"jax", "altair", "numba", "sympy"}),
         (["fit", "--help"], {"jax", "altair", "numba", "sympy"}),
     ],
-    ids=" ".join,
+    ids=["help", "version", "data ls", "plan", "fit --help"],
 )
 def test_a_command_loads_what_it_needs_and_no_more(words, absent):
     code = f"import sys; from precsim.cli import main; main({words}); print(*sys.modules)"

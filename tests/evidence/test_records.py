@@ -41,7 +41,7 @@ def leaves(value, path=""):
 
 
 def test_every_maker_has_a_record_that_names_its_source():
-    assert set(records.names()) == set(MAKERS) == set(TABLES)
+    assert set(records.names()) == set(MAKERS) <= set(TABLES)
     for name in records.names():
         source = records.record(name)["source"]
         assert source["commit"] == TABLES[name].commit

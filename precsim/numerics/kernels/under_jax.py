@@ -27,7 +27,7 @@ def pattern(x):
 
 
 def floats(bits, dtype):
-    """Floats with these bits."""
+    """The floating-point numbers that have these bit patterns."""
     return jax.lax.bitcast_convert_type(bits, dtype)
 
 

@@ -208,13 +208,13 @@ def arrange_quartet2(raw: pd.DataFrame) -> pd.DataFrame:
         return str(value) if isinstance(value, (str, bool, np.bool_)) else f"{float(value):g}"
 
     settings = [name for name in raw.columns if name not in _QUARTET2_PLAIN]
-    texts = raw[settings].astype(object).map(said)
+    texts: Any = raw[settings].astype(object).map(said)  # pandas has no stubs: the checker guesses wrongly
     names: Any = raw["scheme"].copy()
     for _, rows in texts.groupby(raw["scheme"]):
         for setting in settings:
             if rows[setting].nunique() > 1:
                 names[rows.index] += f" {setting}=" + rows[setting]
-    low = np.where(raw["scheme"].isin(_QUARTET2_FORWARD), 4.0, np.inf)
+    low = np.where(raw["scheme"].isin(sorted(_QUARTET2_FORWARD)), 4.0, np.inf)
     return pd.DataFrame(
         {
             "N": raw["N"].astype(float),

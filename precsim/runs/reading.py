@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from precsim.runs.columns import BITS, BLANK, FLAGS, bits, flags, names_of, numbers
+from precsim.runs.run import TEXT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,8 @@ def _separated(text: str, name: str) -> File:
         )
     cells = dict(zip(names, zip(*rows[1:], strict=True) if rows[1:] else [()] * len(names), strict=True))
     comma = separator == ";" and not any(_DECIMAL_POINT.fullmatch(c.strip()) for col in cells.values() for c in col)
-    frame = pd.DataFrame({n: _column(column, comma) for n, column in cells.items()}, columns=names)
+    read = {n: list(map(str.strip, c)) if n in TEXT else _column(c, comma) for n, c in cells.items()}
+    frame = pd.DataFrame(read, columns=names)
     return File(frame, lambda i: f"{name}, line {lines[i + 1]}")
 
 

@@ -160,3 +160,12 @@ def test_the_command_reads_a_table_of_other_origin(tmp_path, capsys, rng):
     assert "25 rows read, 24 used, 1 left out because: diverged (1)" in out
     assert "of 9 starts agree" in out
     assert "30 searched from new starts" in out
+
+
+def test_a_method_that_is_none_in_every_row_stays_a_word(tmp_path):
+    """As in a table of runs that were only trained: a selection on "none" finds its rows."""
+    file = tmp_path / "runs.csv"
+    file.write_text("N,D,loss,post_method,weights_format\n1e6,1e8,3.0,none,\n2e6,1e8,2.9,none,\n")
+    table = ps.load_runs(file)
+    assert table["post_method"].tolist() == ["none", "none"]
+    assert table["weights_format"].tolist() == ["", ""]

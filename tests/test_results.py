@@ -29,6 +29,7 @@ def test_plans_and_fits_are_as_before(group, digits):
         assert list(numbers) == pytest.approx(kept[name][1], rel=digits), name
 
 
+@pytest.mark.slow
 def test_a_sweep_has_the_jobs_and_losses_of_before():
     """Keys to the digit; losses to 2 %: training of thousands of steps is chaotic in the last bit of a product."""
     kept = stored()

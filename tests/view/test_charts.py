@@ -67,6 +67,7 @@ def numbers_charts() -> dict:
             for k in (5, 6, 7)
             for name in ("a", "b")
         ),
+        "weight_distribution": VIEW.weight_distribution([1, 3, 1], [-3, -1, 1, 3], {"INT4": ps.INT4}, outlier=2.5),
     }
 
 
@@ -88,6 +89,7 @@ NAMES = [
     "error_curves",
     "alignment",
     "unit_error_curves",
+    "weight_distribution",
 ]
 # Numbers of a format have no unit.
 PURE = {"number_line", "relative_error", "rounding_slider", "mode_slider", "format_builder", "block_scale"}

@@ -59,9 +59,9 @@ def weight_distribution(
         alt.Chart(values(bars))
         .mark_rect(color=HUES[0], opacity=0.75)
         .encode(
-            x=alt.X("from:Q", title="weight / root mean square", scale=x),
+            x=alt.X("from:Q", title="weight / root mean square [1]", scale=x),
             x2="to:Q",
-            y=alt.Y("density:Q", title="share per unit"),
+            y=alt.Y("density:Q", title="share of the weights per unit [1]"),
             y2=alt.datum(0),
         )
     )

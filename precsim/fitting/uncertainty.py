@@ -255,7 +255,8 @@ def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 
     Examples
     --------
-    >>> percentiles(np.arange(101.0), 0.9)
+    >>> low, high = percentiles(np.arange(101.0), 0.9)
+    >>> round(low, 9), round(high, 9)
     (5.0, 95.0)
     """
     tail = 50 * (1 - level)

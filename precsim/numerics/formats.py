@@ -2,11 +2,8 @@
 
 Examples
 --------
->>> print(table(FP8_E4M3, FP4_E2M1))
-| format | bits | p | emin | emax | maximum | smallest normal | smallest subnormal | u | Inf | NaN |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |
-| FP8_E4M3 | 8 | 4 | -6 | 8 | 448 | 0.015625 | 0.00195312 | 2^-4 | no | yes |
-| FP4_E2M1 | 4 | 2 | 0 | 2 | 6 | 1 | 0.5 | 2^-2 | no | no |
+>>> FP8_E4M3.bits, FP8_E4M3.precision, FP8_E4M3.emin, FP8_E4M3.maximum, FP8_E4M3.has_infinity
+(8, 4, -6, 448.0, False)
 """
 
 from __future__ import annotations

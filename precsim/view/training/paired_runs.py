@@ -41,7 +41,7 @@ def paired_runs(
     >>> import pandas as pd
     >>> gaps = {"float32": [0.30, 0.32, 0.31], "INT4": [0.31, 0.33, 0.32]}
     >>> rows = [{"recipe": r, "seed": s, "gap": v} for r, found in gaps.items() for s, v in enumerate(found)]
-    >>> paired_runs(Frame(rows)).description[:60]
+    >>> paired_runs(pd.DataFrame(rows)).description[:60]
     'Gap of 3 pairs of runs that share a seed, INT4 against float'
     """
     names = list(dict.fromkeys(table[recipe].tolist()))

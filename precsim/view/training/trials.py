@@ -61,7 +61,7 @@ def trials(
     Examples
     --------
     >>> import pandas as pd
-    >>> table = Frame({"p": [2, 4, 8], "gap": [0.5, 0.3, 0.2], "mode": ["nearest"] * 3})
+    >>> table = pd.DataFrame({"p": [2, 4, 8], "gap": [0.5, 0.3, 0.2], "mode": ["nearest"] * 3})
     >>> titles = {"p": "precision [bits]", "gap": "gap [nats/token]", "mode": "rounding"}
     >>> trials(table, x="p", color="mode", titles=titles).description
     'gap against precision, 3 models: nearest from 0.5 at 2 to 0.2 at 8.'
@@ -136,7 +136,7 @@ def bit_map(
     Examples
     --------
     >>> import pandas as pd
-    >>> table = Frame({"W": [2.0, 2.0], "A": [2.0, float("inf")], "gap": [0.5, 0.25]})
+    >>> table = pd.DataFrame({"W": [2.0, 2.0], "A": [2.0, float("inf")], "gap": [0.5, 0.25]})
     >>> chart = bit_map(table, x="W", y="A", titles={"W": "W [bits]", "A": "A [bits]"}, choose={"gap": "gap [nats]"})
     >>> chart.description
     'Means of gap for every pair of W and A: gap from 0.25 at W 2, A full to 0.5 at W 2, A 2.'

@@ -79,7 +79,7 @@ def alignment(
     lines = alt.Chart(values(edges)).transform_filter("datum.example == example && step >= 2")
     said = alt.Chart(values({"row": -0.9, "label": text, "step": i + 1} for i, text in enumerate(_STEPS)))
     chart = alt.layer(
-        lines.mark_rule(color=GRAY, strokeDash=[4, 3], strokeWidth=1.5).encode(x=x),
+        lines.mark_rule(aria=False, color=GRAY, strokeDash=[4, 3], strokeWidth=1.5).encode(x=x),
         lines.mark_text(style="ink", dy=-6, fontSize=11).encode(x=x, y=alt.value(22), text="label:N"),
         bits.mark_square(size=210, opacity=0.85).encode(x=x, y=y, color=look, tooltip=["place:Q", "bit:N", "look:N"]),
         bits.mark_text(color="white", fontSize=11, fontWeight="bold").encode(x=x, y=y, text="bit:N"),

@@ -94,6 +94,6 @@ def settle(page) -> None:
     )
     page.wait_for_function(
         "() => [...document.querySelectorAll('figure.ps-chart, .ps-widget')].every((e) => e.dataset.drawn)",
-        timeout=30_000,
+        timeout=180_000,
     )
     page.evaluate("async () => { await window.MathJax?.startup?.promise; }")

@@ -34,7 +34,7 @@ class Response:
         with np.errstate(invalid="ignore", divide="ignore"):
             if self.floor == 0:
                 return np.log(x), 1.0 / x, -1.0
-            root = np.sqrt(x * x + 4 * self.floor**2)
+            root = np.sqrt(x * x + 4 * np.square(self.floor))  # a float's ** would raise where it overflows
             return np.arcsinh(x / (2 * self.floor)), 1.0 / root, -x / root
 
 

@@ -68,12 +68,13 @@ def _fit(found: Fit, draws: Draws | None = None) -> dict[str, Any]:
     }
 
 
-def _bootstrapped(found: Fit) -> dict[str, Any]:
-    """A fit with intervals, or with the reason why the rows do not give them."""
+def _bootstrapped(found: Fit) -> tuple[dict[str, Any], Draws | None]:
+    """A fit with intervals and its draws, or with the reason why the rows do not give them and None."""
     try:
-        return _fit(found, bootstrap(found, n=1000, rng=_rng()))
+        draws = bootstrap(found, n=1000, rng=_rng())
     except FitError as failure:
-        return _fit(found) | {"no_intervals": str(failure)}
+        return _fit(found) | {"no_intervals": str(failure)}, None
+    return _fit(found, draws), draws
 
 
 def _scores(forms: Sequence[Law], table: Table, split: Split, what: str) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def quartet(tables: Mapping[str, Table]) -> dict[str, Any]:
     for base in (laws.Chinchilla(), laws.OuterExponent()):
         for factor in (laws.PerScheme(("QuEST",)), laws.Drifting(laws.PerScheme(("QuEST",)))):
             found = fit(base | factor, both, strict=False)
-            forms[found.form.label] = _bootstrapped(found)
+            forms[found.form.label], _ = _bootstrapped(found)
     return {
         "source": _source("quartet-mxfp4", len(both)),
         "roll_out": _roll_out(full),
@@ -239,27 +240,31 @@ _READ: dict[str, Callable[[Law], Any]] = {
 }
 
 
-def quest(tables: Mapping[str, Table]) -> dict[str, Any]:
-    """Weights and activations of 2 to 8 bits in training: forms of f(P) by held-out widths, f(4), P*, and draws.
-
-    QuEST's rotated runs at 2 bits and more, joined with the BF16 runs of Quartet, which come from the same code.
-    """
-    table, other = tables["quest-qat"], tables["quartet-mxfp4"]
+def quest_rows(tables: Mapping[str, Table]) -> Table:
+    """QuEST's rotated runs at 2 bits and more, joined with the BF16 runs of Quartet, which come from the same code."""
+    table, full = tables["quest-qat"], _full_precision(tables)
     ours = ["HadamardTrustQuantizer", "HalfHadamardTrustQuantizer"]
     low = table[table["weights_method"].isin(ours) & table["activations_method"].isin([*ours, "NoQuantizer"])]
-    full = other[(other["scheme"] == "BF16") & (other["backward"] == "BF16")]
     columns = ["N", "D", "loss", "weights", "activations"]
-    rows = low[columns].merge(full[columns], how="outer")
+    return low[columns].merge(full[columns], how="outer")
+
+
+def _full_precision(tables: Mapping[str, Table]) -> Table:
+    table = tables["quartet-mxfp4"]
+    return table[(table["scheme"] == "BF16") & (table["backward"] == "BF16")]
+
+
+def quest(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Weights and activations of 2 to 8 bits in training: forms of f(P) by held-out widths, f(4), P*, and draws."""
+    rows, full = quest_rows(tables), _full_precision(tables)
     factors = (laws.Plain, laws.Offset, laws.Powered, laws.Saturating)
     bases = (laws.Chinchilla(), laws.OuterExponent(), laws.BetaOfN())
     forms = [base | f(WEIGHTS) | f(ACTIVATIONS) for base in bases for f in factors]
     fits = {}
     for base in bases:
         found = fit(base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS), rows, strict=False)
-        fits[base.label] = _bootstrapped(found)
-        try:
-            draws = bootstrap(found, n=1000, rng=_rng())
-        except FitError:
+        fits[base.label], draws = _bootstrapped(found)
+        if draws is None:
             fits[base.label]["derived"] = {name: [float(fn(found.law))] for name, fn in _READ.items()}
             continue
         bands = {name: interval(draws, fn, _LEVEL) for name, fn in _READ.items()}

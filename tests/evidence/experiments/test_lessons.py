@@ -92,7 +92,7 @@ def test_a_value_that_training_does_not_give_is_found(shipped, column):
         table[column] += 1.5 * lessons.TOLERANCE * table["gap"]
 
     rewrite(shipped, change)
-    with pytest.raises(Disagreement, match=r"lesson tiny: MLP.*seed \d.* gap .* of the gap apart, allowed are 0.05"):
+    with pytest.raises(Disagreement, match=r"lesson tiny: MLP.*seed \d.* gap .* of the gap apart, allowed are 0.25"):
         lessons.result("tiny")
 
 
@@ -101,7 +101,7 @@ def test_all_is_trained_again_when_asked_and_one_altered_row_is_found(shipped, m
     assert lessons.result("tiny").again == 6
 
     def change(table) -> None:
-        table.loc[table.index[-1], "gap"] *= 1.1
+        table.loc[table.index[-1], "gap"] *= 1.5
 
     rewrite(shipped, change)
     with pytest.raises(Disagreement, match="seed 2"):
@@ -137,6 +137,14 @@ def test_networks_that_diverged_must_do_so_again():
     with pytest.raises(Disagreement, match=r"lesson x: 2 evaluations here, others or 1"):
         lessons.compare("x", found, pd.concat([found, found.assign(step=2)]))
     assert lessons.compare("x", found, found.assign(gap=0.501)) == pytest.approx(0.002)
+
+
+def test_many_small_differences_are_no_other_order_of_summation():
+    row = {"step": 1, "post_method": "none", "post_format": "", "model": "MLP", "seed": 0, "delta": 0.0, "gap": 0.5}
+    stored = pd.DataFrame([{**row, "job": job} for job in "abc"])
+    assert lessons.compare("x", stored, stored.assign(gap=[0.5, 0.5, 0.55])) == pytest.approx(0.1)
+    with pytest.raises(Disagreement, match=r"lesson x: half of its evaluations are 0\.1 of the gap"):
+        lessons.compare("x", stored, stored.assign(gap=[0.5, 0.55, 0.6]))
 
 
 def test_the_choice_of_what_is_trained_again_follows_from_the_name():

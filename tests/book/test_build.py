@@ -171,7 +171,8 @@ def test_an_interrupted_build_goes_on_where_it_was(project):
     project("second", waiting)
     root = project("third", waiting)
     code = (
-        "import pathlib, execute\n"
+        "import pathlib, signal, execute\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         f"root = pathlib.Path({str(root)!r})\n"
         "results = execute.Results(root / '_build' / '.jupyter_cache', 'key')\n"
         "seconds = {'first': 3.0, 'second': 2.0, 'third': 1.0}\n"
@@ -186,7 +187,10 @@ def test_an_interrupted_build_goes_on_where_it_was(project):
     assert ["first", "cell 2 of 2"] in seen
     assert executed(root) == ["first", "second", "third"]
     process.send_signal(signal.SIGINT)
-    process.communicate()
+    try:
+        process.communicate(timeout=600)
+    finally:
+        process.kill()
     assert process.returncode != 0
     kernels = [int(line.split()[1]) for line in (root / "log").read_text().splitlines()]
     assert all(_ended(number) for number in kernels)

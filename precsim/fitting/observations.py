@@ -294,6 +294,11 @@ def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
             if absent:
                 raise ValueError(f"no row has scheme {', '.join(absent)}; the table has {', '.join(sorted(seen))}")
     if base is None and law.degradations:
+        if not np.any(s.post < s.weights):
+            raise ValueError(
+                "every row is served at the width of its training or above (post >= weights), where nothing is lost: "
+                "such rows say nothing about δ; give rows with a smaller post, or fit the training alone"
+            )
         for name, values in (("gamma_D", s.D), ("gamma_N", s.N), ("gamma_post", s.post)):
             if name in free and np.unique(values).size == 1:
                 raise ValueError(

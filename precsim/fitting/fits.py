@@ -314,9 +314,8 @@ def _stage(form, table: _Table, *, paired: bool) -> Stage:
     theta, knee, found = solve(problem, data.weight, table.delta, table.starts)
     best = int(np.argmin(found.value))
     agree = min(table.starts, int((found.value <= found.value[best] * (1 + 1e-6) + 1e-20).sum()))
-    if beyond := [
-        n for n, x, above in zip(problem.names, theta, problem.positive, strict=True) if above and abs(x) > _LOG_MAX
-    ]:
+    logs = np.where(problem.positive, theta, 0.0)
+    if beyond := [n for n, x in zip(problem.names, logs, strict=True) if abs(x) > _LOG_MAX]:
         raise FitError(
             f"these rows drive {', '.join(beyond)} beyond what a float64 holds: look for values of another unit or kind"
             f" among them, give {beyond[0]} (fix=), or fit a simpler form"

@@ -90,7 +90,10 @@ def test_bad_arguments(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "length"), [("smooth", 1.0), ("smooth", 0.5), ("rough", 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [("smooth", 1.0), pytest.param("smooth", 0.5, marks=pytest.mark.weekly), ("rough", 1.0)],
+)
 def test_coverage_under_misfit(kind, length):
     """A form that is wrong by half a percent, with 0.3 % noise: 60 tables."""
     plain, ours, _ = coverage(root(kind, length), 0.005, 60)

@@ -237,7 +237,7 @@ def test_jobs_that_kill_every_worker_are_named(monkeypatch):
         sweep(JOBS, where=Cores(1), progress=False)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly  # the opening page trains the same grid in every build
 def test_the_opening_grid_shows_both_laws():
     table = sweep(one_sitting(), where=Cores(2, members=9), progress=False)
     assert not table["diverged"].any()

@@ -97,16 +97,16 @@ def test_what_ships_is_taken_up_and_written_again_bit_for_bit(tmp_path, declared
 
 
 @pytest.mark.slow
-def test_three_random_rows_trained_again_on_this_processor(declared, table):
+def test_a_random_row_trained_again_on_this_processor(declared, table):
     """Training is chaotic and a GPU multiplies in TF32, so that only the size of numbers can agree.
 
-    Losses of the smallest runs came out within 0.5 % of the table's, a third of the spread between two seeds.
+    Losses of the smallest runs came out within 0.5 % of the table's, a third of the spread between two seeds. Another
+    row in each run of the tests: half a minute.
     """
     jobs = {job.key: job for made in declared.values() for job in made}
     small = [key for key in table["job"].unique() if 6 * jobs[key].N * jobs[key].D < 3e10]
     small = [key for key in small if isinstance(jobs[key].model, Transformer) and jobs[key].language.seed == 0]
-    chosen = np.random.default_rng().choice(small, 3, replace=False)
-    for key in chosen:
+    for key in np.random.default_rng().choice(small, 1):
         rows = table[table["job"] == key].reset_index(drop=True)
         looks = train(jobs[key]).evaluations
         again = pd.DataFrame([{"gap": e.gap, "delta": e.delta, "rms": e.weight_rms} for e in looks])

@@ -43,7 +43,7 @@ def dense_trace(model, params, language, sample):
             Transformer(4, layers=1, head_width=2, window=16),
             Zipfgram(order=1, vocabulary=6),
             id="transformer",
-            marks=pytest.mark.slow,  # a minute on an idle core: its dense Hessian and 400 probes
+            marks=pytest.mark.weekly,  # a minute on an idle core: its dense Hessian and 400 probes
         ),
     ],
 )

@@ -222,7 +222,7 @@ def test_methods_with_data_in_a_network():
     assert np.array_equal(chosen["head"], t.params["head"])
 
 
-@pytest.mark.slow
+@pytest.mark.weekly  # a minute and a half
 def test_ordered_gptq_halves_the_damage_at_3_4_and_5_bits():
     jobs = [Job(model=Transformer(32), language=Zipfgram(seed=n), tokens=1_000_000, seed=n) for n in range(3)]
     methods = (ptq.RTN(), ptq.GPTQ(), ptq.GPTQ(ordered=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from precsim.models.learned_steps import Learned
 from precsim.models.points import Kind
+from precsim.models.through_unit import Through
 from precsim.models.transforms import Fitted, Rotated
 from precsim.numerics.arithmetic import Accumulator, Order
 from precsim.numerics.binary_format import Format
@@ -52,7 +53,7 @@ class PerLayer:
     True
     """
 
-    default: Quantizer | Rotated | Fitted | Learned | Stored | Accumulator | None = None
+    default: Quantizer | Rotated | Fitted | Learned | Stored | Accumulator | Through | None = None
     layers: Any = ()
 
     def __post_init__(self) -> None:
@@ -142,14 +143,14 @@ class _Sums:
 
 Rule = Quantizer | Rotated | Fitted | PerLayer | None
 #: What rounds one site.
-SiteQuantizer = Quantizer | Rotated | Fitted | Learned | Stored | _Sums
+SiteQuantizer = Quantizer | Rotated | Fitted | Learned | Stored | Through | _Sums
 
 #: What a kind of tensor may be given besides a `PerLayer`, where it differs from the others.
 _ALLOWED = {
     Kind.WEIGHTS: (*_QUANTIZERS, Learned, Stored),
     Kind.ACTIVATIONS: (*_QUANTIZERS, Stored),
     Kind.KV: (*_QUANTIZERS, Stored),
-    Kind.ACCUMULATOR: (Accumulator,),
+    Kind.ACCUMULATOR: (Accumulator, Through),
     Kind.MASTER: (Stored,),
     Kind.GRADIENTS: (*_QUANTIZERS, Stored),
 }
@@ -166,9 +167,9 @@ class Recipe:
         kept for later tokens, and of the loss's derivatives by each product, as they come back. Weights may be
         Learned, too, and each of them Stored (no scale: BF16 and FP16 as they are meant). The embedding
         and the unembedding ("head") stay in float32 unless a `PerLayer` names them.
-    accumulator : Accumulator, PerLayer or None
+    accumulator : Accumulator, Through, PerLayer or None
         How a product's terms are added: `arithmetic.Accumulator` with exact products, nearest-even,
-        SEQUENTIAL, or BLOCKED with ``inner=FP32``.
+        SEQUENTIAL, or BLOCKED with ``inner=FP32``; or `Through` a matrix unit, gradients too.
     master : Stored, PerLayer or None
         The format of the weights that the optimizer updates, rounded after every step. `gradients` may be
         Stored too: overflow is then real.
@@ -181,7 +182,7 @@ class Recipe:
     Notes
     -----
     The forward pass uses the rounded tensor; the gradient passes through the rounding unchanged
-    (straight-through), through a limited accumulator as through an exact product, and the optimizer updates
+    (straight-through), through an `Accumulator` as through an exact product, and the optimizer updates
     float32 weights unless `master` says otherwise. Gradients are rounded once, tokens by outputs, for both products
     that use them.
 
@@ -195,7 +196,7 @@ class Recipe:
     activations: Rule | Stored = None
     kv: Rule | Stored = None
     gradients: Rule | Stored = None
-    accumulator: Accumulator | PerLayer | None = None
+    accumulator: Accumulator | Through | PerLayer | None = None
     master: Stored | PerLayer | None = None
 
     def __post_init__(self) -> None:
@@ -352,7 +353,7 @@ def compiled_in(quantizer: SiteQuantizer) -> TypeGuard[Quantizer]:
 
 def numbers_of(quantizer: SiteQuantizer) -> Grid:
     """The numbers of a format that a compiled program takes as arguments."""
-    kept = isinstance(quantizer, (Stored, _Sums))  # without a scale, overflow is real
+    kept = isinstance(quantizer, (Stored, Through, _Sums))  # without a scale, overflow is real
     assert isinstance(quantizer.format, Format)  # listed values are compiled in
     return quantizer.format.grid(saturate=not kept)
 
@@ -365,6 +366,8 @@ def _check_quantizer(kind: Kind, quantizer: SiteQuantizer) -> None:
     ValueError
         If the rounding mode would need a program of its own, or the parts do not fit together.
     """
+    if isinstance(quantizer, Through):  # checked when it was made
+        return
     if quantizer.rounding not in _TRAINABLE:
         raise ValueError(
             f"{kind.value} are rounded nearest-even or stochastically (variant A), not {quantizer.rounding}"
@@ -381,7 +384,7 @@ def _check_quantizer(kind: Kind, quantizer: SiteQuantizer) -> None:
             )
 
 
-def label(quantizer: SiteQuantizer | PerLayer | Accumulator) -> str:
+def label(quantizer: SiteQuantizer | PerLayer | Accumulator | Through) -> str:
     """What shares a scale under this quantizer, in a word or two.
 
     Examples

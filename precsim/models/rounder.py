@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from precsim.models import Kind, Model, Points, Weights
 from precsim.models.learned_steps import LearnedScaling
 from precsim.models.recipes import Blocks, Recipe, SiteQuantizer, Stored, compiled_in, numbers_of
+from precsim.models.through_unit import Through, product_through
 from precsim.models.transforms import apply_scaling
 from precsim.numerics.formats import INT8
 from precsim.numerics.grid import Family, Grid, family_of
@@ -31,7 +32,7 @@ class Site(NamedTuple):
 
     kind: Kind
     name: str
-    scaling: Any  # a quantizer's, `LearnedScaling`, `Blocks` or `Stored`: which of the ways below rounds
+    scaling: Any  # a quantizer's, `LearnedScaling`, `Blocks`, `Stored` or `Through`: which of the ways below rounds
     stochastic: bool
     fixed: Quantizer | None  # a quantizer whose values are part of the program (listed values, zero points)
     family: Family
@@ -145,11 +146,13 @@ class Rounder:
         return _rounded_on_its_way_back(rounded, x, self.grid(n), self._noise(n, site, x.shape))
 
     def multiply(self, name: str, x: Array, weight: Array) -> Array:
-        """x @ weight with partial sums rounded; the derivative is that of the exact product."""
-        exact = x @ weight
+        """x @ weight with partial sums rounded; but `Through` a unit, the derivative is that of the exact product."""
         if (Kind.ACCUMULATOR, name) not in self._sites:
-            return exact
+            return x @ weight
         n, site = self._sites[Kind.ACCUMULATOR, name]
+        if isinstance(site.scaling, Through):
+            return product_through(site.scaling, x, weight, self.grid(n).precision < 24)
+        exact = x @ weight
         assert isinstance(site.scaling, Blocks)
         limited = _accumulated(x, weight, self.grid(n), site.scaling.size)
         return exact + jax.lax.stop_gradient(limited - exact)

@@ -214,12 +214,15 @@ def step_law(tables: Mapping[str, Table]) -> dict[str, Any]:
     return {"source": _source("step-law", len(rows)), "roll_out": _roll_out(rows)}
 
 
+def quartet_rows(tables: Mapping[str, Table]) -> Table:
+    """BF16 and MXFP4 in the forward pass, both with BF16 backward."""
+    table = tables["quartet-mxfp4"]
+    return table[(table["backward"] == "BF16") & table["scheme"].isin(["BF16", "QuEST"])]
+
+
 def quartet(tables: Mapping[str, Table]) -> dict[str, Any]:
     """MXFP4 in the forward pass: the roll-out of the BF16 rows, and whether the factor drifts with data and size."""
-    table = tables["quartet-mxfp4"]
-    plain = table[table["backward"] == "BF16"]
-    full = plain[plain["scheme"] == "BF16"]
-    both = plain[plain["scheme"].isin(["BF16", "QuEST"])]
+    both, full = quartet_rows(tables), _full_precision(tables)
     forms = {}
     for base in (laws.Chinchilla(), laws.OuterExponent()):
         for factor in (laws.PerScheme(("QuEST",)), laws.Drifting(laws.PerScheme(("QuEST",)))):

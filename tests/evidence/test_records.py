@@ -12,7 +12,7 @@ from support.places import PUBLIC
 from precsim import laws
 from precsim.data import TABLES
 from precsim.evidence import records
-from precsim.evidence.public_fits import MAKERS, quest_rows
+from precsim.evidence.public_fits import MAKERS, quartet_rows, quest_rows
 from precsim.fitting import fit
 from precsim.laws import Law
 from precsim.runs.envelope import undominated
@@ -52,7 +52,7 @@ def test_every_maker_has_a_record_that_names_its_source():
         records.record("x")
 
 
-# One minute and four: made again by hand. What CI sees of the longer is the test of its fits below.
+# One minute and four: made again by hand. What CI sees of them are the tests of their fits below.
 _LONG = {"quartet-mxfp4", "quest-qat"}
 
 # The book prints three digits. Where rows hardly determine a form (BetaOfN on a roll-out), two machines that sum in
@@ -81,6 +81,16 @@ def test_a_record_is_what_its_table_gives(name):
             assert int(_COUNT.match(new)[0]) == pytest.approx(int(_COUNT.match(old)[0]), rel=0.02), path
         else:
             assert new == old, path
+
+
+def test_the_fits_of_the_quartet_record_are_what_its_table_gives():
+    stored = records.record("quartet-mxfp4")["factor"]["fits"]
+    rows = quartet_rows({n: table(n) for n in MAKERS["quartet-mxfp4"][0]})
+    for base in (laws.Chinchilla(), laws.OuterExponent()):
+        for factor in (laws.PerScheme(("QuEST",)), laws.Drifting(laws.PerScheme(("QuEST",)))):
+            found = fit(base | factor, rows, strict=False)
+            assert found.stages[0].objective == pytest.approx(stored[found.form.label]["objective"], rel=_CLOSE)
+            assert found.status.name == stored[found.form.label]["status"]
 
 
 def test_the_fits_of_the_longest_record_are_what_its_table_gives():

@@ -21,7 +21,6 @@ from precsim.runs.columns import Copies, renamed
 __all__ = ["Fit", "FitError", "Stage", "Status", "fit"]
 
 _STARTS = 6
-_LOG_MAX = 700.0  # e^700 is near the largest float64 and e^-700 near the least
 _PATIENCE = 8  # iterations for slower starts once one has converged
 _HUBER = 1.345  # Huber's constant: 95 % efficiency at the normal distribution
 _OPEN = 1.0  # standard error of ln p from which an exponent or a rate counts as not determined: a factor of e
@@ -314,8 +313,7 @@ def _stage(form, table: _Table, *, paired: bool) -> Stage:
     theta, knee, found = solve(problem, data.weight, table.delta, table.starts)
     best = int(np.argmin(found.value))
     agree = min(table.starts, int((found.value <= found.value[best] * (1 + 1e-6) + 1e-20).sum()))
-    logs = np.where(problem.positive, theta, 0.0)
-    if beyond := [n for n, x in zip(problem.names, logs, strict=True) if abs(x) > _LOG_MAX]:
+    if beyond := [n for n, held in zip(problem.names, problem.holds(theta), strict=True) if not held]:
         raise FitError(
             f"these rows drive {', '.join(beyond)} beyond what a float64 holds: look for values of another unit or kind"
             f" among them, give {beyond[0]} (fix=), or fit a simpler form"

@@ -13,6 +13,8 @@ from precsim.laws.law import Composite, Law, Part
 from precsim.laws.precision import PerScheme
 from precsim.laws.setting import Setting
 
+LOG_MAX = 700.0  # e^700 is near the largest float64 and e^-700 near the least
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -84,6 +86,10 @@ class Objective:
         """θ of a law's parameters."""
         p = np.array([law.parameters[n] for n in self.names], dtype=float)
         return np.where(self.positive, np.log(np.where(self.positive, p, 1.0)), p)
+
+    def holds(self, theta) -> np.ndarray:
+        """Whether a float64 holds each parameter of θ, shape (..., p); many of those searched for are logarithms."""
+        return ~np.asarray(self.positive) | (np.abs(theta) <= LOG_MAX)
 
     def residuals(self, theta) -> np.ndarray:
         """t(predicted) − t(observed), shape (n,) or (L, n)."""

@@ -12,7 +12,7 @@ import numpy as np
 from precsim.equality import Record
 from precsim.fitting.fits import Fit, FitError, Stage
 from precsim.fitting.newton import minimize
-from precsim.fitting.objective import Objective
+from precsim.fitting.objective import LOG_MAX, Objective
 from precsim.fitting.starting_points import scan
 from precsim.laws.law import Law
 
@@ -159,9 +159,9 @@ def stage_by_stage(fit: Fit, n: int, again: Callable, method: str = "bootstrap p
     good = np.ones(n, dtype=bool)
     for stage in fit.stages:
         theta, converged = again(stage, {k: v for k, v in values.items() if k in stage.law.parameters})
-        good &= converged
+        good &= converged & stage.problem.holds(theta).all(-1)
         for i, name in enumerate(stage.names):
-            values[name] = np.exp(theta[:, i]) if stage.problem.positive[i] else theta[:, i]
+            values[name] = np.exp(np.clip(theta[:, i], -LOG_MAX, LOG_MAX)) if stage.problem.positive[i] else theta[:, i]
         values |= {a: values[b] for a, b in stage.tied.items()}
     failed = int((~good).sum())
     if failed > 0.1 * n:
@@ -356,8 +356,9 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     i = stage.names.index(name)
     data, centre = stage.observations, stage.theta
     step = np.sqrt(stage.covariance[i, i])
-    grid = centre[i] + step * np.linspace(-width, width, points)
     positive = stage.problem.positive[i]
+    reach = min(width * step, LOG_MAX - abs(centre[i])) if positive else width * step  # as far as a float64 goes
+    grid = centre[i] + reach * np.linspace(-1, 1, points)
     rest = [j for j in range(len(centre)) if j != i]
     natural = np.exp(grid) if positive else grid
     given = {name: natural} | {a: natural for a, b in stage.tied.items() if b == name}
@@ -368,9 +369,11 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
         covariance = stage.covariance
         slope = covariance[rest, i] / covariance[i, i]
         start = centre[rest] + (grid - centre[i])[:, None] * slope
-        least = minimize(lambda t, lanes: problem.curvature(t, data.weight, stage.delta, lanes), start).value
+        end = minimize(lambda t, lanes: problem.curvature(t, data.weight, stage.delta, lanes), start)
+        least, known = end.value, end.converged & np.isfinite(end.value)
     else:  # nothing is left to minimize over
         least = np.array([stage.problem.value(np.array([x]), data.weight, stage.delta) for x in grid])
+        known = np.isfinite(least)
     r = stage.residuals
     psi = np.clip(r, -stage.delta, stage.delta)
     noise = (psi**2).sum() / (len(r) - len(centre)) / np.mean(np.abs(r) <= stage.delta)
@@ -379,11 +382,13 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     ends = []
     for side, order in ((-np.inf, range(points // 2, -1, -1)), (np.inf, range(points // 2, points))):
         order = list(order)
-        over = next((k for k in range(1, len(order)) if excess[order[k]] > limit), None)
+        # where the others found no minimum, the excess is no more than an upper bound: nothing is beyond the limit
+        over = next((k for k in range(1, len(order)) if known[order[k]] and excess[order[k]] > limit), None)
         if over is None:
             ends.append(side)
             continue
         a, b = order[over - 1], order[over]
-        x = grid[a] + (grid[b] - grid[a]) * (limit - excess[a]) / (excess[b] - excess[a])
+        share = (limit - excess[a]) / (excess[b] - excess[a]) if known[a] and excess[a] <= limit else 1.0
+        x = grid[a] + (grid[b] - grid[a]) * share
         ends.append(np.exp(x) if positive else x)
     return natural, excess, Interval(float(ends[0]), float(ends[1]), level, "profile", points)

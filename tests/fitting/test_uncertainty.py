@@ -51,6 +51,21 @@ def test_profile_and_wald_agree_where_the_law_is_nearly_linear(rng):
     assert values[0] < bounds.low < found.law.alpha < bounds.high < values[-1]
 
 
+def test_a_profile_of_what_the_rows_do_not_determine_ends_where_floats_do():
+    """Two budgets a billionth apart: four standard errors of C_T reached beyond e^709, with a warning for an answer."""
+    rng = np.random.default_rng(0)
+    N, D, post = (x.ravel() for x in np.meshgrid(np.geomspace(1e6, 1e8, 5), [1e9, 1e9 + 1], [3.0, 4.0, 5.0]))
+    truth = laws.KumarDegradation(C_T=1e-3, gamma_D=0.5, gamma_N=0.3, gamma_post=0.6)
+    noisy = truth.delta(N, D, post=post) * np.exp(0.05 * rng.standard_normal(N.size))
+    runs = {"N": N, "D": D, "post": post, "weights": np.full(N.size, 16.0), "delta": noisy}
+    found = fit(laws.KumarDegradation(), runs, strict=False)
+    error = found.stages[0].standard_errors
+    assert error["C_T"] / found.law.C_T * 4 > 709
+    values, _, _ = profile(found, "C_T")
+    assert np.isfinite(values).all()
+    assert (values > 0).all()
+
+
 def _coverage(law, make, sets):
     """Share of simulated tables whose 95 % Wald interval holds each parameter."""
     inside = {}

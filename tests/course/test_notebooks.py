@@ -156,7 +156,7 @@ def test_a_bad_source_is_refused_by_name(tmp_path, text, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 def test_nbgrader_gives_full_points_to_the_solution_and_none_to_wrong_answers(name, tmp_path):
-    """The whole round of a course, by nbgrader itself: release, three submissions, grading, export."""
+    """The whole round of a course, by nbgrader itself: release, submissions, grading, export."""
     import csv
 
     import nbformat

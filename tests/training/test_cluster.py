@@ -77,9 +77,7 @@ def chaos(folder, tokens, interval, least_kills):
                     os.kill(victim, signal.SIGKILL)
                     killed += 1
                 next_kill += interval
-                cluster.scale(
-                    2
-                )  # a worker that a busy machine did not start in time is given up unless asked for again
+                cluster.scale(2)  # a worker that a busy machine was too slow to start is given up unless asked for
         assert process.returncode == 0
     with RunStore(store) as kept:
         table, keys = kept.table(), list(kept.keys())

@@ -179,18 +179,25 @@ def test_an_interrupted_build_goes_on_where_it_was(project):
         "execute.execute(execute.pages(root), results, seconds, say=lambda line: print(line, flush=True))\n"
     )
     paths = os.pathsep.join([str(ROOT / "book"), str(ROOT)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True
-    )
-    lines = iter(process.stdout.readline, "")
-    seen = [line.split("  ")[:2] for _, line in zip(range(4), lines, strict=False)]  # both cells of the first, one each
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            lines = iter(process.stdout.readline, "")
+            seen = [
+                line.split("  ")[:2] for _, line in zip(range(4), lines, strict=False)
+            ]  # two of the first, one each
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=600)
+        finally:
+            process.kill()
     assert ["first", "cell 2 of 2"] in seen
-    assert executed(root) == ["first", "second", "third"]
-    process.send_signal(signal.SIGINT)
-    try:
-        process.communicate(timeout=600)
-    finally:
-        process.kill()
+    assert sorted(executed(root)) == [
+        "first",
+        "second",
+        "third",
+    ]  # two kernels start at once; either may be the quicker
     assert process.returncode != 0
     kernels = [int(line.split()[1]) for line in (root / "log").read_text().splitlines()]
     assert all(_ended(number) for number in kernels)

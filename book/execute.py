@@ -1,8 +1,8 @@
 """Execute the pages of the book ahead of Sphinx: two at a time, longest first, a line for each cell.
 
 Results go into the cache in which Sphinx looks them up, page by page, each with the key of what it was made from. So an
-interrupted build goes on where it was, and an edited page is the only one that is executed again. Nothing here depends
-on a clock: no cell has a limit, and times are only printed.
+interrupted build goes on where it was (it ends its running pages first: none is lost), and an edited page is the only
+one that is executed again. Nothing here depends on a clock: no cell has a limit, and times are only printed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import csv
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -170,6 +171,11 @@ class Progress:
         self._taken[page.name] = time.perf_counter() - self._began[page.name]
         return self._taken[page.name]
 
+    @property
+    def running(self) -> str:
+        """Names of the pages that have begun and not ended."""
+        return " and ".join(name for name in self._began if name not in self._taken) or "nothing"
+
     def line(self, page: Page, cell: int, seconds: float) -> None:
         """Print that a cell, counted from 1, has ended."""
         place = f"page {1 + self.order.index(page.name)} of {len(self._expected)}, {self._left()} left"
@@ -211,15 +217,19 @@ def execute(
     Raises
     ------
     KeyboardInterrupt
-        The kernels are stopped, and pages that have ended are kept.
+        At the first one the pages that are being executed end and are kept, and no other begins; a second one stops
+        their kernels.
     """
     progress = Progress(todo, seconds, say)
     by_name = {page.name: page for page in todo}
     gate = asyncio.Semaphore(AT_ONCE)
+    interrupted = threading.Event()
     variables = {**os.environ, **(environment or {})}
 
     async def one(page: Page) -> Failure | None:
         async with gate:
+            if interrupted.is_set():
+                return None
             progress.begin(page)
             return await _execute(page, results, progress, variables, say)
 
@@ -236,8 +246,13 @@ def execute(
         try:
             return tuple(filter(None, ending.result()))
         except KeyboardInterrupt:
-            if task:
-                loop[0].call_soon_threadsafe(task[0].cancel)
+            interrupted.set()
+            say(f"\nInterrupted: {progress.running} will end first. Once more to stop at once, and lose what it did.")
+            try:
+                ending.result()
+            except KeyboardInterrupt:
+                if task:
+                    loop[0].call_soon_threadsafe(task[0].cancel)
             raise
 
 

@@ -12,7 +12,7 @@ from precsim.cli.printing import as_json, check_folders, columns, count
 from precsim.planning import HARDWARE, Choice, Hardware, Plan, plan
 from precsim.planning.inputs import TRAINED, Unread, hold
 from precsim.planning.inputs import read as read_widths
-from precsim.planning.result import more_compute
+from precsim.planning.result import between_compute, more_compute
 from precsim.planning.serving import MODELS, ServedModel
 
 
@@ -200,6 +200,7 @@ def record_of(found: Plan, law: str) -> dict[str, Any]:
                 "beyond": dict(o.beyond),
                 "loss_interval": o.loss_interval,
                 "regret_interval": o.regret_interval,
+                "extra_interval": o.extra_interval,
             }
             for o in found.options
         ],
@@ -234,7 +235,14 @@ def text_of(found: Plan, law: str, level: float, method: str) -> str:
                 "compute": more_compute(o.extra_compute),
             }
             | ({"extrapolation": found.outside(o)} if any(map(found.outside, found.options)) else {})
-            | ({} if o.regret_interval is None else {f"{level:.0%}": "{:.5f} to {:.5f}".format(*o.regret_interval)})
+            | (
+                {}
+                if o.regret_interval is None
+                else {
+                    f"{level:.0%} of regret": "{:.5f} to {:.5f}".format(*o.regret_interval),
+                    "of compute": between_compute(o.extra_interval),
+                }
+            )
             for o in found.options
         ),
         *(f"{label}: {why}" for label, why in found.refused.items()),

@@ -82,6 +82,11 @@ class Choice:
         return float(min(b["post"], b["weights"], _REFERENCE))
 
     @property
+    def served_width(self) -> float:
+        """Width that sets the price and the speed of a served FLOP: the wider of served weights and activations."""
+        return max(self.serving, float(min(self.bits["activations"], _REFERENCE)))
+
+    @property
     def label(self) -> str:
         """``W8A8KV8`` and, if quantized after training, ``>4``; then the scheme and other inputs."""
         b = self.bits
@@ -137,7 +142,7 @@ class Budget:
 
     def prices(self, choice: Choice) -> tuple[float, float]:
         """Cost of a FLOP of training and of serving at these widths, relative to 16 bits."""
-        return self.machine.price(choice.width), self.machine.price(min(choice.width, choice.serving))
+        return self.machine.price(choice.width), self.machine.price(choice.served_width)
 
     def tokens(self, N, choice: Choice):
         """Training tokens that the budget leaves for N parameters at these widths (negative: none)."""

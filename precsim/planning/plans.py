@@ -304,23 +304,33 @@ def _options(law: Law | Draws, budget: Budget, found, region: Region, level: flo
 
 
 def _intervals(draws: Draws, budget: Budget, found, level: float) -> dict[int, dict[str, tuple[float, float]]]:
-    """Intervals of loss and regret of every choice, each draw planning for itself."""
+    """Intervals of loss, regret and extra compute of every choice, each draw planning for itself."""
+    searched: list[tuple[list[_Row], Lanes, np.ndarray]] = []
     losses: dict[int, np.ndarray] = {}
     sizes = {row.place: N for row, N, *_ in found}
     for group in _groups(draws.form, [row for row, *_ in found]):
         lanes = Lanes.of(draws.form, draws.values, *_columns(group, budget))
         near = np.repeat([sizes[row.place] for row in group], len(draws))
-        rows = least_loss(lanes, budget.flops, near)[2].reshape(len(group), len(draws))
-        losses |= {row.place: each for row, each in zip(group, rows, strict=True)}
+        N, _, rows = least_loss(lanes, budget.flops, near)
+        searched.append((group, lanes, N))
+        losses |= {row.place: each for row, each in zip(group, rows.reshape(len(group), len(draws)), strict=True)}
     least = np.min(list(losses.values()), axis=0)
+    extra: dict[int, np.ndarray] = {}
+    for group, lanes, N in searched:
+        flops = least_budget(lanes, np.tile(least, len(group)), budget.flops, N, accuracy=1e-6)
+        more = np.maximum(flops / budget.flops - 1, 0.0).reshape(len(group), len(draws))
+        extra |= {row.place: np.where(losses[row.place] == least, 0.0, x) for row, x in zip(group, more, strict=True)}
     tail = 50 * (1 - level)
 
     def bounds(x):
-        low, high = np.percentile(x, [tail, 100 - tail], method="lower" if not np.isfinite(x).all() else "linear")
+        low, high = np.percentile(x, [tail, 100 - tail], method="linear" if np.isfinite(x).all() else "lower")
         return float(low), float(high)
 
     with np.errstate(invalid="ignore"):  # a draw in which no choice has a prediction has no regret
-        return {k: {"loss_interval": bounds(x), "regret_interval": bounds(x - least)} for k, x in losses.items()}
+        return {
+            k: {"loss_interval": bounds(x), "regret_interval": bounds(x - least), "extra_interval": bounds(extra[k])}
+            for k, x in losses.items()
+        }
 
 
 def _binding(budget: Budget, best: Option, row: _Row) -> Binding:

@@ -35,6 +35,17 @@ def more_compute(extra: float) -> str:
     return "0" if extra < 5e-6 else f"+{100 * extra:.3g} %"
 
 
+def between_compute(interval: tuple[float, float] | None) -> str:
+    """An interval of extra compute as text; empty without one.
+
+    Examples
+    --------
+    >>> between_compute((0.0, 0.371)), between_compute((0.5, float("inf"))), between_compute(None)
+    ('0 to +37.1 %', '+50 % to no budget', '')
+    """
+    return "" if interval is None else " to ".join(map(more_compute, interval))
+
+
 @dataclass(frozen=True, eq=False)
 class Option(Record):
     """The best that one choice of widths can do.
@@ -55,8 +66,9 @@ class Option(Record):
         What the option costs, serving included, in FLOPs at 16 bits: less than the budget where not all of it helps.
     beyond : mapping of str to float
         ``N``, ``D``, ``D/N`` → the factor by which the option lies outside the runs behind the law; empty inside.
-    loss_interval, regret_interval : tuple of float or None
-        Over the draws, each draw planning for itself; None for a plan from a single law.
+    loss_interval, regret_interval, extra_interval : tuple of float or None
+        Of loss, regret and extra compute over the draws, each draw planning for itself; None for a plan from a single
+        law.
     """
 
     choice: Choice
@@ -69,6 +81,7 @@ class Option(Record):
     beyond: Mapping[str, float] = field(default_factory=dict)
     loss_interval: tuple[float, float] | None = None
     regret_interval: tuple[float, float] | None = None
+    extra_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

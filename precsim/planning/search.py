@@ -168,24 +168,29 @@ def least_loss(lanes: Lanes, flops, near=None, accuracy: float = 1e-9) -> tuple[
     return N, D, np.where(nothing | (loss >= _NONE), np.inf, loss)
 
 
-def least_budget(lanes: Lanes, loss: float, start: float) -> np.ndarray:
+def least_budget(lanes: Lanes, loss, start: float, near=None, accuracy: float = 1e-10) -> np.ndarray:
     """FLOPs that each lane needs to reach a loss, serving included; inf where no budget does.
 
     Parameters
     ----------
     lanes : Lanes
-    loss : float
+    loss : float or ndarray of the shape of the lanes
         [nats/token]
     start : float
         A budget from which to look up and down.
+    near : ndarray, optional
+        Parameters of least loss at `start`; at other budgets they are looked for around N ∝ √C. By default everywhere.
+    accuracy : float
+        Of ln C.
     """
     from scipy.optimize.elementwise import find_root
 
+    target, highest = np.broadcast_to(loss, len(lanes)), 1e3 + np.max(np.abs(loss), initial=0.0)
+
     def above(log_flops, i):  # nothing to be had counts as far above: the root lies where something is
-        found = least_loss(_some(lanes, i), np.exp(log_flops), accuracy=1e-5)[
-            2
-        ]  # the loss is flat there: good to 1e-11
-        return np.minimum(found, 1e3 + abs(loss)) - loss
+        around = None if near is None else near[i] * np.exp((log_flops - np.log(start)) / 2)
+        found = least_loss(_some(lanes, i), np.exp(log_flops), around, accuracy=1e-5)  # flat there: loss good to 1e-11
+        return np.minimum(found[2], highest) - target[i]
 
     lane, ends = np.arange(len(lanes)), np.full((2, len(lanes)), np.log(start))
     enough = above(ends[0], lane) <= 0
@@ -195,7 +200,7 @@ def least_budget(lanes: Lanes, loss: float, start: float) -> np.ndarray:
                 ends[side, going] = np.log(start) + (2 * side - 1) * reach
                 short = above(ends[side, going], going) > 0
                 going = going[short if side else ~short]
-    root = find_root(above, tuple(ends), args=(lane,), tolerances={"xatol": 1e-10})
+    root = find_root(above, tuple(ends), args=(lane,), tolerances={"xatol": accuracy})
     return np.where(root.success, np.exp(root.x), np.inf)
 
 

@@ -106,9 +106,8 @@ def tokens_per_second(
     size = model.weight_bytes(choice) + kv_bytes(model, choice, sequences * context)
     if size > machine.memory * devices:
         return 0.0
-    wide = max(choice.serving, min(choice.bits["activations"], 16.0))
     reading = size / (machine.bandwidth * devices)
-    computing = 2 * model.N * sequences / (machine.rate(wide) * devices)
+    computing = 2 * model.N * sequences / (machine.rate(choice.served_width) * devices)
     return float(sequences / np.maximum(reading, computing))
 
 

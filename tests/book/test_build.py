@@ -164,46 +164,61 @@ def test_a_kernel_that_dies_is_a_failure_of_its_page(project):
     assert "good" in executed(root)
 
 
-def test_an_interrupted_build_goes_on_where_it_was(project):
-    """What had ended is kept; what was being executed, a page for each kernel, is executed again. No kernel is left."""
+@pytest.fixture
+def interrupted(project):
+    """Three pages, of which two wait for a file; returns a function that interrupts their build this many times."""
     waiting = "while not pathlib.Path('go').exists(): time.sleep(0.05)"
     project("first", "x = 1")
     project("second", waiting)
-    root = project("third", waiting)
+    project("third", waiting)
+    root = project("fourth", "x = 4")
     code = (
         "import pathlib, signal, execute\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         f"root = pathlib.Path({str(root)!r})\n"
         "results = execute.Results(root / '_build' / '.jupyter_cache', 'key')\n"
-        "seconds = {'first': 3.0, 'second': 2.0, 'third': 1.0}\n"
+        "seconds = {'first': 4.0, 'second': 3.0, 'third': 2.0, 'fourth': 1.0}\n"
         "execute.execute(execute.pages(root), results, seconds, say=lambda line: print(line, flush=True))\n"
     )
-    paths = os.pathsep.join([str(ROOT / "book"), str(ROOT)])
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            lines = iter(process.stdout.readline, "")
-            seen = [
-                line.split("  ")[:2] for _, line in zip(range(4), lines, strict=False)
-            ]  # two of the first, one each
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=600)
-        finally:
-            process.kill()
-    assert ["first", "cell 2 of 2"] in seen
-    assert sorted(executed(root)) == [
-        "first",
-        "second",
-        "third",
-    ]  # two kernels start at once; either may be the quicker
-    assert process.returncode != 0
-    kernels = [int(line.split()[1]) for line in (root / "log").read_text().splitlines()]
-    assert all(_ended(number) for number in kernels)
-    (root / "book" / "go").touch()
-    assert run(root)[0] == ()
-    assert sorted(executed(root)[3:]) == ["second", "third"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "book"), str(ROOT)])}
+
+    def interrupt(times: int) -> Path:
+        with subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                lines = iter(process.stdout.readline, "")
+                seen = [line.split("  ")[:2] for _, line in zip(range(4), lines, strict=False)]
+                assert ["first", "cell 2 of 2"] in seen  # two lines of the first, one of each that waits
+                process.send_signal(signal.SIGINT)
+                assert any("Interrupted: second and third will end first" in line for line in lines)
+                if times == 2:
+                    process.send_signal(signal.SIGINT)
+                else:
+                    (root / "book" / "go").touch()
+                process.communicate(timeout=600)
+            finally:
+                process.kill()
+        assert process.returncode != 0
+        # Two kernels start at once, and either may be the quicker.
+        assert sorted(executed(root)) == ["first", "second", "third"]
+        kernels = [int(line.split()[1]) for line in (root / "log").read_text().splitlines()]
+        assert all(_ended(number) for number in kernels)
+        (root / "book" / "go").touch()
+        assert run(root)[0] == ()
+        return root
+
+    return interrupt
+
+
+def test_an_interrupted_build_loses_nothing_and_begins_nothing(interrupted):
+    root = interrupted(1)
+    assert executed(root)[3:] == ["fourth"]
+
+
+def test_a_build_that_is_interrupted_twice_stops_its_kernels_and_goes_on_where_it_was(interrupted):
+    root = interrupted(2)
+    assert sorted(executed(root)[3:]) == ["fourth", "second", "third"]
 
 
 def _ended(number: int) -> bool:

@@ -94,11 +94,11 @@ def case(seed: int) -> Case:
 
 
 def brute(c: Case, choice: Choice) -> tuple[float, float]:
-    """(least loss, share of the allowed tokens that it reads) on a grid in N and D that zooms in eight times."""
+    """(least loss, share of the allowed tokens that it reads) on a grid in N and D that zooms in eleven times."""
     b = choice.bits
     train = price(min(max(b["weights"], b["activations"]), 16), c.machine)
     serving = min(b["weights"], b["post"], 16)
-    serve = price(min(max(b["weights"], b["activations"]), 16, serving), c.machine)
+    serve = price(max(serving, min(b["activations"], 16)), c.machine)
     largest = np.inf if np.isinf(c.memory) else 8 * max(c.memory - c.cache * min(b["kv"], 16) / 16, 0) / serving
     largest = min(largest, c.flops / (6 * train + 2 * c.served * serve))
     if (c.parameters or 1) > largest:
@@ -106,7 +106,7 @@ def brute(c: Case, choice: Choice) -> tuple[float, float]:
     low, high = (np.log(c.parameters),) * 2 if c.parameters else (0.0, np.log(largest))
     left, right, down, up = low, high, np.log(1e-9), 0.0
     least, share = np.inf, 1.0
-    for _ in range(8):
+    for _ in range(11):
         x, y = np.linspace(left, right, 101 if right > left else 1), np.linspace(down, up, 101)
         N, part = np.meshgrid(np.exp(x), np.exp(y), indexing="ij")
         N = np.minimum(N, np.exp(high))
@@ -120,7 +120,7 @@ def brute(c: Case, choice: Choice) -> tuple[float, float]:
         i, j = np.unravel_index(np.argmin(loss), loss.shape)
         if loss[i, j] < least:
             least, share = float(loss[i, j]), float(part[i, j])
-        dx, dy = (right - left) / 25, (up - down) / 25
+        dx, dy = (right - left) / 10, (up - down) / 10
         left, right = max(low, x[i] - dx), min(high, x[i] + dx)
         down, up = y[j] - dy, min(0.0, y[j] + dy)
     return least, share

@@ -6,7 +6,8 @@ import pytest
 from precsim import laws
 from precsim.fitting import Draws
 from precsim.laws import WEIGHTS, published
-from precsim.planning import A100, H100, HARDWARE, Binding, Choice, cheapest, plan
+from precsim.planning import A100, H100, HARDWARE, Binding, Budget, Choice, cheapest, plan
+from precsim.planning.serving import LLAMA3_8B, tokens_per_second
 
 LAW = published.KUMAR_2024
 
@@ -182,6 +183,32 @@ def test_draws_give_intervals_quickly(rng):
     alone = plan(Draws(LAW, {"A": np.full(3, LAW.A)}), compute=1e23)
     for option in alone.options:
         assert option.loss_interval == pytest.approx((option.loss, option.loss), rel=1e-12)
+
+
+def test_intervals_of_regret_and_of_compute_are_those_of_plans_made_draw_by_draw(rng):
+    """Of twelve draws, each planned alone as a law of its own: the ends over all of them, and over the middle ten."""
+    values = {n: v * np.exp(0.05 * rng.standard_normal(12)) for n, v in LAW.parameters.items() if n != "b"}
+    budget = {
+        "compute": 1e22,
+        "served_tokens": 1e11,
+        "choices": [Choice.tied(p) for p in (5, 8, 16)] + [Choice(post=4)],
+    }
+    alone = [plan(LAW.replace(**{n: v[k] for n, v in values.items()}), **budget).options for k in range(12)]
+    for level, (first, last) in ((1 - 1e-12, (0, 11)), (9 / 11, (1, 10))):
+        for k, option in enumerate(plan(Draws(LAW, values), level=level, **budget).options):
+            for found, one in ((option.extra_interval, "extra_compute"), (option.regret_interval, "regret")):
+                ordered = sorted(getattr(each[k], one) for each in alone)
+                assert found == pytest.approx((ordered[first], ordered[last]), rel=1e-5, abs=1e-9)
+
+
+def test_a_served_token_is_priced_at_the_width_at_which_it_is_multiplied():
+    """Narrow weights beside activations of 16 bits are multiplied at 16: the price and the speed agree."""
+    budget = Budget(flops=1e20, machine=H100, served_tokens=1e12)
+    eight = H100.price(8)
+    for choice, price in ((Choice(post=4), 1), (Choice(16, 8, post=4), eight), (Choice.tied(8), eight), (Choice(8), 1)):
+        assert budget.prices(choice)[1] == price
+        fast = tokens_per_second(LLAMA3_8B, H100, choice, sequences=4096, context=1e-6)
+        assert fast == pytest.approx(H100.rate(16) / price / (2 * LLAMA3_8B.N))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from precsim.fitting.uncertainty import Draws, interval
-from precsim.planning.result import more_compute
+from precsim.planning.result import between_compute, more_compute
 from precsim.view.table import Table
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def plan_table(plan: Plan) -> Table:
             more_compute(option.extra_compute),
             plan.outside(option),
             "" if option.regret_interval is None else "{:.4f} to {:.4f}".format(*option.regret_interval),
+            between_compute(option.extra_interval),
         )
         for option in plan.options
     ]
@@ -126,7 +127,8 @@ def plan_table(plan: Plan) -> Table:
         "above the best",
         "compute to equal the best",
         "outside the runs",
-        "interval",
+        "interval of the loss above",
+        "interval of the compute",
     )
     caption = (
         f"Best use of {plan.budget.flops:.3g} FLOP by widths, priced by {plan.budget.machine.name}. "

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 
 from precsim.fitting.uncertainty import profile
-from precsim.planning.result import more_compute
+from precsim.planning.result import between_compute, more_compute
 from precsim.view.theme import GRAY, HUES, WIDTH, Frame, bits_label, bits_scale, finish, log_axis, si, values
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
             "D": option.D,
             "loss": option.loss,
             "compute": more_compute(option.extra_compute),
+            "between": between_compute(option.extra_interval),
             "low": option.regret_interval[0] if option.regret_interval else option.regret,
             "high": option.regret_interval[1] if option.regret_interval else option.regret,
         }
@@ -134,6 +135,8 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
     base = alt.Chart(values(rows)).encode(x=x)
     tips = [alt.Tooltip("widths:N")] + [alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("N", "D", "loss", "regret")]
     tips.append(alt.Tooltip("compute:N", title="compute to equal the best"))
+    if plan.best.extra_interval:
+        tips.append(alt.Tooltip("between:N", title=f"{level:.0%} interval of that"))
     edge = alt.Chart(values([{"regret": plan.tolerance}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y)
     chart = alt.layer(
         edge,

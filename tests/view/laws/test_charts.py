@@ -265,7 +265,7 @@ def test_the_table_of_a_comparison_gives_the_verdict(compared):
 
 def test_the_table_of_a_plan_leaves_out_empty_intervals(draws):
     assert len(VIEW.plan_table(ps.plan(TRUTH, compute=1e21)).head) == 6
-    assert len(VIEW.plan_table(ps.plan(draws, compute=1e21)).head) == 7
+    assert len(VIEW.plan_table(ps.plan(draws, compute=1e21)).head) == 8
 
 
 def test_a_page_escapes_what_it_shows(charts):

@@ -25,6 +25,9 @@ pytestmark = [
 # index.html only sends the reader on to the first page.
 BUILT = {p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html") if "_static" not in p.parts}
 PAGES = sorted(BUILT - {"index.html"}) or ["intro.html"]
+# Opened in a fast run too; every other page by `make test-all`.
+OFTEN = {"0-one-sitting.html", "explorer.html", "intro.html", "4-laws/effective-parameters.html"}
+EVERY = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAGES]
 # Findings of axe that come from the theme's own header and are no obstacle to reading.
 THEME = {"region", "label-content-name-mismatch", "landmark-unique", "landmark-no-duplicate-banner"}
 
@@ -73,7 +76,7 @@ def turn(page, theme: str) -> None:
     browsing.settle(page)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_page_works_without_a_network_and_says_nothing(visit, name):
     page = visit(name)
     assert page.locator("figure.ps-chart svg").count() == page.locator("figure.ps-chart").count()
@@ -88,7 +91,7 @@ def test_a_page_works_without_a_network_and_says_nothing(visit, name):
     turn(page, "dark")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_page_fits_on_a_phone(visit, name):
     page = visit(name, width=390, scheme="dark")  # a reader's system may be dark before any button is pressed
     for theme in (None, "light", "dark"):

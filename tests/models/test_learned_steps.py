@@ -96,6 +96,7 @@ def _start(job: Job):
     return train_model(tiny).params
 
 
+@pytest.mark.slow
 def test_members_of_different_bits_share_a_program_and_agree_with_single_runs():
     jobs = [
         Job(model=MLP(4), language=FACTS, tokens=3200, batch_tokens=64, recipe=r)

@@ -134,6 +134,7 @@ def test_gradient_is_that_of_the_identity(x):
     np.testing.assert_array_equal(tangent, weights)
 
 
+@pytest.mark.slow
 def test_hessian_is_that_of_the_identity_not_zero(x):
     v = jnp.asarray(x[0, :6])
     for quantizer in (MXFP4, Quantizer(F.INT4)):

@@ -328,6 +328,7 @@ def test_impossible_recipes_are_refused():
         list(train_population([BASE, dataclasses.replace(BASE, model=MLP(5))]))
 
 
+@pytest.mark.slow
 def test_bfloat16_activations_with_a_scale_ended_in_nan():
     job = dataclasses.replace(BASE, model=MLP(8), tokens=6_400)
     plain = train(job).gap

@@ -25,6 +25,7 @@ def table():
     return rows.open_table()
 
 
+@pytest.mark.slow
 def test_every_figure_table_and_claim_has_a_row_and_none_is_empty():
     exhibits = paper.exhibits()
     assert [row[0] for row in exhibits] == [*(f"F{n}" for n in range(1, 22)), "T1", "T2"]

@@ -132,6 +132,7 @@ def test_the_loss_is_the_mean_surprise_of_held_out_characters(model):
     assert math.isnan(look.gap)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [MLP(8), Transformer(16, layers=1, window=32)], ids=str)
 def test_a_model_learns_and_is_damaged_with_a_standard_error(model, tmp_path):
     post = (THREE, Post(recipe=Recipe(weights=THREE), method=GPTQ()))

@@ -28,6 +28,7 @@ PAGES = sorted(BUILT - {"index.html"}) or ["intro.html"]
 # Opened in a fast run too; every other page by `make test-all`.
 OFTEN = {"0-one-sitting.html", "explorer.html", "intro.html", "4-laws/effective-parameters.html"}
 EVERY = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAGES]
+SPHINX = {"genindex.html", "search.html"}  # its own pages
 # Findings of axe that come from the theme's own header and are no obstacle to reading.
 THEME = {"region", "label-content-name-mismatch", "landmark-unique", "landmark-no-duplicate-banner"}
 
@@ -77,7 +78,9 @@ def turn(page, theme: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_page_works_without_a_network_and_says_nothing(visit, name):
+def test_a_page_works_without_a_network_says_nothing_and_passes_axe_in_both_themes(visit, name):
+    from axe_playwright_python.sync_playwright import Axe
+
     page = visit(name)
     assert page.locator("figure.ps-chart svg").count() == page.locator("figure.ps-chart").count()
     for figure in page.locator("figure.ps-chart").all():  # every chart has marks and a text alternative
@@ -88,7 +91,12 @@ def test_a_page_works_without_a_network_and_says_nothing(visit, name):
         assert image.get_attribute("alt")
     # Formulas are drawn: MathJax has left no source behind.
     assert page.locator("span.math, div.math").count() <= page.locator("mjx-container").count()
-    turn(page, "dark")
+    for theme in ("light", "dark"):
+        turn(page, theme)
+        if name not in SPHINX:
+            found = Axe().run(page, options={"preload": False}).response["violations"]
+            serious = {v["id"]: [n["target"] for n in v["nodes"]][:3] for v in found if v["id"] not in THEME}
+            assert serious == {}, theme
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -98,19 +106,6 @@ def test_a_page_fits_on_a_phone(visit, name):
         if theme:
             turn(page, theme)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, theme
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(PAGES) - {"genindex.html", "search.html"}))  # those are Sphinx's own
-def test_a_page_passes_axe_in_both_themes(visit, name):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = visit(name)
-    for theme in ("light", "dark"):
-        turn(page, theme)
-        found = Axe().run(page, options={"preload": False}).response["violations"]
-        serious = {v["id"]: [n["target"] for n in v["nodes"]][:3] for v in found if v["id"] not in THEME}
-        assert serious == {}, theme
 
 
 def test_no_page_publishes_its_source():

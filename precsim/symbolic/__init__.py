@@ -2,7 +2,8 @@
 
 The formulas are not typed again: `law` puts SymPy symbols into the same law object that fits and plans use. The
 submodules derive more: `equations` (those of the paper, with the misprints), `widths` (the best number of bits),
-`roundoff` (errors of rounding) and `teacher` (the linear model whose every loss has a closed form).
+`roundoff` (errors of rounding) and `teacher` (the linear model whose every loss has a closed form). Their closed forms
+are ends of derivations: `derivation("teacher.loss").steps` has each step, its SymPy call and what came out.
 """
 
 from precsim.symbolic import equations, roundoff, teacher, widths
@@ -26,16 +27,22 @@ from precsim.symbolic.forms import (
     to_tree,
     to_vega,
 )
+from precsim.symbolic.index import DERIVATIONS, derivation
+from precsim.symbolic.steps import Derivation, Step
 
 __all__ = [
+    "DERIVATIONS",
     "C",
     "D",
+    "Derivation",
     "N",
     "P",
     "P_post",
+    "Step",
     "best_bits",
     "check",
     "critical_tokens",
+    "derivation",
     "equations",
     "exponents",
     "law",

@@ -13,48 +13,60 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from precsim.symbolic.forms import P
+from precsim.symbolic.steps import Derivation, Steps
 
 __all__ = [
+    "cell_error",
     "decay_bits",
     "normal_error",
     "sawtooth_series",
+    "sawtooth_term",
     "step",
+    "stochastic_error",
     "stochastic_moments",
     "sum_spread",
     "uniform_variance",
 ]
 
-_h, _x, _nu = sp.symbols("h x nu", positive=True)
+h, x, nu, omega = sp.symbols("h x nu omega", positive=True)
+k = sp.Symbol("k", integer=True, positive=True)
+m = sp.Symbol("m", real=True)  # a value of the grid
+z = sp.Symbol("z", real=True)  # a normal number
+density = sp.exp(-(z**2) / 2) / sp.sqrt(2 * sp.pi)
 
 
-def uniform_variance() -> Any:
-    """Variance of the error of nearest rounding to spacing h, the number uniform within a cell: h²/12.
+@Derivation
+def uniform_variance() -> Steps:
+    """Variance of the error of nearest rounding to spacing h, the number uniform within a cell: h²/12."""
+    yield "A number lies anywhere in a cell of width h with the same density; its squared error, times that:", x**2 / h
+    yield "Over the cell, whose value is in the middle:", sp.integrate(x**2 / h, (x, -h / 2, h / 2))
 
-    Examples
-    --------
-    >>> uniform_variance()
-    h**2/12
-    """
-    return sp.integrate(_x**2, (_x, -_h / 2, _h / 2)) / _h
+
+@Derivation
+def stochastic_error() -> Steps:
+    """Mean and variance of the error of stochastic rounding, and the variance averaged over the fraction ν."""
+    up, down = (1 - nu) * h, -nu * h
+    mean = sp.simplify(nu * up + (1 - nu) * down)
+    yield "A number at the fraction ν of a cell goes up with probability ν, else down. Its mean error:", mean
+    variance = sp.factor(sp.simplify(nu * up**2 + (1 - nu) * down**2))
+    yield "So its variance is the mean square:", variance
+    yield "Averaged over the cell it is twice that of nearest rounding:", sp.integrate(variance, (nu, 0, 1))
 
 
 def stochastic_moments() -> tuple[Any, Any, Any]:
-    """(mean, variance, variance averaged over the fraction ν) of the error of stochastic rounding: 0, h²ν(1-ν), h²/6.
-
-    Up by (1 - ν)h with probability ν, down by νh with probability 1 - ν.
+    """(mean, variance, averaged variance) of `stochastic_error`: 0, h²ν(1-ν), h²/6.
 
     Examples
     --------
     >>> stochastic_moments()[0]
     0
     """
-    up, down = (1 - _nu) * _h, -_nu * _h
-    mean = sp.simplify(_nu * up + (1 - _nu) * down)
-    variance = sp.factor(sp.simplify(_nu * up**2 + (1 - _nu) * down**2 - mean**2))
-    return mean, variance, sp.integrate(variance, (_nu, 0, 1))
+    mean, variance, averaged = (one.result for one in stochastic_error.steps)
+    return mean, variance, averaged
 
 
-def step() -> Any:
+@Derivation
+def step() -> Steps:
     """Spacing of a symmetric integer grid in units of its largest number: 1/(2^(P-1) - 1).
 
     Examples
@@ -62,27 +74,45 @@ def step() -> Any:
     >>> [step().subs(P, bits) for bits in (2, 3, 4)]
     [1, 1/3, 1/7]
     """
-    return 1 / (2 ** (P - 1) - 1)
+    q = sp.Symbol("q", positive=True)
+    codes = sp.Eq(2 * q + 1, 2**P - 1)
+    yield "P bits have 2^P codes; one is left over, the others are q steps up, q steps down and zero:", codes
+    q = sp.expand(sp.solve(codes, q)[0])
+    yield "So the steps from zero to the end are", q
+    yield "and one of them is, in units of the end,", 1 / q
 
 
-def decay_bits() -> Any:
-    """γ of the grid between P and P + 1 bits: bits for the squared step to fall by a factor e.
-
-    1/γ = 2 ln((2^P - 1)/(2^(P-1) - 1)), and γ → 1/(2 ln 2) as P grows.
+@Derivation
+def decay_bits() -> Steps:
+    """γ of the grid between P and P + 1 bits: bits for the squared step to fall by a factor e; → 1/(2 ln 2).
 
     Examples
     --------
     >>> [round(float(decay_bits().subs(P, bits)), 2) for bits in (3, 4, 5)]
     [0.59, 0.66, 0.69]
     """
-    return 1 / (2 * sp.log(step() / step().subs(P, P + 1)))
+    gamma = sp.Symbol("gamma", positive=True)
+    ratio = step().subs(P, P + 1) / step()
+    yield "One bit more multiplies the step by", ratio
+    condition = sp.Eq(2 * sp.log(ratio), -1 / gamma)
+    yield "If its square were e^(-P/γ), the factor of one bit would be e^(-1/γ):", condition
+    yield "Solve for γ:", sp.solve(condition, gamma)[0]
+
+
+@Derivation
+def sawtooth_term() -> Steps:
+    """Term k of the mean squared error of rounding a normal number of variance 1 to multiples of h, beside h²/12."""
+    coefficient = sp.simplify(2 / h * sp.integrate(z**2 * sp.cos(2 * sp.pi * k * z / h), (z, -h / 2, h / 2)))
+    yield "The squared error is a periodic function of the number. Its Fourier coefficient of cos(2πkx/h):", coefficient
+    mean = sp.simplify(sp.integrate(sp.cos(omega * z) * density, (z, -sp.oo, sp.oo)))
+    yield "The mean of a cosine of a normal number:", mean
+    yield "Their product:", sp.powsimp(coefficient * mean.subs(omega, 2 * sp.pi * k / h))
 
 
 def sawtooth_series(terms: int) -> Any:
     r"""Mean squared error of rounding a normal number of variance 1 to multiples of h: first terms of a series.
 
-    h²/12 + Σ_k (-1)^k (h²/(π²k²)) e^(-2π²k²/h²), from the Fourier series of the squared sawtooth, whose coefficient of
-    cos(2πkx/h) is (-1)^k h²/(π²k²), and E cos(ωx) = e^(-ω²/2). Relative to h²/12 the correction is 3·10⁻⁹ at h = 1, one
+    h²/12 (`uniform_variance`) and the terms of `sawtooth_term`. Relative to h²/12 they are 3·10⁻⁹ at h = 1, one
     percent at h = 2 and a seventh at h = 3: h²/12 holds as long as the step is not larger than the spread.
 
     Parameters
@@ -90,9 +120,7 @@ def sawtooth_series(terms: int) -> Any:
     terms : int
         Terms of the sum, at least 0.
     """
-    k = sp.Symbol("k", integer=True, positive=True)
-    term = (-1) ** k * _h**2 / (sp.pi * k) ** 2 * sp.exp(-2 * (sp.pi * k) ** 2 / _h**2)
-    return _h**2 / 12 + sum((term.subs(k, i) for i in range(1, terms + 1)), sp.S.Zero)
+    return uniform_variance() + sum((sawtooth_term().subs(k, i) for i in range(1, terms + 1)), sp.S.Zero)
 
 
 def sum_spread(terms: ArrayLike, precision: int) -> float:
@@ -153,27 +181,20 @@ def normal_error(bits: int, largest: sp.Expr) -> Any:
     if not 2 <= bits <= 8:
         raise ValueError(f"a symmetric integer grid is summed here for 2 to 8 bits, not {bits}")
     count = 2 ** (bits - 1) - 1
-    h = largest / count
-    total = sp.S.Zero
-    for i in range(-count, count + 1):
-        low = -sp.oo if i == -count else (i - sp.Rational(1, 2)) * h
-        high = sp.oo if i == count else (i + sp.Rational(1, 2)) * h
-        total += _second_moment(low, high, i * h)
-    return total / (h**2 / 12)
+    spacing, half = largest / count, sp.Rational(1, 2)
+
+    first, last = (sp.limit(cell_error(), z, end) for end in (-sp.oo, sp.oo))
+
+    def up_to(edge: Any, value: int) -> Any:  # the antiderivative at an edge of the cell of a value
+        whole = {count + half: last, -count - half: first}.get(edge, cell_error())  # the outer cells have no end
+        return whole.subs({z: edge * spacing, m: value * spacing}, simultaneous=True)
+
+    total = sum((up_to(i + half, i) - up_to(i - half, i) for i in range(-count, count + 1)), sp.S.Zero)
+    return total / uniform_variance().subs(h, spacing)
 
 
-def _second_moment(low: sp.Expr, high: sp.Expr, center: sp.Expr) -> Any:
-    """∫ (x - c)² φ(x) dx from low to high, by Φ and φ."""
-
-    def density(x: sp.Expr) -> Any:
-        return sp.S.Zero if x in (sp.oo, -sp.oo) else sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
-
-    def edge(x: sp.Expr) -> Any:  # antiderivative of (x - c)² φ
-        if x == sp.oo:
-            return 1 + center**2
-        if x == -sp.oo:
-            return sp.S.Zero
-        share = (1 + sp.erf(x / sp.sqrt(2))) / 2
-        return (1 + center**2) * share - (x - 2 * center) * density(x)
-
-    return edge(high) - edge(low)
+@Derivation
+def cell_error() -> Steps:
+    """Antiderivative in z of (z - m)² φ(z): what the cell of m adds to the mean squared error of normal numbers."""
+    yield "A normal number z that is rounded to m has the squared error, times its density,", (z - m) ** 2 * density
+    yield "Integrated:", sp.simplify(sp.integrate(sp.expand((z - m) ** 2 * density), z))

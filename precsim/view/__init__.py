@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from precsim.view.laws.by_hand import factor_forms, knee_sweep, straighten
 from precsim.view.laws.contours import iso_loss
+from precsim.view.laws.derivations import Derived, derivation
 from precsim.view.laws.effective_parameters import effective_parameters
 from precsim.view.laws.explorer import Explored, Explorer, explore
 from precsim.view.laws.formula_and_numbers import formula_and_numbers
@@ -42,6 +43,7 @@ from precsim.view.training.trials import bit_map, trials
 
 __all__ = [
     "Bits",
+    "Derived",
     "Explored",
     "Explorer",
     "Table",
@@ -53,6 +55,7 @@ __all__ = [
     "block_scale",
     "comparison_table",
     "delta_against_tokens",
+    "derivation",
     "descent",
     "design_map",
     "effective_parameters",

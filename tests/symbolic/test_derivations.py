@@ -126,7 +126,7 @@ def test_the_asymptote_of_a_given_size_improves_with_its_order_and_with_compute(
 
 def test_bits_that_drift_with_data_against_a_search():
     gamma, c, k, d0 = 1.3, 5.0, 0.08, 1e9
-    best, slope = widths.bits_with_drift()
+    best, slope = widths.bits_with_drift(), widths.bits_per_efold()
     law = laws.Chinchilla(E=0.0, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
 
     def split(compute):

@@ -195,7 +195,7 @@ def test_the_share_of_corrected_rounding_hardly_depends_on_size():
         corrected.append(found.share(found.corrected, 1.6))
         nearest.append(found.share(found.nearest, 1.6))
         K = teacher.capacity_constant().subs({teacher.a: 1.5, teacher.c: 1.6, sp.Symbol("n", positive=True): width})
-        closed = teacher.optimal_factor(7).subs({teacher.c: 1.6, sp.Symbol("K", positive=True): K})
+        closed = teacher.optimal_factor().subs({teacher.steps: 7, teacher.c: 1.6, sp.Symbol("K", positive=True): K})
         assert float(closed) == pytest.approx(corrected[-1], abs=0.02)
     assert max(corrected) - min(corrected) < 0.06
     assert max(nearest) - min(nearest) > 0.3

@@ -12,7 +12,26 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
-__all__ = ["Record", "same"]
+__all__ = ["UNWRITTEN", "Record", "same", "unwritten"]
+
+UNWRITTEN = "unwritten"  # in the metadata of a field
+
+
+def unwritten(value: object) -> dict[str, object]:
+    """Metadata of a field whose usual value has changed: what a description without the field means.
+
+    Descriptions (JSON, hashed into a job's key) leave out what is usual. A field added later with another usual value
+    than all values before it had must not change what they are called.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass
+    ... class Paper:
+    ...     color: str = dataclasses.field(default="cream", metadata=unwritten("white"))
+    >>> dataclasses.fields(Paper)[0].metadata[UNWRITTEN]
+    'white'
+    """
+    return {UNWRITTEN: value}
 
 
 class Record:

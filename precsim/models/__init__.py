@@ -5,6 +5,7 @@ joins the two inside a compiled program. ``transforms`` and ``learned_steps`` ar
 `Teacher` is the linear model whose every loss has a closed form.
 """
 
+from precsim.models.block import FIRST_EDITION, STANDARD, Block, Norm
 from precsim.models.mlp import MLP
 from precsim.models.points import EXACT, Kind, Points, Weights, linear
 from precsim.models.recipes import PerLayer, Recipe
@@ -15,10 +16,14 @@ Model = MLP | Transformer
 
 __all__ = [
     "EXACT",
+    "FIRST_EDITION",
     "MLP",
+    "STANDARD",
+    "Block",
     "Feed",
     "Kind",
     "Model",
+    "Norm",
     "PerLayer",
     "Points",
     "Recipe",

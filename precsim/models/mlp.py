@@ -62,6 +62,21 @@ class MLP:
         return 0.32 / self.width
 
     @property
+    def embedding_rate(self) -> float | None:
+        """Learning rate of the embedding: None, that of the matrices."""
+        return None
+
+    @property
+    def weight_decay(self) -> float:
+        """Usual decay of weights: none."""
+        return 0.0
+
+    @property
+    def decay_embedding(self) -> bool:
+        """Whether the embedding decays like a matrix."""
+        return True
+
+    @property
     def batch_tokens(self) -> int:
         """Usual number of targets in one step."""
         return 1024

@@ -38,7 +38,9 @@ class Points(NamedTuple):
 
     `gradients` returns its argument and rounds what comes back through it; `multiply` takes (name, x, matrix)
     with x of shape (tokens, inputs). `carrier` is the type of the operands and results of products while
-    training (None: float32).
+    training (None: float32). `products` takes (name, x, matrices) and carries out a product whose operands it rounds
+    itself, in all three passes; it answers None for products that it leaves to the others. `attention` takes query,
+    key and value, (batch, time, heads, width of a head), and gives what causal attention mixes of them.
     """
 
     weights: Callable[[str, Array], Array]
@@ -47,6 +49,8 @@ class Points(NamedTuple):
     gradients: Callable[[str, Array], Array]
     multiply: Callable[[str, Array, Array], Array] | None = None
     carrier: DTypeLike | None = None
+    products: Callable[[str, Array, list[Array]], Array | None] | None = None
+    attention: Callable[[Array, Array, Array], Array] | None = None
 
 
 def _unchanged(name: str, x: Array) -> Array:
@@ -82,7 +86,22 @@ def contract(points: Points, subscripts: str, a: Array, b: Array) -> Array:
 
 def linear(points: Points, name: str, x: Array, weight: Array) -> Array:
     """x @ weight with both sides rounded first: (…, inputs) and (inputs, outputs) give (…, outputs)."""
-    return product(points, name, points.activations(name, x), points.weights(name, weight))
+    return joined(points, name, x, {name: weight})
+
+
+def joined(points: Points, name: str, x: Array, matrices: dict[str, Array]) -> Array:
+    """Products of one input with several matrices as one: the input is read once, forward and back.
+
+    (…, inputs) and matrices (inputs, outputs) by name give (…, all outputs), both sides rounded first.
+    """
+    if points.products is not None:
+        flat = x.reshape(-1, x.shape[-1])
+        result = points.products(name, flat, list(matrices.values()))
+        if result is not None:
+            return result.reshape(*x.shape[:-1], result.shape[-1])
+    rounded = [points.weights(each, matrix) for each, matrix in matrices.items()]
+    weight = rounded[0] if len(rounded) == 1 else jnp.concatenate(rounded, 1)
+    return product(points, name, points.activations(name, x), weight)
 
 
 def map_weights(params: Weights, change: Callable[[str, Array], Array]) -> Weights:
@@ -108,6 +127,8 @@ def chain(first: Points, then: Points) -> Points:
         both(first.gradients, then.gradients),
         then.multiply or first.multiply,
         then.carrier or first.carrier,
+        then.products or first.products,
+        then.attention or first.attention,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from precsim.models.learned_steps import Learned
 from precsim.models.points import Kind
+from precsim.models.products import Backward, Carried, Chosen
 from precsim.models.transforms import Fitted, Rotated
 from precsim.numerics.arithmetic import Accumulator, Order
 from precsim.numerics.binary_format import Format
@@ -172,11 +173,14 @@ class Recipe:
     master : Stored, PerLayer or None
         The format of the weights that the optimizer updates, rounded after every step. `gradients` may be
         Stored too: overflow is then real.
+    backward : Backward, optional
+        What is rounded in the two products of the backward pass, and how products are turned. Without it, only the
+        forward pass rounds ("forward only"): the backward products take what it has rounded, and float32 gradients.
 
     Raises
     ------
     ValueError
-        If a field is something else.
+        If a field is something else, or does not go with `backward`.
 
     Notes
     -----
@@ -197,8 +201,13 @@ class Recipe:
     gradients: Rule | Stored = None
     accumulator: Accumulator | PerLayer | None = None
     master: Stored | PerLayer | None = None
+    backward: Backward | None = None
 
     def __post_init__(self) -> None:
+        if self.backward is not None and not isinstance(self.backward, Backward):
+            raise ValueError(f"backward must be a Backward or None, not {self.backward!r}")
+        if self.backward is not None and (self.gradients is not None or self.accumulator is not None):
+            raise ValueError("gradients and accumulator=None go with backward, which rounds gradients itself")
         for kind in Kind:
             value = self.of(kind)
             allowed = _ALLOWED.get(kind, _QUANTIZERS)
@@ -241,6 +250,31 @@ class Recipe:
             for name in names:
                 if (q := layers.choose(name)) is not None:
                     found[kind, name] = _Sums(q) if isinstance(q, Accumulator) else q
+        return found
+
+    def products(self, model: Model) -> Chosen:
+        """How each product of the model is carried out in all three passes, by name; empty without `backward`.
+
+        A product none of whose two operands is rounded in the forward pass is exempt from the backward rules, too.
+
+        Raises
+        ------
+        ValueError
+            If matrices that share a product are rounded differently, or a quantizer is none that can be traced.
+        """
+        found: Chosen = {}
+        if self.backward is None:
+            return found
+        sites = self.sites(model)
+        for name in model.sites[Kind.ACTIVATIONS]:
+            matrices = [w for w in model.sites[Kind.WEIGHTS] if w != "embedding" and model.input_of(w) == name]
+            weights = {sites.get((Kind.WEIGHTS, w)) for w in matrices}
+            activations = sites.get((Kind.ACTIVATIONS, name))
+            if len(weights) > 1:
+                raise ValueError(f"{', '.join(matrices)} are one product in training, so they must be rounded alike")
+            (kept,) = weights
+            if activations is not None or kept is not None:
+                found[name] = _carried_out(self.backward, name, activations, kept)
         return found
 
     def bits(self, kind: Kind, model: Model) -> float:
@@ -348,6 +382,18 @@ def compiled_in(quantizer: SiteQuantizer) -> TypeGuard[Quantizer]:
         inner = inner.quantizer
     exact = isinstance(inner.scaling, TwoLevel) and inner.scaling.rule is TwoLevelRule.EXACT
     return isinstance(inner, Quantizer) and (isinstance(inner.format, Codebook) or not inner.symmetric or exact)
+
+
+def _carried_out(backward: Backward, name: str, activations: Any, weights: Any) -> Carried:
+    """How a product goes whose two operands are rounded so in the forward pass."""
+    turns = {q.size if isinstance(q, Rotated) else 1 for q in (activations, weights)}
+    plain = [q.quantizer if isinstance(q, Rotated) else q for q in (activations, weights)]
+    if len(turns) > 1 or not all(isinstance(q, Quantizer | None) for q in plain):
+        raise ValueError(
+            f"with backward, both operands of {name} are rounded by a Quantizer, or both by one that is Rotated by the "
+            f"same size, not by {activations!r} and {weights!r}"
+        )
+    return Carried(backward, *plain, turns.pop())
 
 
 def numbers_of(quantizer: SiteQuantizer) -> Grid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ from jax.typing import DTypeLike
 
 from precsim.models import Kind, Model, Points, Weights
 from precsim.models.learned_steps import LearnedScaling
-from precsim.models.recipes import Blocks, Recipe, SiteQuantizer, Stored, compiled_in, numbers_of
+from precsim.models.products import Plan, Products, plan_of, product
+from precsim.models.recipes import Blocks, PerLayer, Recipe, SiteQuantizer, Stored, compiled_in, numbers_of
 from precsim.models.transforms import apply_scaling
 from precsim.numerics.formats import INT8
 from precsim.numerics.grid import Family, Grid, family_of
@@ -24,6 +26,7 @@ STEPS = "steps"  # where learned scales are kept among the weights of a model
 # A stochastic site draws one 32-bit word for an element and keeps its high 24: R / 2^24 is exact in float32, so that
 # its comparison with the discarded share is, too; 32 bits would be rounded first, with a tie rule of its own.
 _NOISE_BITS = 24
+_PRODUCTS = 1 << 20  # what a product's draws are numbered from, beyond all sites
 
 
 class Site(NamedTuple):
@@ -61,6 +64,36 @@ def shared_sites(recipes: Iterable[Recipe], model: Model) -> Sites:
                 raise ValueError(f"{name} is rounded as {other} and as {site}")
             found[kind, name] = site._replace(family=max(family, other.family))
     return tuple(sorted(found.values(), key=lambda site: (site.kind.value, site.name)))
+
+
+def training_sites(recipes: Iterable[Recipe], model: Model) -> Sites:
+    """The sites of one program that trains by all of these recipes; those with a `Backward` leave products to `Plan`.
+
+    Raises
+    ------
+    ValueError
+        If two recipes scale or round the same site differently, or some round the backward pass and some do not.
+    """
+    recipes = tuple(recipes)
+    if len({recipe.backward is None for recipe in recipes}) > 1:
+        raise ValueError("recipes with a backward pass of their own need another program than those without")
+    return shared_sites((_without_products(recipe, model) for recipe in recipes), model)
+
+
+def training_plan(recipes: Iterable[Recipe], model: Model) -> Plan | None:
+    """What a program must know of the products of these recipes; None if none rounds the backward pass."""
+    chosen = [recipe.products(model) for recipe in recipes if recipe.backward is not None]
+    return plan_of(chosen, model.sites[Kind.ACTIVATIONS]) if chosen else None
+
+
+def _without_products(recipe: Recipe, model: Model) -> Recipe:
+    """A recipe whose weights and activations are rounded where they are multiplied, by its `Plan`, and nowhere else."""
+    if recipe.backward is None:
+        return recipe
+    weights = recipe.weights
+    ends = [pair for pair in weights.pairs if pair[0] == "embedding"] if isinstance(weights, PerLayer) else []
+    kept = PerLayer(default=None, layers=tuple(ends)) if ends else None
+    return dataclasses.replace(recipe, weights=kept, activations=None, backward=None)
 
 
 def widened(sites: Sites) -> Sites:
@@ -168,10 +201,15 @@ def points(
     key: Array | None = None,
     carrier: DTypeLike | None = None,
     params: Weights | None = None,
+    *,
+    plan: Plan | None = None,
+    products: Products | None = None,
+    attention: Callable[[Array, Array, Array], Array] | None = None,
 ) -> Points:
     """Rounding functions for a model's `logits`, from sites and (traced) grids; see `Rounder`.
 
-    Learned scales are taken from the weights `params`.
+    Learned scales are taken from the weights `params`; `plan` and `products` say how products are carried out in all
+    three passes, with `key` for what they draw, `attention` how queries, keys and values are mixed.
     """
     rounder = Rounder(sites, grids, key, (params or {}).get(STEPS))
 
@@ -179,7 +217,17 @@ def points(
         return lambda name, x: rounder.round(kind, name, x)
 
     multiply = rounder.multiply if rounder.has(Kind.ACCUMULATOR) else None
-    return Points(of(Kind.WEIGHTS), of(Kind.ACTIVATIONS), of(Kind.KV), rounder.back, multiply, carrier)
+
+    def together(name: str, x: Array, matrices: list[Array]) -> Array | None:
+        if plan is None or products is None or key is None or name not in plan.names:
+            return None
+        n = plan.names.index(name)
+        word = jax.random.bits(jax.random.fold_in(key, _PRODUCTS + n), (), "uint32")
+        return product(plan, products.at(n), x, matrices, word)
+
+    served = None if plan is None else together
+    rounding = (of(Kind.WEIGHTS), of(Kind.ACTIVATIONS), of(Kind.KV), rounder.back)
+    return Points(*rounding, multiply, carrier, served, attention)
 
 
 def _unscaled(x: Array, grid: Grid, noise: Array | None) -> Array:

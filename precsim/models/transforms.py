@@ -177,21 +177,21 @@ def _fitted(how: _FittedScaling, family: Family, x: Array, grid: Grid, noise: Ar
 
 def _rotated(how: _RotatedScaling, family: Family, x: Array, grid: Grid, noise: Array | None) -> Array:
     length = x.shape[how.axis]
-    matrix = jnp.asarray(_hadamard(min(how.size, length & -length)))
-    turned = _turn(x, matrix, how.axis)
-    back = _turn(apply_scaling(how.inner, turned, grid, noise, family), matrix, how.axis)
+    matrix = jnp.asarray(hadamard(min(how.size, length & -length)))
+    inside = turned(x, matrix, how.axis)
+    back = turned(apply_scaling(how.inner, inside, grid, noise, family), matrix, how.axis)
     return jnp.where(jnp.asarray(grid.precision) >= 24, x, back)
 
 
-def _turn(x: Array, matrix: Array, axis: int) -> Array:
-    """Multiply blocks along an axis by a symmetric matrix."""
+def turned(x: Array, matrix: Array, axis: int) -> Array:
+    """Multiply blocks along an axis by a matrix, as rows."""
     moved = jnp.moveaxis(x, axis, -1)
     with jax.default_matmul_precision("highest"):
-        turned = moved.reshape(*moved.shape[:-1], -1, matrix.shape[0]) @ matrix
-    return jnp.moveaxis(turned.reshape(moved.shape), -1, axis)
+        result = moved.reshape(*moved.shape[:-1], -1, matrix.shape[0]) @ matrix
+    return jnp.moveaxis(result.reshape(moved.shape), -1, axis)
 
 
-def _hadamard(size: int) -> np.ndarray:
+def hadamard(size: int) -> np.ndarray:
     """Sylvester's matrix of a power of two, divided by the square root of its size: symmetric and orthonormal."""
     matrix = np.ones((1, 1))
     while len(matrix) < size:

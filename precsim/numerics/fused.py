@@ -66,7 +66,8 @@ def _rows(shape: tuple[int, ...], scaling: Scaling) -> tuple[int, int] | None:
         return -1, last
     if isinstance(scaling, PerChannel):
         return (-1, size // shape[0]) if scaling.axis in (0, -len(shape)) else None
-    if isinstance(scaling, PerBlock | TwoLevel) and scaling.axis in (-1, len(shape) - 1) and last % scaling.size == 0:
+    whole_blocks = isinstance(scaling, PerBlock | TwoLevel) and scaling.rows == 1 and last % scaling.size == 0
+    if whole_blocks and scaling.axis in (-1, len(shape) - 1):
         return -1, scaling.size
     return None
 
@@ -85,12 +86,14 @@ def _loop(fmt: Format | Codebook, scaling: Scaling, columns: bool, width: int) -
         return None
     p, top = parameters(grid, np.dtype(np.float32), Rounding.NEAREST_EVEN), np.float32(fmt.maximum)
     if isinstance(scaling, TwoLevel):
-        if scaling.rule not in (TwoLevelRule.TRANSFORMER_ENGINE, TwoLevelRule.TORCHAO) or scaling.rows > 1:
+        if scaling.rule not in (TwoLevelRule.TRANSFORMER_ENGINE, TwoLevelRule.TORCHAO):
             return None
         e4m3 = parameters(FP8_E4M3.grid(), np.dtype(np.float32), Rounding.NEAREST_EVEN)
         held = FP8_E4M3.smallest_normal if scaling.rule is TwoLevelRule.TORCHAO else 0.0
         return fused_loops.quantize_two_level, (p, e4m3, top, np.float32(held))
     rule = scaling.rule if isinstance(scaling, PerBlock) and scaling.scale_format is not None else None
+    if rule is ScaleRule.SPREAD:
+        return None
     code = -1 if rule is None else list(ScaleRule).index(rule)
     nudge = 1 << (23 - fmt.precision) if rule is ScaleRule.EVEN else 0
     # an integer's neighbors are equally far everywhere: then adding one constant rounds, if 1.5 * 2**23 spacings

@@ -17,6 +17,7 @@ __all__ = [
 
 #: Smallest normal float32. No scale is smaller, so that no scale is zero or flushed to zero by XLA.
 _LEAST_SCALE = 2.0**-126
+_NORMAL_SCALE = 2.92247856 / 6  # Quartet's constant for E2M1: least squared error of normal numbers
 
 
 def absmax_scale(xp: ModuleType, largest, maximum):
@@ -81,6 +82,7 @@ class ScaleRule(enum.Enum):
     CEIL = "E = ceil(log2 a) - emax; nothing saturates"
     RCEIL = "E = ceil(log2(a / max)): the smallest power with which nothing saturates"
     EVEN = "a is rounded to p bits first (nearest-even), then floor"
+    SPREAD = "E = floor(log2(2.92247856 s / 6)), s the block's standard deviation; elements beyond saturate (Quartet)"
 
 
 def power_scale(xp: ModuleType, largest, grid, rule: ScaleRule):
@@ -111,6 +113,14 @@ def power_scale(xp: ModuleType, largest, grid, rule: ScaleRule):
     field = xp.maximum(exponent + bias, 0).astype(bits.dtype)
     scale = _floats(xp, xp.where(field == 0, 1 << (m - 1), field << m).astype(bits.dtype), largest.dtype)
     return xp.where(xp.isfinite(largest), scale, xp.asarray(xp.nan, dtype=largest.dtype))
+
+
+def _spread_scale(xp: ModuleType, view, axes, grid):
+    """A power of two that suits normal numbers of the block's standard deviation, whatever its largest."""
+    mean = xp.mean(view, axis=axes, keepdims=True)
+    deviation = xp.sqrt(xp.mean((view - mean) ** 2, axis=axes, keepdims=True))
+    wanted = deviation * xp.asarray(_NORMAL_SCALE, view.dtype)
+    return power_scale(xp, wanted, grid._replace(maximum=1.0), ScaleRule.FLOOR)
 
 
 def affine_scale(xp: ModuleType, view, axes, grid):
@@ -273,6 +283,9 @@ class PerBlock:
         None: a float32 scale for each block. E8M0: a power of two, found by `rule`.
     rule : ScaleRule
         For E8M0 scales; FLOOR is that of OCP MX 1.0.
+    rows : int
+        Rows that share a block's scale: 128 with a size of 128 makes the square tiles of DeepSeek-V3's weights, whose
+        transposes are quantized alike. Above 1: blocks along the last axis of arrays with two axes or more.
 
     Examples
     --------
@@ -286,10 +299,14 @@ class PerBlock:
     axis: int = -1
     scale_format: Format | None = None
     rule: ScaleRule = ScaleRule.FLOOR
+    rows: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axis", whole("axis", self.axis))
         object.__setattr__(self, "size", whole("the size of a block", self.size, low=1))
+        object.__setattr__(self, "rows", whole("rows of a block", self.rows, low=1))
+        if self.rows > 1 and self.axis != -1:
+            raise ValueError(f"blocks of several rows lie along the last axis; received axis={self.axis}")
         if not isinstance(self.rule, ScaleRule):
             raise ValueError(f"rule must be a member of ScaleRule; received {self.rule!r}")
         if self.scale_format is None:
@@ -301,27 +318,43 @@ class PerBlock:
     @property
     def scale_bits(self) -> float:
         """Storage bits of scales for each element."""
-        return (32 if self.scale_format is None else self.scale_format.bits) / self.size
+        return (32 if self.scale_format is None else self.scale_format.bits) / (self.size * self.rows)
 
     def scale(self, xp: ModuleType, view, axes, grid):
         """Return the scale of each block."""
         largest = largest_of(xp, view, axes)
         if self.scale_format is None:
             return absmax_scale(xp, largest, grid.maximum)
+        if self.rule is ScaleRule.SPREAD:
+            return _spread_scale(xp, view, axes, grid)
         return power_scale(xp, largest, grid, self.rule)
 
     def grouped(self, xp: ModuleType, x):
-        """Return the array with the blocks as a last axis (padded with zeros) and that axis."""
+        """Return the array with the blocks as axes of their own (padded with zeros) and those axes."""
         axis = _normal_axis(self.axis, x)
         moved = xp.moveaxis(x, axis, -1)
         rest, length = moved.shape[:-1], moved.shape[-1]
         pad = -length % self.size
         if pad:
             moved = xp.concatenate([moved, xp.zeros((*rest, pad), moved.dtype)], axis=-1)
-        return moved.reshape(*rest, (length + pad) // self.size, self.size), (moved.ndim,)
+        view = moved.reshape(*rest, (length + pad) // self.size, self.size)
+        return (view, (moved.ndim,)) if self.rows == 1 else self._stacked(xp, view, x.shape)
+
+    def _stacked(self, xp: ModuleType, view, shape: tuple[int, ...]):
+        """Blocks of several rows, from those of one."""
+        if len(shape) < 2:
+            raise ValueError(f"blocks of {self.rows} rows need an array of two axes; received shape {shape}")
+        pad = -view.shape[-3] % self.rows
+        if pad:
+            filler = xp.zeros((*view.shape[:-3], pad, *view.shape[-2:]), view.dtype)
+            view = xp.concatenate([view, filler], axis=-3)
+        view = view.reshape(*view.shape[:-3], view.shape[-3] // self.rows, self.rows, *view.shape[-2:])
+        return view, (view.ndim - 3, view.ndim - 1)
 
     def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """Undo `grouped` for an array that had this shape."""
+        if self.rows > 1:
+            y = y.reshape(*y.shape[:-4], y.shape[-4] * self.rows, *y.shape[-2:])[..., : shape[-2], :, :]
         axis = self.axis % len(shape)
         flat = y.reshape(*y.shape[:-2], -1)[..., : shape[axis]]
         return xp.moveaxis(flat, -1, axis)

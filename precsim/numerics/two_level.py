@@ -9,7 +9,6 @@ from types import ModuleType
 import numpy as np
 
 from precsim.numerics import kernels
-from precsim.numerics.binary_format import whole
 from precsim.numerics.formats import FP4_E2M1, FP8_E4M3
 from precsim.numerics.grid import Grid
 from precsim.numerics.kernels.integer import round_numpy
@@ -64,12 +63,10 @@ class TwoLevel:
     rows: int = 1
 
     def __post_init__(self) -> None:
-        block = PerBlock(self.size, self.axis)  # the same limits
+        block = PerBlock(self.size, self.axis, rows=self.rows)  # the same limits
         object.__setattr__(self, "size", block.size)
         object.__setattr__(self, "axis", block.axis)
-        object.__setattr__(self, "rows", whole("rows of a block", self.rows, low=1))
-        if self.rows > 1 and self.axis != -1:
-            raise ValueError(f"blocks of several rows lie along the last axis; received axis={self.axis}")
+        object.__setattr__(self, "rows", block.rows)
         if not isinstance(self.rule, TwoLevelRule):
             raise ValueError(f"rule must be a member of TwoLevelRule; received {self.rule!r}")
 
@@ -80,23 +77,11 @@ class TwoLevel:
 
     def grouped(self, xp: ModuleType, x):
         """Return the array with the blocks as axes of their own (padded with zeros) and those axes."""
-        view, axes = PerBlock(self.size, self.axis).grouped(xp, x)
-        if self.rows == 1:
-            return view, axes
-        if x.ndim < 2:
-            raise ValueError(f"blocks of {self.rows} rows need an array of two axes; received shape {x.shape}")
-        pad = -view.shape[-3] % self.rows
-        if pad:
-            filler = xp.zeros((*view.shape[:-3], pad, *view.shape[-2:]), view.dtype)
-            view = xp.concatenate([view, filler], axis=-3)
-        view = view.reshape(*view.shape[:-3], view.shape[-3] // self.rows, self.rows, *view.shape[-2:])
-        return view, (view.ndim - 3, view.ndim - 1)
+        return PerBlock(self.size, self.axis, rows=self.rows).grouped(xp, x)
 
     def ungrouped(self, xp: ModuleType, y, shape: tuple[int, ...]):
         """Undo `grouped` for an array that had this shape."""
-        if self.rows > 1:
-            y = y.reshape(*y.shape[:-4], y.shape[-4] * self.rows, *y.shape[-2:])[..., : shape[-2], :, :]
-        return PerBlock(self.size, self.axis).ungrouped(xp, y, shape)
+        return PerBlock(self.size, self.axis, rows=self.rows).ungrouped(xp, y, shape)
 
     def steps(self, xp: ModuleType, view, axes, grid: Grid):
         """Return the factor that scales each block and the factor that undoes it."""

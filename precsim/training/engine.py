@@ -8,21 +8,25 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from precsim import __version__
-from precsim.models import Kind, Weights
+from precsim.models import Kind, Recipe, Weights
+from precsim.models.products import numbers_of
 from precsim.models.recipes import label
-from precsim.models.rounder import Sites, grids
+from precsim.models.rounder import grids
 from precsim.runs.tables import Evaluation, Run
 from precsim.training.job import Job, Trained
+from precsim.training.keeping import Keeper
 from precsim.training.languages import sampling
 from precsim.training.languages.synthetic import Language, entropy
 from precsim.training.populations import shape_of
-from precsim.training.program import Member, State, member, program, stack
+from precsim.training.program import Member, Shape, State, program, stack
 from precsim.training.ptq import damage
 
 _REPORT_SECONDS = 0.5  # time between two reports of progress; changes nothing in the results
@@ -43,19 +47,31 @@ class _Slot:
         return next(step for step in self.job.look_steps if step > self.done)
 
 
-def populate(jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None]) -> Iterator[Trained]:
+def populate(
+    jobs: list[Job], members: int, together: list[Job], report: Callable[[int], None], keeper: Keeper
+) -> Iterator[Trained]:
     """Train the jobs, longest first, in a population of `members` slots (see `training.train_population`)."""
     shape = shape_of([*jobs, *together], members)
     languages = tuple(dict.fromkeys(job.language for job in jobs))
     compiled, shelf = program(shape), sampling.shelf(languages)
     waiting = sorted(jobs, key=lambda job: -job.steps)
-    slots: list[_Slot | None] = [_Slot(waiting.pop(0)) if waiting else None for _ in range(members)]
-    crew = [_member(slot.job if slot else None, jobs[0], shape.sites, languages) for slot in slots]
+    kept = keeper.read()
+    if kept is None:
+        slots: list[_Slot | None] = [_Slot(waiting.pop(0)) if waiting else None for _ in range(members)]
+    else:
+        slots, waiting = _resumed(kept, waiting)
+    crew = [_member(slot.job if slot else None, jobs[0], shape, languages) for slot in slots]
     # each member starts by itself and is stacked with the others: a job that takes a slot later starts by the same
     # compiled function, so that its first weights are the same bits whichever slot it gets, and when
     who = stack(crew)
-    state = stack_states([compiled.start(one) for one in crew])
+    state = stack_states([compiled.start(one) for one in crew]) if kept is None else jax.tree.map(jnp.asarray, kept[2])
+    for n, slot in enumerate(slots):  # a job that was finished after the copy was made has left its slot empty
+        if slot is None and waiting:
+            slots[n] = following = _Slot(waiting.pop(0))
+            one = _member(following.job, jobs[0], shape, languages)
+            state, who = compiled.put(state, who, n, compiled.start(one), one)
     chunk = _FIRST_CHUNK
+    alike = tuple(dict.fromkeys([*(job.recipe for job in [*jobs, *together]), Recipe()]))
     while any(slots):
         busy = [slot for slot in slots if slot]
         count = min(chunk, *(slot.next_look - slot.done for slot in busy))
@@ -74,15 +90,26 @@ def populate(jobs: list[Job], members: int, together: list[Job], report: Callabl
             if slot is None or slot.done not in slot.job.look_steps:
                 continue
             params = _take(state.params if slot.job.average is None else state.mean, n)
-            _look(slot, params)
+            _look(slot, params, alike)
             if slot.done < slot.job.steps:
                 continue
             yield Trained(slot.job, params, _finish(slot, bool(state.finite[n])))
             slots[n] = None  # a member whose steps are done stands still
             if waiting:
                 slots[n] = following = _Slot(waiting.pop(0))
-                one = _member(following.job, jobs[0], shape.sites, languages)
+                one = _member(following.job, jobs[0], shape, languages)
                 state, who = compiled.put(state, who, n, compiled.start(one), one)
+        if keeper.due():
+            keeper.write(slots, [job.key for job in waiting], state)
+    keeper.forget()
+
+
+def _resumed(kept: tuple, waiting: list[Job]) -> tuple[list[_Slot | None], list[Job]]:
+    """Slots as they were kept, and the jobs that wait; a slot whose job was finished since stands empty."""
+    left = {job.key: job for job in waiting}
+    slots = [slot if slot and slot.job.key in left else None for slot in kept[0]]
+    busy = {slot.job.key for slot in slots if slot}
+    return slots, [job for job in waiting if job.key not in busy]
 
 
 @jax.jit
@@ -96,16 +123,26 @@ def _take(params: Weights, slot: jax.Array | int) -> Weights:
     return jax.tree.map(lambda leaf: leaf[slot], params)
 
 
-def _member(job: Job | None, like: Job, sites: Sites, languages: tuple[Language, ...]) -> Member:
-    """The numbers of a job, or of an empty slot: no steps to do."""
-    if job is None:
-        return member(0, 0, 0.0, 0.0, grids(like.recipe, like.model, sites), 0.0, 0)
-    numbers = grids(job.recipe, job.model, sites)
-    average, language = job.average or 0.0, languages.index(job.language)
-    return member(job.seed, job.steps, job.rate, job.weight_decay, numbers, average, language)
+def _member(job: Job | None, like: Job, shape: Shape, languages: tuple[Language, ...]) -> Member:
+    """The numbers of a job, in the types that the program is compiled for, or of an empty slot: no steps to do."""
+    real = job or like
+    decays = (real.decay, real.decay if real.embedding_decays else 0.0)
+    return Member(
+        seed=np.uint32(real.seed),
+        steps=np.int32(job.steps if job else 0),
+        rate=np.float32(real.rate),
+        embedding_rate=np.float32(real.rate_of_embedding),
+        decay=np.float32(decays[0]),
+        embedding_decay=np.float32(decays[1]),
+        force=np.array(real.rounded_steps, np.int32),
+        grids=grids(real.recipe, real.model, shape.sites),
+        average=np.float32(real.average or 0.0),
+        language=np.int32(languages.index(job.language) if job else 0),
+        products=None if shape.plan is None else numbers_of(shape.plan, real.recipe.products(real.model)),
+    )
 
 
-def _look(slot: _Slot, params: Weights) -> None:
+def _look(slot: _Slot, params: Weights, alike: tuple[Recipe, ...]) -> None:
     job, began = slot.job, time.perf_counter()
     rate = job.rate * float(job.schedule.factor(jnp.float32(slot.done - 1), jnp.float32(job.steps)))
     slot.looks += damage(
@@ -113,11 +150,12 @@ def _look(slot: _Slot, params: Weights) -> None:
         params,
         job.language,
         job.post,
-        recipe=job.recipe,
+        recipe=job.recipe if job.rounds_at(slot.done - 1) else Recipe(),
         sample=job.sample,
         probes=job.probes,
         step=slot.done,
         rate=rate,
+        like=alike,
     )
     slot.seconds += time.perf_counter() - began
 
@@ -159,7 +197,7 @@ def _record(job: Job, looks: tuple, diverged: bool, seconds: float, device: str,
         language=type(job.language).__name__,
         language_seed=job.language.seed,
         learning_rate=job.rate,
-        weight_decay=job.weight_decay,
+        weight_decay=job.decay,
         schedule=str(job.schedule),
         optimizer=str(job.optimizer),
         batch_tokens=job.batch,
@@ -211,6 +249,7 @@ def train_population(
     members: int | None = None,
     together: Iterable[Job] | None = None,
     progress: Callable[[int], None] | None = None,
+    states: str | Path | None = None,
 ) -> Iterator[Trained]:
     """Train jobs of equal shape side by side in one compiled program, and yield each as it ends.
 
@@ -226,6 +265,8 @@ def train_population(
         taken up again uses the same program as before.
     progress : callable, optional
         Called now and then with the number of tokens read since the last call, over all members.
+    states : path, optional
+        Folder where the state of the population is kept every minute; what was killed goes on from there.
 
     Raises
     ------
@@ -243,4 +284,5 @@ def train_population(
     jobs = list(jobs)
     if not jobs:
         return
-    yield from populate(jobs, members or len(jobs), list(together or ()), progress or (lambda tokens: None))
+    report = progress or (lambda tokens: None)
+    yield from populate(jobs, members or len(jobs), list(together or ()), report, Keeper(states, jobs))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from precsim import models
+from precsim.equality import unwritten
 from precsim.models import MLP, Model, Transformer, Weights, recipes
 from precsim.models.recipes import PerLayer, Recipe
 from precsim.numerics import formats, quantize, rounding
@@ -33,12 +34,15 @@ class Compute(enum.Enum):
 
     Processors without TF32 (all CPUs) use float32 for it. BF16 rounds operands and results of products to bfloat16
     anywhere, but for the logits; weights and sums along the network stay in float32. Quantizers of more than
-    8 significant bits lose their last ones there.
+    8 significant bits lose their last ones there. OPERANDS rounds operands alone to bfloat16, and sums and keeps
+    everything between products in float32; heads of 64 and more attend in one fused kernel, in bfloat16. GPUs only: a
+    processor computes in float32.
     """
 
     FLOAT32 = "highest"
     TF32 = "tensorfloat32"
     BF16 = "bfloat16"
+    OPERANDS = "BF16_BF16_F32"
 
 
 _NO_ROUNDING, _COSINE, _ADAMW, _SAMPLE = Recipe(), Cosine(), AdamW(), Sample()  # defaults of a job, immutable
@@ -62,7 +66,12 @@ class Job:
         else, so their losses can be compared in pairs. Below 2^32.
     learning_rate : float, optional
         Peak, per step; the model's own choice for AdamW if not given (`rate`).
-    weight_decay : float
+    embedding_rate : float, optional
+        Peak of the embedding and of gains; the model's own choice if not given, or `learning_rate`.
+    weight_decay : float, optional
+        Decay of matrices, before the learning rate; the model's own choice if not given (`decay`). Gains never decay.
+    decay_embedding : bool, optional
+        Whether the embedding decays too; the model's own choice if not given.
     schedule : Cosine, Linear, Constant or WarmupStableDecay
     optimizer : AdamW or SGD
     batch_tokens : int, optional
@@ -74,6 +83,9 @@ class Job:
     average : float, optional
         Evaluate and return, instead of the last weights, their average over steps with weights that fall by this
         factor with each step of age (and sum to 1): below 1 an exponential average, 1 the plain mean. In (0, 1].
+    in_force : (float, float)
+        From which to which share of the steps `recipe` rounds; before and after, nothing is rounded. (0.9, 1) is
+        training that is finished in few bits, (0, 0.9) training that is finished in float32.
     compute : Compute
     sample : Sample
         Held-out text of evaluations.
@@ -101,13 +113,17 @@ class Job:
     recipe: Recipe = _NO_ROUNDING
     seed: int = 0
     learning_rate: float | None = None
-    weight_decay: float = 0.0
+    embedding_rate: float | None = None
+    # descriptions without these fields are of jobs whose networks were trained so
+    weight_decay: float | None = field(default=None, metadata=unwritten(0.0))
+    decay_embedding: bool | None = field(default=None, metadata=unwritten(True))
     schedule: Schedule = _COSINE
     optimizer: Optimizer = _ADAMW
     batch_tokens: int | None = None
     post: tuple[Post, ...] = ()
     looks: tuple[int, ...] = ()
     average: float | None = None
+    in_force: tuple[float, float] = (0.0, 1.0)
     compute: Compute = Compute.FLOAT32
     sample: Sample = _SAMPLE
     probes: int = 0
@@ -144,6 +160,42 @@ class Job:
         return self.model.learning_rate if self.learning_rate is None else self.learning_rate
 
     @property
+    def rate_of_embedding(self) -> float:
+        """Peak learning rate of the embedding and of gains."""
+        if self.embedding_rate is not None:
+            return self.embedding_rate
+        return self.rate if self.model.embedding_rate is None else self.model.embedding_rate
+
+    @property
+    def decay(self) -> float:
+        """Weight decay of matrices: `weight_decay`, or what is usual for the model."""
+        return self.model.weight_decay if self.weight_decay is None else self.weight_decay
+
+    @property
+    def embedding_decays(self) -> bool:
+        """Whether the embedding decays like a matrix: `decay_embedding`, or what is usual for the model."""
+        return self.model.decay_embedding if self.decay_embedding is None else self.decay_embedding
+
+    @property
+    def decay_steps(self) -> float:
+        """Steps at the peak rate in which decay alone would shrink a matrix by a factor e: 1 / (rate x decay).
+
+        The shape of the damage of rounding follows this time, not the rate or the decay alone.
+        """
+        return math.inf if self.decay == 0 else 1 / (self.rate * self.decay)
+
+    def rounds_at(self, step: int) -> bool:
+        """Whether `recipe` is in force in this step (from 0)."""
+        first, last = self.rounded_steps
+        return first <= step < last
+
+    @property
+    def rounded_steps(self) -> tuple[int, int]:
+        """The first step in which `recipe` is in force, and the first in which it no longer is."""
+        first, last = self.in_force
+        return round(first * self.steps), round(last * self.steps)
+
+    @property
     def look_steps(self) -> tuple[int, ...]:
         """Steps after which the model is evaluated; the last is the end."""
         inner = {min(self.steps, max(1, round(tokens / self.batch))) for tokens in self.looks}
@@ -152,7 +204,14 @@ class Job:
     @property
     def spec(self) -> str:
         """Every field that decides the run, as JSON; fields at their default are left out."""
-        named = dataclasses.replace(self, learning_rate=self.rate, batch_tokens=self.batch)
+        named = dataclasses.replace(
+            self,
+            learning_rate=self.rate,
+            embedding_rate=None if self.rate_of_embedding == self.rate else self.rate_of_embedding,
+            weight_decay=self.decay,
+            decay_embedding=self.embedding_decays,
+            batch_tokens=self.batch,
+        )
         return json.dumps(described(named), sort_keys=True, separators=(",", ":"))
 
     @property
@@ -265,8 +324,12 @@ def _check(job: Job) -> None:
         raise ValueError(f"seed must be from 0 to 2^32 - 1, not {job.seed}")
     if not (math.isfinite(job.rate) and job.rate > 0):
         raise ValueError(f"learning_rate must be a positive number, not {job.learning_rate!r}")
-    if not (math.isfinite(job.weight_decay) and job.weight_decay >= 0):
+    if not (math.isfinite(job.rate_of_embedding) and job.rate_of_embedding > 0):
+        raise ValueError(f"embedding_rate must be a positive number, not {job.embedding_rate!r}")
+    if not (math.isfinite(job.decay) and job.decay >= 0):
         raise ValueError(f"weight_decay must be a number of at least 0, not {job.weight_decay!r}")
+    if len(job.in_force) != 2 or not 0 <= job.in_force[0] < job.in_force[1] <= 1:
+        raise ValueError(f"in_force must be two rising shares of the steps, 0 to 1, not {job.in_force!r}")
     if job.average is not None and not 0 < job.average <= 1:
         raise ValueError(f"average must lie above 0 and be at most 1, not {job.average!r}")
     if any(not 1 <= tokens <= job.tokens for tokens in job.looks):

@@ -11,7 +11,7 @@ from jax import Array
 from precsim.models import Weights
 
 Moments = tuple[Weights, Weights]  # means of g and of g^2
-Decay = Array | float | dict[str, Array | float]  # one number, or one for each part of the weights
+Each = Array | float | Weights  # one number, or one for each part of the weights
 
 
 def _fraction(name: str, value: float) -> None:
@@ -143,9 +143,9 @@ class AdamW:
         return zeros, zeros
 
     def update(
-        self, params: Weights, state: Moments, grads: Weights, rate: Array, decay: Decay, step: Array
+        self, params: Weights, state: Moments, grads: Weights, rate: Each, decay: Each, step: Array
     ) -> tuple[Weights, Moments]:
-        """New weights and moments after step number `step` (from 0); `decay` a number, or one for each part of them."""
+        """New weights and moments after step number `step` (from 0); `rate` and `decay` a number, or one for each part."""
         grads = _shorten(grads, self.clip)
         first, second = state
         first = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, first, grads)
@@ -155,10 +155,11 @@ class AdamW:
         scale1 = -1 / jnp.expm1(t * jnp.log(self.beta1)) if self.beta1 else 1.0
         scale2 = -1 / jnp.expm1(t * jnp.log(self.beta2)) if self.beta2 else 1.0
 
-        def move(w: Array, m: Array, v: Array, decay: Array) -> Array:
+        def move(w: Array, m: Array, v: Array, rate: Array, decay: Array) -> Array:
             return w - rate * (m * scale1 / (jnp.sqrt(v * scale2) + self.epsilon) + decay * w)
 
-        return jax.tree.map(move, params, first, second, _spread(decay, params)), (first, second)
+        numbers = _spread(rate, params), _spread(decay, params)
+        return jax.tree.map(move, params, first, second, *numbers), (first, second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +182,12 @@ class SGD:
         return jax.tree.map(jnp.zeros_like, params)
 
     def update(
-        self, params: Weights, state: Weights, grads: Weights, rate: Array, decay: Decay, step: Array
+        self, params: Weights, state: Weights, grads: Weights, rate: Each, decay: Each, step: Array
     ) -> tuple[Weights, Weights]:
-        """New weights and momentum; the step number is not needed. `decay` as in `AdamW.update`."""
+        """New weights and momentum; the step number is not needed. `rate` and `decay` as in `AdamW.update`."""
         state = jax.tree.map(lambda m, g: self.momentum * m + g, state, _shorten(grads, self.clip))
-        return jax.tree.map(lambda w, m, d: w - rate * (m + d * w), params, state, _spread(decay, params)), state
+        numbers = _spread(rate, params), _spread(decay, params)
+        return jax.tree.map(lambda w, m, r, d: w - r * (m + d * w), params, state, *numbers), state
 
 
 Optimizer = AdamW | SGD
@@ -198,9 +200,9 @@ def _rise_and_progress(warmup: Warmup, step: Array, steps: Array) -> tuple[Array
     return rise, progress
 
 
-def _spread(decay: Decay, params: Weights) -> Weights:
+def _spread(numbers: Each, params: Weights) -> Weights:
     """Each part's number for all that is in it: a pytree like params."""
-    return jax.tree.map(lambda number, part: jax.tree.map(lambda _: number, part), decay, params)
+    return jax.tree.map(lambda number, part: jax.tree.map(lambda _: number, part), numbers, params)
 
 
 def _shorten(grads: Weights, most: float) -> Weights:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from precsim.models import Model, Recipe
-from precsim.models.rounder import shared_sites
+from precsim.models.rounder import training_plan, training_sites
 from precsim.training.job import Compute, Job
 from precsim.training.languages.synthetic import Language, unseeded
 from precsim.training.optimizers import Optimizer, Schedule
@@ -75,7 +75,8 @@ def shape_of(jobs: Sequence[Job], members: int) -> Shape:
                     f"jobs of one population must have the same {name} (of a language, all but its seed), "
                     f"not {first} and {other}; sweep groups them"
                 )
-    sites = shared_sites([job.recipe for job in jobs], common.model)
+    recipes = list(dict.fromkeys(job.recipe for job in jobs))
+    sites = training_sites(recipes, common.model)
     return Shape(
         common.model,
         common.language,
@@ -86,6 +87,8 @@ def shape_of(jobs: Sequence[Job], members: int) -> Shape:
         sites,
         members,
         common.averaging,
+        training_plan(recipes, common.model),
+        any(job.in_force != (0.0, 1.0) for job in jobs),
     )
 
 
@@ -123,7 +126,7 @@ def _one_program(recipes: set[Recipe], job: Job) -> bool:
     if job.recipe in recipes:
         return True
     try:
-        shared_sites([*recipes, job.recipe], job.model)
+        training_sites([*recipes, job.recipe], job.model)
     except ValueError:
         return False
     return True

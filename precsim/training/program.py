@@ -22,6 +22,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from precsim.models import MLP, Kind, Model, Points, Weights
 from precsim.models.learned_steps import started
 from precsim.models.points import map_weights
+from precsim.models.products import Plan, Products, numbers_of
 from precsim.models.rounder import STEPS, Rounder, Sites, points
 from precsim.numerics.grid import Grid
 from precsim.training.languages import sampling
@@ -30,6 +31,28 @@ from precsim.training.optimizers import Optimizer, Schedule
 
 _INIT, _DATA, _ROUNDING = 0, 1, 2  # what a member's seed is split into
 _AHEAD, _FAR_AHEAD = 8, 32  # steps whose data are drawn at once, on processors and on GPUs, which start kernels slowly
+
+
+OPERANDS = "BF16_BF16_F32"  # operands rounded to bfloat16, sums and results in float32
+_FUSED_WIDTH = 64  # least width of a head for which fused attention pays
+
+
+def product_precision(precision: str) -> str:
+    """How JAX carries out products; processors, which have no bfloat16 products, do them in float32."""
+    return "highest" if precision == OPERANDS and jax.default_backend() == "cpu" else precision
+
+
+def fused_attention(model: Model) -> Callable[[Array, Array, Array], Array] | None:
+    """Causal attention in one kernel, in bfloat16, where the GPU has one and heads are wide enough."""
+    if jax.default_backend() == "cpu" or getattr(model, "head_width", 0) < _FUSED_WIDTH:
+        return None
+
+    def attention(query: Array, key: Array, value: Array) -> Array:
+        narrow = (part.astype(jnp.bfloat16) for part in (query, key, value))
+        mixed = jax.nn.dot_product_attention(*narrow, is_causal=True, implementation="cudnn")
+        return mixed.astype(query.dtype)
+
+    return attention
 
 
 class Shape(NamedTuple):
@@ -44,6 +67,8 @@ class Shape(NamedTuple):
     sites: Sites
     members: int
     averages: bool
+    plan: Plan | None = None  # how products are carried out in all three passes
+    switches: bool = False  # whether some member's recipe is not in force in all steps
 
 
 class Member(NamedTuple):
@@ -52,10 +77,14 @@ class Member(NamedTuple):
     seed: Any  # uint32
     steps: Any  # int32; 0 marks an empty slot
     rate: Any  # float32, peak learning rate
+    embedding_rate: Any  # float32, that of the embedding and gains
     decay: Any  # float32
+    embedding_decay: Any  # float32
+    force: Any  # int32 (2,), the first step in which the recipe rounds, and the first in which it no longer does
     grids: Grid | None  # (sites,)
     average: Any  # float32, decay of the average of weights
     language: Any  # int32, which of the languages on the shelf it reads
+    products: Products | None = None  # numbers of the plan
 
 
 class State(NamedTuple):
@@ -82,19 +111,12 @@ def stack(members: list[Member]) -> Member:
     return jax.tree.map(lambda *columns: np.stack(columns), *members)
 
 
-def member(
-    seed: int, steps: int, rate: float, decay: float, grids: Grid | None, average: float, language: int
-) -> Member:
-    """Numbers of one member in the types that the program is compiled for."""
-    numbers = np.uint32(seed), np.int32(steps), np.float32(rate), np.float32(decay)
-    return Member(*numbers, grids, np.float32(average), np.int32(language))
-
-
 @functools.lru_cache(maxsize=64)
 def program(shape: Shape) -> Program:
     """The program of a shape, kept so that it is compiled once in a process."""
     model, language, optimizer = shape.model, shape.language, shape.optimizer
     carrier = jnp.bfloat16 if shape.precision == "bfloat16" else None
+    attention = fused_attention(model) if shape.precision == OPERANDS else None
     ahead = _AHEAD if jax.default_backend() == "cpu" else _FAR_AHEAD
 
     def start(one: Member) -> State:
@@ -115,14 +137,16 @@ def program(shape: Shape) -> Program:
     def step(state: State, one: Member, batch: tuple[Array, Array]) -> State:
         noise = jax.random.fold_in(jax.random.fold_in(jax.random.key(one.seed), _ROUNDING), state.step)
 
+        grids, products = in_force(shape, one, state.step) if shape.switches else (one.grids, one.products)
+        how = {"plan": shape.plan, "products": products, "attention": attention}
+
         def objective(params: Weights) -> Array:
-            return cross_entropy(model, params, batch, points(shape.sites, one.grids, noise, carrier, params))
+            return cross_entropy(model, params, batch, points(shape.sites, grids, noise, carrier, params, **how))
 
         loss, grads = jax.value_and_grad(objective)(state.params)
-        rate = one.rate * shape.schedule.factor(state.step, one.steps)
-        decay = {name: 0.0 if name == STEPS else one.decay for name in state.params}
+        rate, decay = by_part(state.params, one, shape.schedule.factor(state.step, one.steps))
         params, moments = optimizer.update(state.params, state.moments, grads, rate, decay, state.step)
-        stored = Rounder(shape.sites, one.grids, noise)
+        stored = Rounder(shape.sites, grids, noise)
         params = map_weights(params, lambda name, w: stored.round(Kind.MASTER, name, w))
         mean = None if state.mean is None else averaged(state.mean, params, one.average, state.step)
         new = State(params, moments, mean, state.step + 1, loss, state.finite & jnp.isfinite(loss))
@@ -138,13 +162,43 @@ def program(shape: Shape) -> Program:
             return jax.lax.fori_loop(0, jnp.minimum(ahead, count - done * ahead), one, state)
 
         # what stays in float32 beside bfloat16 products (the logits) may still use the faster ones
-        with jax.default_matmul_precision("tensorfloat32" if carrier else shape.precision):
+        with jax.default_matmul_precision("tensorfloat32" if carrier else product_precision(shape.precision)):
             return jax.lax.fori_loop(0, (count + ahead - 1) // ahead, some, state)
 
     def put(state: State, members: Member, slot: Array, one: State, who: Member) -> tuple[State, Member]:
         return jax.tree.map(lambda a, b: a.at[slot].set(b), (state, members), (one, who))
 
     return Program(jax.jit(start), jax.jit(advance, donate_argnums=0), jax.jit(put, donate_argnums=0))
+
+
+def by_part(params: Weights, one: Member, factor: Array) -> tuple[Weights, Weights]:
+    """Learning rate and decay of every array: the embedding and gains have their own, learned scales never decay."""
+
+    def part(path: tuple, leaf: Array) -> tuple[Array, Array]:
+        if path[0].key == STEPS:
+            return one.rate * factor, jnp.zeros(())
+        if path[0].key == "embedding":
+            return one.embedding_rate * factor, one.embedding_decay
+        if leaf.ndim == 1:
+            return one.embedding_rate * factor, jnp.zeros(())
+        return one.rate * factor, one.decay
+
+    both = jax.tree_util.tree_map_with_path(part, params)
+    return tuple(jax.tree.map(lambda pair: pair[n], both, is_leaf=lambda leaf: isinstance(leaf, tuple)) for n in (0, 1))  # type: ignore[return-value]
+
+
+def in_force(shape: Shape, one: Member, step: Array) -> tuple[Grid | None, Products | None]:
+    """The numbers of a member's recipe in this step: nothing is rounded before its first and after its last."""
+    active = (one.force[0] <= step) & (step < one.force[1])
+    grids, products = one.grids, one.products
+    if grids is not None:
+        off = Grid.stack(*(Grid.off() for _ in shape.sites))
+        grids = jax.tree.map(lambda number, exact: jnp.where(active, number, exact), grids, off)
+    if products is not None:
+        assert shape.plan is not None
+        none = numbers_of(shape.plan, {})
+        products = jax.tree.map(lambda number, exact: jnp.where(active, number, exact), products, none)
+    return grids, products
 
 
 _CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")

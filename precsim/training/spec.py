@@ -1,7 +1,8 @@
 """Values as JSON that names them for good, and back: what the key of a job is the hash of.
 
 A value is written as the name of its class and the fields that are not at their default, never as a path, so that
-modules may move and fields with a default may be added; a class or a field that is renamed changes every key.
+modules may move and fields with a default may be added; a class or a field that is renamed changes every key. Where
+what is usual has changed, a field says what a description without it still means (`precsim.equality.unwritten`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import enum
 import functools
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
+
+from precsim.equality import UNWRITTEN
 
 Json = dict | list | str | float | int | bool | None
 
@@ -27,14 +31,19 @@ def described(value: object) -> Json:
         return f"{type(value).__name__}.{value.name}"
     if dataclasses.is_dataclass(value):
         named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
-        defaults = {f.name: f.default for f in dataclasses.fields(value)}
-        kept = {name: described(v) for name, v in named.items() if v != defaults[name]}
+        silent = {f.name: _meant(f) for f in dataclasses.fields(value)}
+        kept = {name: described(v) for name, v in named.items() if v != silent[name]}
         return {"is": type(value).__name__, **kept}
     if isinstance(value, tuple):
         return [_element(_Same(v)) for v in value]
     if isinstance(value, (bool, int, float, str)) or value is None:
         return value
     raise ValueError(f"{value!r} cannot be part of a job's key")
+
+
+def _meant(f: dataclasses.Field) -> object:
+    """What a description that leaves a field out means: its default, unless the field says otherwise."""
+    return f.metadata.get(UNWRITTEN, f.default)
 
 
 def restored(value: Json, classes: Mapping[str, type]) -> object:
@@ -56,8 +65,9 @@ def restored(value: Json, classes: Mapping[str, type]) -> object:
     if isinstance(value, list):
         return tuple(restored(item, classes) for item in value)
     if isinstance(value, dict):
-        cls = classes[value["is"]]
-        return cls(**{name: restored(v, classes) for name, v in value.items() if name != "is"})
+        cls: Any = classes[value["is"]]
+        later = {f.name: f.metadata[UNWRITTEN] for f in dataclasses.fields(cls) if UNWRITTEN in f.metadata}
+        return cls(**later | {name: restored(v, classes) for name, v in value.items() if name != "is"})
     if isinstance(value, str):
         kind, dot, member = value.partition(".")
         if dot and issubclass(cls := classes.get(kind, object), enum.Enum):

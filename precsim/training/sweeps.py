@@ -13,7 +13,7 @@ from precsim.training.executors import Accelerator, Cluster, Cores, Local, Where
 from precsim.training.job import Job
 from precsim.training.populations import Population, pieces, populations_of
 from precsim.training.worker import run_population, train_and_report
-from precsim.training.workers import SweepError, Worker, run_in_workers
+from precsim.training.workers import Folders, SweepError, Worker, run_in_workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,12 @@ def sweep(
 
 
 def finished(
-    todo: Iterable[Population], where: Where, *, cache: str | Path | None = None, progress: bool = True
+    todo: Iterable[Population],
+    where: Where,
+    *,
+    cache: str | Path | None = None,
+    states: str | Path | None = None,
+    progress: bool = True,
 ) -> Generator[Run, None, None]:
     """Train populations and yield each run as it ends, in no particular order; nothing is kept.
 
@@ -103,6 +108,9 @@ def finished(
         From `populations_of`; those of several sweeps may be trained together, each as if alone.
     where, cache, progress
         As in `sweep`.
+    states : path, optional
+        Folder where workers on a machine of this one's keep the states of unfinished populations, every minute, so that
+        a sweep that was killed goes on inside of them.
 
     Raises
     ------
@@ -111,7 +119,7 @@ def finished(
     """
     todo = tuple(todo)
     total, done = sum(len(population.jobs) for population in todo), 0
-    with _bar(todo, progress) as bar, contextlib.closing(_run(todo, where, cache, bar.update)) as runs:
+    with _bar(todo, progress) as bar, contextlib.closing(_run(todo, where, Folders(cache, states), bar.update)) as runs:
         for run in runs:
             done += 1
             bar.set_postfix_str(f"{done} of {total} runs", refresh=False)
@@ -119,25 +127,25 @@ def finished(
 
 
 def _run(
-    todo: tuple[Population, ...], where: Where, cache: str | Path | None, report: Callable
+    todo: tuple[Population, ...], where: Where, folders: Folders, report: Callable
 ) -> Generator[Run, None, None]:
     """Run all populations where they are to run; `report` is called with training FLOP done."""
     match where:
         case Local():
             for population in todo:
-                yield from train_and_report(population, cache, report)
+                yield from train_and_report(population, folders.cache, report, folders.states)
         case Cores():
             cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
             count = where.count or len(cores) or os.cpu_count() or 1
             workers = [Worker.pinned(cores[n % len(cores)] if cores else None) for n in range(count)]
-            yield from run_in_workers(todo, workers, cache, report)
+            yield from run_in_workers(todo, workers, folders, report)
         case Cluster():
-            yield from _run_on_cluster(todo, where, cache, report)
+            yield from _run_on_cluster(todo, where, folders.cache, report)
         case Accelerator():
             workers = [
                 Worker.on_accelerator(n, where.workers) for _ in range(where.workers) for n in range(where.devices)
             ]
-            yield from run_in_workers(todo, workers, cache, report, whole=True)
+            yield from run_in_workers(todo, workers, folders, report, whole=True)
 
 
 def _run_on_cluster(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def train_and_report(
-    population: Population, cache: str | Path | None, report: Callable[[float], None]
+    population: Population,
+    cache: str | Path | None,
+    report: Callable[[float], None],
+    states: str | Path | None = None,
 ) -> Iterator[Run]:
     """Train a population in this process and yield each run as it ends.
 
@@ -34,6 +37,8 @@ def train_and_report(
         Folder for compiled programs.
     report : callable
         Called now and then with the training FLOP done since the last call, at 6 N for each token.
+    states : path or None
+        Folder for the states of unfinished populations.
     """
     from precsim.training.engine import train_population  # loads JAX, after a worker has pinned its core
     from precsim.training.program import cached_in
@@ -45,6 +50,7 @@ def train_and_report(
             members=population.members,
             together=population.together,
             progress=lambda tokens: report(cost * tokens),
+            states=states,
         ):
             yield trained.run
 
@@ -60,7 +66,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with messages
     try:
-        core, cache = pickle.load(sys.stdin.buffer)
+        core, cache, states = pickle.load(sys.stdin.buffer)
     except EOFError:
         return
     if core is not None:
@@ -74,7 +80,7 @@ def main() -> None:
 
     while True:
         try:
-            for run in train_and_report(tasks.get(), cache, lambda flops: say("progress", flops)):
+            for run in train_and_report(tasks.get(), cache, lambda flops: say("progress", flops), states):
                 say("run", run)
         except Exception:
             say("failed", traceback.format_exc())

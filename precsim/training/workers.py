@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import precsim
 from precsim.training.populations import Population, pieces
@@ -71,10 +71,17 @@ def command() -> list[str]:
     return [sys.executable, "-P", "-c", start]
 
 
+class Folders(NamedTuple):
+    """Where workers keep what they need again."""
+
+    cache: str | Path | None = None  # compiled programs
+    states: str | Path | None = None  # populations that are not finished
+
+
 class _Process:
     """A running worker; its messages arrive in a queue as (process, message), the last being None."""
 
-    def __init__(self, worker: Worker, cache: str | Path | None, inbox: queue.SimpleQueue) -> None:
+    def __init__(self, worker: Worker, folders: Folders, inbox: queue.SimpleQueue) -> None:
         self.worker = worker
         self.shapes: set[int] = set()  # populations whose program it has compiled
         self.task: tuple[int, Population] | None = None
@@ -92,7 +99,7 @@ class _Process:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._to, self._from = self._child.stdin, self._child.stdout
-        self._send((worker.core, None if cache is None else str(Path(cache).absolute())))
+        self._send((worker.core, *(None if folder is None else str(Path(folder).absolute()) for folder in folders)))
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
     def give(self, number: int, population: Population) -> None:
@@ -124,7 +131,7 @@ class _Process:
 def run_in_workers(
     todo: tuple[Population, ...],
     workers: list[Worker],
-    cache: str | Path | None,
+    folders: Folders,
     report: Callable[[float], None],
     *,
     whole: bool = False,
@@ -149,7 +156,7 @@ def run_in_workers(
 
     try:
         for worker in workers[: len(waiting)]:
-            alive.append(_Process(worker, cache, inbox))
+            alive.append(_Process(worker, folders, inbox))
             feed(alive[-1])
         while any(process.task for process in alive):
             process, message = inbox.get()
@@ -160,7 +167,7 @@ def run_in_workers(
                     alive.remove(process)
                     process.stop()
                     waiting.insert(0, _what_is_left(process, deaths))
-                    alive.append(_Process(process.worker, cache, inbox))
+                    alive.append(_Process(process.worker, folders, inbox))
                     feed(alive[-1])
                 case ("progress", flops):
                     report(flops)

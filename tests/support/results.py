@@ -103,7 +103,7 @@ def sweep() -> Iterator[Line]:
     mlps = [ps.models.MLP(8), ps.models.MLP(12)]
     facts = ps.languages.ZipfFacts(vocabulary=16)
     jobs = ps.Job.grid(model=mlps, language=facts, tokens=40_000, seed=range(3), **shared)
-    transformer = ps.models.Transformer(width=16, layers=1)
+    transformer = ps.models.Transformer(width=16, layers=1, block=ps.models.FIRST_EDITION)
     shared |= {"language": ps.languages.Zipfgram(vocabulary=32), "batch_tokens": 1024}
     jobs += ps.Job.grid(model=transformer, tokens=[20_000, 40_000], seed=range(2), **shared)
     yield sha([job.key for job in jobs]), "job keys", ()

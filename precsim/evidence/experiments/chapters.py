@@ -268,7 +268,7 @@ def parts(bits: Sequence[Format] = (INT2, INT3, INT4), seeds: Iterable[int] = ra
             given = {**dict.fromkeys(kinds["all three"], FP32), **dict.fromkeys(names, fmt)}
             for seed in seeds:
                 job = Job(
-                    model=Transformer(16, layers=1, window=32),
+                    model=Transformer(16, layers=1, window=32, block=FIRST_EDITION),
                     language=Zipfgram(order=2),
                     tokens=80_000,
                     recipe=kumar(**given),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from precsim.models import MLP, Transformer
+from precsim.models import FIRST_EDITION, MLP, Transformer
 from precsim.models.recipes import Recipe, everywhere, kumar, per_token
 from precsim.numerics.formats import (
     FP4_E2M1,
@@ -83,11 +83,11 @@ def main() -> tuple[Job, ...]:
     """
     jobs: list[Job] = []
     for width, first in ((16, 0), (32, 0), (48, 1), (64, 1), (96, 2), (128, 3)):
-        jobs += _by_bits(Transformer(width), range(first, 6), LANGUAGES, seeds=2)
-        jobs += _by_bits(Transformer(width), [6], LANGUAGES[:1], seeds=2, holdout=True) if width > 32 else ()
-    jobs += _by_bits(Transformer(192), [4, 5], LANGUAGES[:1], seeds=2)
-    jobs += _by_bits(Transformer(256), [4, 5], LANGUAGES[:1], seeds=2)
-    jobs += _by_bits(Transformer(256, layers=4), [4, 5], LANGUAGES[:1], seeds=1, holdout=True)
+        jobs += _by_bits(_network(width), range(first, 6), LANGUAGES, seeds=2)
+        jobs += _by_bits(_network(width), [6], LANGUAGES[:1], seeds=2, holdout=True) if width > 32 else ()
+    jobs += _by_bits(_network(192), [4, 5], LANGUAGES[:1], seeds=2)
+    jobs += _by_bits(_network(256), [4, 5], LANGUAGES[:1], seeds=2)
+    jobs += _by_bits(_network(256, layers=4), [4, 5], LANGUAGES[:1], seeds=1, holdout=True)
     return tuple(jobs)
 
 
@@ -108,7 +108,7 @@ def parts() -> tuple[Job, ...]:
         job
         for width, first in ((32, 1), (48, 1), (64, 2), (96, 2))
         for job in Job.grid(
-            model=Transformer(width),
+            model=_network(width),
             language=list(LANGUAGES[: 2 if width < 96 else 1]),
             tokens=[budget(k) for k in range(first, first + 3)],
             recipe=recipes,
@@ -129,7 +129,7 @@ def formats() -> tuple[Job, ...]:
         job
         for width, first in ((32, 1), (48, 1), (64, 2), (96, 2))
         for job in Job.grid(
-            model=Transformer(width),
+            model=_network(width),
             language=list(LANGUAGES[: 2 if width < 96 else 1]),
             tokens=[budget(k) for k in range(first, first + 3)],
             recipe=recipes,
@@ -149,7 +149,7 @@ def schedules() -> tuple[Job, ...]:
     jobs: list[Job] = []
     for width in (32, 64):
         shared = {
-            "model": Transformer(width),
+            "model": _network(width),
             "language": list(LANGUAGES),
             "seed": range(2),
             "post": _by_channel(),
@@ -167,13 +167,13 @@ def controls() -> tuple[Job, ...]:
     jobs: list[Job] = []
     for width in (32, 64):
         shared = {
-            "model": Transformer(width),
+            "model": _network(width),
             "language": list(LANGUAGES[:2]),
             "tokens": [budget(k) for k in (2, 3, 4)],
             "post": _by_channel(),
             "compute": Compute.TF32,
         }
-        rate = Transformer(width).learning_rate
+        rate = _network(width).learning_rate
         rates, decays = [rate * factor for factor in (0.25, 0.5, 1.0, 2.0, 4.0)], [0.0, 0.01, 0.1, 0.3]
         recipes = [Recipe(), kumar(weights=INT4)]
         jobs += Job.grid(**shared, learning_rate=rates, weight_decay=decays, recipe=recipes, probes=PROBES)
@@ -188,7 +188,7 @@ def repeats() -> tuple[Job, ...]:
         job
         for width, first in ((32, 2), (48, 3), (64, 3), (96, 4))
         for job in Job.grid(
-            model=Transformer(width),
+            model=_network(width),
             language=list(LANGUAGES),
             tokens=[budget(k) for k in range(first, 6)],
             seed=range(2, 14),
@@ -204,7 +204,7 @@ def brief() -> tuple[Job, ...]:
         job
         for width, first in ((32, 0), (48, 1), (64, 1), (96, 2), (128, 3))
         for job in Job.grid(
-            model=Transformer(width),
+            model=_network(width),
             language=list(LANGUAGES),
             tokens=[budget(k) for k in range(-3, first)],
             seed=range(2),
@@ -216,7 +216,7 @@ def brief() -> tuple[Job, ...]:
 
 def text() -> tuple[Job, ...]:
     """Real text, read up to five times: what holds for chains whose law is known need not hold for English."""
-    models = [Transformer(32), Transformer(64), MLP(16), MLP(32)]
+    models = [_network(32), _network(64), MLP(16), MLP(32)]
     return tuple(
         job
         for model in models
@@ -288,6 +288,11 @@ def _by_bits(model: Transformer, budgets, languages: tuple[Zipfgram, ...], *, se
             replace(job, post=(*job.post, *more)) if job.seed == 0 and job.language.seed == 0 else job for job in full
         )
     return full + Job.grid(**shared, recipe=[kumar(weights=fmt) for fmt in TRAINED])
+
+
+def _network(width: int, layers: int = 2) -> Transformer:
+    """The network of this edition: no gains, unit embeddings, no decay."""
+    return Transformer(width, layers, block=FIRST_EDITION)
 
 
 def _by_channel() -> tuple[Post, ...]:

@@ -126,7 +126,8 @@ def _probe(model: Model) -> Callable[..., dict[str, Array]]:
         blocks = params["blocks"]
         leaves, shape = jax.tree.flatten(blocks)
         keys = jax.random.split(key, len(leaves))
-        signs = [jax.random.rademacher(k, leaf.shape, jnp.float32) for k, leaf in zip(keys, leaves, strict=True)]
+        drawn = [jax.random.rademacher(k, leaf.shape, jnp.float32) for k, leaf in zip(keys, leaves, strict=True)]
+        signs = [sign if sign.ndim > 1 else jnp.zeros_like(sign) for sign in drawn]  # gains are not counted in N
         direction = jax.tree.unflatten(shape, signs)
 
         def along(part: tuple) -> list[Weights]:
@@ -143,7 +144,8 @@ def _probe(model: Model) -> Callable[..., dict[str, Array]]:
         one = jax.tree.map(lambda z, hz: (z * hz).sum(0), direction, product)
 
         def note(name: str, values: Array) -> Array:
-            found[name] = values
+            if values.ndim:
+                found[name] = values
             return values
 
         map_weights({"blocks": one}, note)

@@ -22,6 +22,7 @@ from precsim.training.languages.synthetic import Language, entropy
 from precsim.training.ptq.calibration import quantize
 from precsim.training.ptq.curvature import Curvature, curvature
 from precsim.training.ptq.held_out import Sample, divergence, enumerated, held_out, importance
+from precsim.training.ptq.together import readings
 from precsim.training.ptq.treatments import RTN, Post
 
 _ONCE = (Kind.WEIGHTS,)  # rounded before the model reads
@@ -39,6 +40,7 @@ def damage(
     probes: int = 0,
     step: int = 0,
     rate: float = math.nan,
+    like: Sequence[Recipe] = (),
 ) -> tuple[Evaluation, ...]:
     """Loss of the model as trained and after each treatment, and the paired differences.
 
@@ -56,6 +58,8 @@ def damage(
         Random directions of the estimated Hessian trace (`curvature`); 0 leaves curvature and second_order NaN.
     step, rate
         Copied into the evaluations: steps done, and the learning rate there.
+    like : sequence of Recipe
+        Recipes of other models that the same compiled program shall serve.
 
     Returns
     -------
@@ -78,10 +82,61 @@ def damage(
     """
     recipe, sample = recipe or Recipe(), sample or Sample()
     posts = [Post.of(post) for post in posts]
+    text = held_out(model, language, sample)
+    read = readings(model, params, recipe, posts, text, like)
+    needed = probes or read is None
+    trained = _as_trained(model, params, recipe) if needed else params
+    if read is not None:
+        first, results = read.gaps[0], {n: (read.gaps[0], after) for n, after in enumerate(read.gaps[1:])}
+    else:
+        first, results = _one_by_one(model, params, trained, language, recipe, posts, text)
+    share, known, rms = importance(model, language, sample), entropy(language), _rms(params)
+    bend = curvature(model, trained, language, probes=probes, sample=sample) if probes else None
+
+    def predicted(bend: Curvature, n: int) -> float:
+        if read is not None:
+            return bend.damage(read.errors[n])
+        return _second_order(bend, model, trained, posts[n])
+
+    def look(before: np.ndarray, after: np.ndarray, n: int | None) -> Evaluation:
+        post = None if n is None else posts[n]
+        mean, change = float(share @ after), after - before
+        exact = enumerated(model, language) or post is None
+        return Evaluation(
+            step=step,
+            loss=mean if math.isnan(known) else known + mean,
+            gap=math.nan if math.isnan(known) else mean,
+            delta=float(share @ change),
+            delta_se=0.0 if exact else float(change.std(ddof=1) / math.sqrt(len(change))),
+            weight_rms=rms,
+            curvature=math.nan if bend is None else bend.trace * rms**2,
+            curvature_se=math.nan if bend is None else bend.se * rms**2,
+            second_order=math.nan if bend is None or n is None else predicted(bend, n),
+            rate=rate,
+            **({} if post is None else _columns(post, model)),
+        )
+
+    return (look(first, first, None), *(look(*results[n], n) for n in range(len(posts))))
+
+
+def _as_trained(model: Model, params: Weights, recipe: Recipe) -> Weights:
+    """Weights as the forward pass of their recipe rounds them."""
+    sites = widened(shared_sites([recipe], model))
+    return _rounded(*of_kinds(sites, grids(recipe, model, sites), _ONCE))(params)
+
+
+def _one_by_one(
+    model: Model,
+    params: Weights,
+    trained: Weights,
+    language: Language,
+    recipe: Recipe,
+    posts: list[Post],
+    text: tuple,
+) -> tuple[np.ndarray, dict[int, tuple[np.ndarray, np.ndarray]]]:
+    """Divergence as trained, and before and after each treatment, by one program for each way of scaling."""
     sites = widened(shared_sites([recipe], model))
     train = grids(recipe, model, sites)
-    trained = _rounded(*of_kinds(sites, train, _ONCE))(params)
-    text = held_out(model, language, sample)
     first: np.ndarray | None = None
     results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for later, members in (_grouped(posts, model, _ON_THE_WAY) or {(): []}).items():
@@ -94,27 +149,7 @@ def damage(
         # the base of each difference is read by the very program that reads the treated model
         results |= {n: (found[0], found[slots[n]]) for n in members}
     assert first is not None
-    share, known, rms = importance(model, language, sample), entropy(language), _rms(params)
-    bend = curvature(model, trained, language, probes=probes, sample=sample) if probes else None
-
-    def look(before: np.ndarray, after: np.ndarray, post: Post | None) -> Evaluation:
-        mean, change = float(share @ after), after - before
-        exact = enumerated(model, language) or post is None
-        return Evaluation(
-            step=step,
-            loss=mean if math.isnan(known) else known + mean,
-            gap=math.nan if math.isnan(known) else mean,
-            delta=float(share @ change),
-            delta_se=0.0 if exact else float(change.std(ddof=1) / math.sqrt(len(change))),
-            weight_rms=rms,
-            curvature=math.nan if bend is None else bend.trace * rms**2,
-            curvature_se=math.nan if bend is None else bend.se * rms**2,
-            second_order=math.nan if bend is None or post is None else _second_order(bend, model, trained, post),
-            rate=rate,
-            **({} if post is None else _columns(post, model)),
-        )
-
-    return (look(first, first, None), *(look(*results[n], post) for n, post in enumerate(posts)))
+    return first, results
 
 
 def _candidates(
@@ -264,5 +299,5 @@ def _columns(post: Post, model: Model) -> dict[str, Any]:
 
 def _rms(params: Weights) -> float:
     """Root mean square of the matrices inside the blocks."""
-    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params["blocks"])]
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(params["blocks"]) if leaf.ndim > 1]
     return math.sqrt(sum(float(np.sum(w * w)) for w in leaves) / sum(w.size for w in leaves))

@@ -1,0 +1,103 @@
+"""The open table's second edition, "precsim-2027": the network that the field trains, and recipes as the field trains.
+
+Its batches are defined here, and nothing else defines them; `make` trains what is missing. The network is the standard
+block (`precsim.models.STANDARD`): gains, embeddings of standard deviation width^-1/2, decay 0.1 on matrices, rate
+0.25 / width. Every cell has six models, three languages times two seeds, unless its batch says otherwise.
+"""
+
+from __future__ import annotations
+
+from precsim.evidence.experiments.open_table import LANGUAGES, PROBES, budget, treatments
+from precsim.models import Recipe, Transformer
+from precsim.models.recipes import kumar
+from precsim.numerics.formats import INT3, INT4, INT6
+from precsim.training.job import Compute, Job
+
+BITS = (INT3, INT4, INT6)  # trained
+COMPUTE = Compute.OPERANDS  # after the gate; TF32 before it, and for recipes that round activations
+_FIRST = {32: 0, 48: 1, 64: 1, 96: 2, 128: 3, 192: 4}  # width -> smallest budget, about 20 tokens for a parameter
+_LAST = {32: 5, 48: 6, 64: 7, 96: 8, 128: 8, 192: 7}  # to 2,000 and more; 345 at 885k
+_LAST_TRAINED = 6  # 122 M tokens
+
+
+def network(width: int, *, head_width: int | None = None) -> Transformer:
+    """The standard block at this width: two layers to 885k parameters, heads of 16, of 64 from 885k on."""
+    layers = {256: 4, 384: 6, 512: 10}.get(width, 2)
+    return Transformer(width, layers, head_width=head_width or (64 if width >= 192 else 16))
+
+
+def batch_tokens(width: int) -> int:
+    """Tokens of one step: damage follows tokens, not steps, so that large networks may take large steps."""
+    return 2048 if width <= 96 else 4096 if width <= 192 else 16384
+
+
+def gate() -> tuple[Job, ...]:
+    """May products take bfloat16 operands, and heads be wider? Two sizes, and one trained at 4 bits.
+
+    Heads of 64 also attend in one fused kernel, all of it in bfloat16.
+    """
+    narrow, wide = (Compute.TF32, Compute.OPERANDS), (Compute.OPERANDS,)
+    jobs: list[Job] = []
+    for width, head, arithmetics, recipes in (
+        (64, 16, narrow, [Recipe(), kumar(weights=INT4)]),
+        (64, 32, wide, [Recipe()]),
+        (128, 16, narrow, [Recipe()]),
+        (128, 64, narrow, [Recipe()]),
+    ):
+        jobs += _cells(
+            width, [5], recipe=recipes, model=network(width, head_width=head), compute=list(arithmetics)
+        )
+    return tuple(jobs)
+
+
+def laws() -> tuple[Job, ...]:
+    """Sizes times budgets in full precision: what the laws of loss and damage are fitted to."""
+    jobs: list[Job] = []
+    for width, first in _FIRST.items():
+        ks = range(first, _LAST[width] + 1)
+        bent = set(ks[1::2][-3:])  # three budgets also measure the curvature
+        for k in ks:
+            jobs += _cells(width, [k], probes=PROBES if k in bent else 0)
+    return tuple(jobs)
+
+
+def bits() -> tuple[Job, ...]:
+    """The same sizes trained with weights of 3, 4 and 6 bits, to 122 M tokens."""
+    jobs: list[Job] = []
+    for width, first in _FIRST.items():
+        ks = range(first + (width <= 96), min(_LAST[width], _LAST_TRAINED) + 1)
+        jobs += _cells(width, list(ks), recipe=[kumar(weights=fmt) for fmt in BITS])
+    return tuple(jobs)
+
+
+def batches() -> dict[str, tuple[Job, ...]]:
+    """Every batch of the edition by its name, in the order in which they are made.
+
+    A job is part of the first batch that needs it.
+
+    Examples
+    --------
+    >>> {name: len(jobs) for name, jobs in batches().items()}
+    {'gate': 54, 'laws': 204, 'bits': 462}
+    """
+    found: dict[str, tuple[Job, ...]] = {}
+    declared: set[str] = set()
+    for batch in (gate, laws, bits):
+        fresh = tuple(job for job in batch() if job.key not in declared)
+        declared |= {job.key for job in fresh}
+        found[batch.__name__] = fresh
+    return found
+
+
+def _cells(width: int, ks: list[int], **fields) -> tuple[Job, ...]:
+    """Cells of one size: three languages times two seeds, with all treatments after training."""
+    shared = {
+        "model": network(width),
+        "language": list(LANGUAGES),
+        "tokens": [budget(k) for k in ks],
+        "seed": range(2),
+        "batch_tokens": batch_tokens(width),
+        "post": treatments(),
+        "compute": COMPUTE,
+    }
+    return Job.grid(**shared | fields)

@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 VENV  := .venv
 BIN   := $(VENV)/bin
+EDITION ?= open_table
 STAMP := $(VENV)/.made-from-lock
 
 # The newest Python of those that the lock is tested with, else any that is new enough.
@@ -61,8 +62,8 @@ lint: $(STAMP)  ## style, docstrings, import rules
 type: $(STAMP)  ## types
 	$(BIN)/basedpyright
 
-runs: $(STAMP)  ## the sweeps behind precsim/data that are still missing: an hour of a GPU
-	$(BIN)/python -m precsim.evidence.experiments.make
+runs: $(STAMP)  ## the sweeps behind precsim/data that are still missing: an hour of a GPU; EDITION=precsim-2027: the second
+	$(BIN)/python -m precsim.evidence.experiments.make --edition $(EDITION)
 
 lessons: $(STAMP)  ## train again what the pages load from precsim/data/lessons: some minutes; NAMES=seeds: these only
 	$(BIN)/python -m precsim.evidence.experiments.lessons $(NAMES)

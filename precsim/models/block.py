@@ -47,8 +47,8 @@ class Block:
 
     Notes
     -----
-    `STANDARD` is what the field trains: RMSNorm with gains, embeddings of standard deviation width^-1/2. `FIRST_EDITION`
-    has no gains and embeddings of unit variance: the network of the open table's first edition.
+    `STANDARD` is what the field trains: RMSNorm with gains, embeddings of standard deviation width^-1/2.
+    `FIRST_EDITION` has no gains and embeddings of unit variance: the network of the open table's first edition.
 
     References
     ----------

@@ -20,7 +20,7 @@ from precsim.numerics.formats import FP8_E4M3
 from precsim.numerics.grid import Family, Grid
 from precsim.numerics.kernels.under_jax import round_nearest
 from precsim.numerics.quantize import Scaling
-from precsim.numerics.scaling import ScaleRule, largest_of, reciprocal
+from precsim.numerics.scaling import PerBlock, ScaleRule, largest_of, reciprocal
 from precsim.numerics.two_level import TwoLevel
 
 _BITS = 24  # of randomness for an element: what float32 compares exactly
@@ -102,11 +102,12 @@ def _scales(menu: Menu, numbers: Numbers, x: Array) -> tuple[Array, Array]:
     largest = largest_of(jnp, x.reshape(rows, terms // unit, unit), -1)[..., 0]
     found = []
     for scaling in menu.scalings:
-        coarse: Any = replace(scaling, size=scaling.size // unit) if hasattr(scaling, "size") else scaling
+        blocks = isinstance(scaling, PerBlock | TwoLevel)
+        coarse: Any = replace(scaling, size=scaling.size // unit) if blocks else scaling
         view, axes = coarse.grouped(jnp, largest)
         if getattr(scaling, "rule", None) is ScaleRule.SPREAD:  # which asks for more than the largest
-            blocks, along = scaling.grouped(jnp, x)
-            scale = scaling.scale(jnp, blocks, along, numbers.grid)
+            whole, along = scaling.grouped(jnp, x)
+            scale = scaling.scale(jnp, whole, along, numbers.grid)  # pyright: ignore[reportAttributeAccessIssue]
             inverse = reciprocal(jnp, scale)
         elif isinstance(coarse, TwoLevel):
             inverse, scale = coarse.steps(jnp, view, axes, numbers.grid)
@@ -161,10 +162,10 @@ def _corrected(menu: Menu, numbers: Numbers, x: Array, y: Array, word: Array) ->
     scaling = next(one for one in menu.scalings if isinstance(one, TwoLevel))
     view, axes = scaling.grouped(jnp, x)
     _, block, shared = scaling.parts(jnp, view, axes, numbers.grid)
-    block = drawn_to(block * _EDEN_TOP, FP8_E4M3.grid(), jnp.full(block.shape, 1 << 31, jnp.uint32))
+    block = drawn_to(jnp.asarray(block) * _EDEN_TOP, FP8_E4M3.grid(), jnp.full(block.shape, 1 << 31, jnp.uint32))
     shared = shared / _EDEN_TOP * jnp.asarray(numbers.factor, jnp.float32)
     unit = jnp.where(block == 0, 1.0, block) * shared
-    scaled = view / unit
+    scaled = jnp.asarray(view / unit)
     near = round_nearest(scaled, numbers.grid, Family.FLOAT)
     square, product = (scaling.ungrouped(jnp, part, x.shape) for part in (scaled * scaled, scaled * near))
 

@@ -29,6 +29,7 @@ class Kind(enum.Enum):
     MASTER = "master"  # the copy of a matrix that the optimizer updates
 
 
+GAIN = "_gain"  # how the names of gains end
 #: The weights of a network: a pytree of float32 arrays, with "blocks" a list of such dicts, one for each block.
 Weights = dict[str, Any]
 
@@ -105,10 +106,15 @@ def joined(points: Points, name: str, x: Array, matrices: dict[str, Array]) -> A
 
 
 def map_weights(params: Weights, change: Callable[[str, Array], Array]) -> Weights:
-    """The same pytree with each matrix replaced by ``change(name, matrix)``, names as in a model's `sites`."""
+    """The same pytree with each matrix replaced by ``change(name, matrix)``, names as in a model's `sites`.
+
+    Gains, which are no matrices, stay as they are.
+    """
 
     def visit(path: tuple, matrix: Array) -> Array:
         steps = [step.key if isinstance(step, jax.tree_util.DictKey) else step.idx for step in path]
+        if str(steps[-1]).endswith(GAIN):
+            return matrix
         return change(f"block{steps[1]}.{steps[2]}" if steps[0] == "blocks" else str(steps[0]), matrix)
 
     return jax.tree_util.tree_map_with_path(visit, params)

@@ -222,7 +222,9 @@ def numbers_of(plan: Plan, recipe: Chosen) -> Products:
     rows, turns, trust = [], [], []
     for name in plan.names:
         carried = recipe.get(name, _EXACT)
-        rows.append([operand_numbers(plan.menus[role], carried.operands[role], carried.backward.again) for role in Role])
+        rows.append(
+            [operand_numbers(plan.menus[role], carried.operands[role], carried.backward.again) for role in Role]
+        )
         turns.append([np.int32(plan.rotations[k].index(carried.rotations[k])) for k in range(3)])
         trust.append(carried.backward.trust)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(one for row in rows for one in row))
@@ -356,10 +358,16 @@ def _check(quantizer: Quantizer) -> None:
     """Refuse what a traced operand cannot do."""
     trained = quantizer.rounding in (Rounding.NEAREST_EVEN, Rounding.STOCHASTIC_A)
     if not isinstance(quantizer.format, Format) or not quantizer.symmetric or not trained:
-        raise ValueError(f"an operand takes a symmetric format, nearest-even or stochastic (variant A), not {quantizer}")
+        raise ValueError(
+            f"an operand takes a symmetric format, nearest-even or stochastic (variant A), not {quantizer}"
+        )
     if family_of(quantizer.format.grid(saturate=True)) is Family.ANY:
         raise ValueError(f"{quantizer.format} is no format whose values lie on a grid of floats")
     scaling = quantizer.scaling
     exact = isinstance(scaling, TwoLevel) and scaling.rule in (TwoLevelRule.EXACT, TwoLevelRule.FOUR_OVER_SIX)
-    if exact or not isinstance(scaling, PerTensor | PerToken | PerBlock | TwoLevel) or getattr(scaling, "axis", -1) != -1:
+    if (
+        exact
+        or not isinstance(scaling, PerTensor | PerToken | PerBlock | TwoLevel)
+        or getattr(scaling, "axis", -1) != -1
+    ):
         raise ValueError(f"an operand's groups lie along its last axis, with scales found from maxima, not {scaling}")

@@ -387,13 +387,13 @@ def compiled_in(quantizer: SiteQuantizer) -> TypeGuard[Quantizer]:
 def _carried_out(backward: Backward, name: str, activations: Any, weights: Any) -> Carried:
     """How a product goes whose two operands are rounded so in the forward pass."""
     turns = {q.size if isinstance(q, Rotated) else 1 for q in (activations, weights)}
-    plain = [q.quantizer if isinstance(q, Rotated) else q for q in (activations, weights)]
+    plain: list[Any] = [q.quantizer if isinstance(q, Rotated) else q for q in (activations, weights)]
     if len(turns) > 1 or not all(isinstance(q, Quantizer | None) for q in plain):
         raise ValueError(
             f"with backward, both operands of {name} are rounded by a Quantizer, or both by one that is Rotated by the "
             f"same size, not by {activations!r} and {weights!r}"
         )
-    return Carried(backward, *plain, turns.pop())
+    return Carried(backward, plain[0], plain[1], turns.pop())
 
 
 def numbers_of(quantizer: SiteQuantizer) -> Grid:

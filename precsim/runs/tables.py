@@ -55,6 +55,8 @@ _NEEDED: dict[str, float] = {"N": 0.0, "D": 0.0, "loss": 0.0}
 _BITS = ("weights", "activations", "kv", "post", "post_activations", "post_kv")
 _NEVER_NEGATIVE = ("gap", "entropy", "delta_se", "seconds", "learning_rate", "weight_decay", "step", "steps")
 OPEN_TABLE = "open_table"  # name of the files in precsim/data, without their endings
+SECOND_EDITION = "precsim-2027"
+_SHIPPED = {"precsim-2026": OPEN_TABLE, "precsim-2027": SECOND_EDITION}
 _GAP_SLACK = 1e-5  # a gap is a float32 sum of thousands of terms; the model of a gap of 0 may come out below 0
 
 
@@ -200,12 +202,13 @@ def load_runs(
     Parameters
     ----------
     source : str or path
-        "precsim-2026" is the open table that comes with precsim (its data card: ``data/SOURCES.md``); anything
-        else is a file: a store (.db), separated values (commas, semicolons, tabs; UTF-8 or UTF-16; also .gz), JSON
-        lines, Parquet, or a spreadsheet where the library for it is installed.
+        "precsim-2026" is the open table that comes with precsim, "precsim-2027" what there is of its second edition
+        (their data cards: ``data/SOURCES.md``); anything else is a file: a store (.db), separated values (commas,
+        semicolons, tabs; UTF-8 or UTF-16; also .gz), JSON lines, Parquet, or a spreadsheet where the library for it
+        is installed.
     batch : str, optional
         Of the open table, the rows of one batch alone: "main", "repeats", "parts", "formats", "schedules",
-        "controls", "facts" or "text".
+        "controls", "facts" or "text"; of the second edition "gate", "laws" or "bits".
     columns : mapping of str to str or None, optional
         New name -> the file's column, scaled: ``{"N": "params (M)*1e6"}``; see `precsim.runs.columns.renamed`.
 
@@ -236,10 +239,10 @@ def load_runs(
     ...     load_runs(file.name, columns={"N": "params (M)*1e6"})[["N", "weights"]].to_dict("records")
     [{'N': 1500000.0, 'weights': inf}]
     """
-    if source == "precsim-2026":
+    if source in _SHIPPED:
         if columns:
             raise ValueError("the open table has precsim's own names: columns= is for files of other origin")
-        return _open_table(batch)
+        return _open_table(_SHIPPED[str(source)], batch)
     if batch is not None:
         raise ValueError(f"batches are parts of the open table, 'precsim-2026'; {source} has none")
     path = Path(source)
@@ -259,14 +262,14 @@ def load_runs(
     return check(typed(File(table, file.where), TEXT), file.where)
 
 
-def _open_table(batch: str | None) -> pd.DataFrame:
-    """The table that comes with precsim; raises if its file is missing or is not the one that was shipped."""
+def _open_table(files: str, batch: str | None) -> pd.DataFrame:
+    """A table that comes with precsim; raises if its file is missing or is not the one that was shipped."""
     import pandas as pd
 
     folder = resources.files("precsim.data")
-    name = f"{OPEN_TABLE}.parquet"
+    name = f"{files}.parquet"
     try:
-        content, record = (folder / name).read_bytes(), json.loads((folder / f"{OPEN_TABLE}.json").read_text())
+        content, record = (folder / name).read_bytes(), json.loads((folder / f"{files}.json").read_text())
     except FileNotFoundError as failure:
         raise FileNotFoundError(f"{failure.filename}, which comes with precsim, is missing; reinstall") from None
     found, shipped = hashlib.sha256(content).hexdigest(), record["sha256"][name]

@@ -145,7 +145,7 @@ class AdamW:
     def update(
         self, params: Weights, state: Moments, grads: Weights, rate: Each, decay: Each, step: Array
     ) -> tuple[Weights, Moments]:
-        """New weights and moments after step number `step` (from 0); `rate` and `decay` a number, or one for each part."""
+        """New weights and moments after step number `step` (from 0); `rate` and `decay` one number, or one a part."""
         grads = _shorten(grads, self.clip)
         first, second = state
         first = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, first, grads)

@@ -183,8 +183,10 @@ def by_part(params: Weights, one: Member, factor: Array) -> tuple[Weights, Weigh
             return one.embedding_rate * factor, jnp.zeros(())
         return one.rate * factor, one.decay
 
-    both = jax.tree_util.tree_map_with_path(part, params)
-    return tuple(jax.tree.map(lambda pair: pair[n], both, is_leaf=lambda leaf: isinstance(leaf, tuple)) for n in (0, 1))  # type: ignore[return-value]
+    def side(n: int) -> Weights:
+        return jax.tree_util.tree_map_with_path(lambda path, leaf: part(path, leaf)[n], params)
+
+    return side(0), side(1)
 
 
 def in_force(shape: Shape, one: Member, step: Array) -> tuple[Grid | None, Products | None]:

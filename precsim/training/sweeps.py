@@ -126,9 +126,7 @@ def finished(
             yield run
 
 
-def _run(
-    todo: tuple[Population, ...], where: Where, folders: Folders, report: Callable
-) -> Generator[Run, None, None]:
+def _run(todo: tuple[Population, ...], where: Where, folders: Folders, report: Callable) -> Generator[Run, None, None]:
     """Run all populations where they are to run; `report` is called with training FLOP done."""
     match where:
         case Local():

@@ -78,7 +78,6 @@ def main() -> None:
             seconds.append(time.perf_counter() - began)
         rate = members * batch_tokens(width) * steps / min(seconds)
         found[name] = {"tokens_per_second": rate, "step": min(seconds) / steps, "first_call": first}
-        print(name, found[name], [float(x) for x in state.loss[:8]], file=sys.stderr, flush=True)
     json.dump({"device": jax.devices()[0].device_kind, **found}, sys.stdout, indent=1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
 
-from precsim.models import EXACT, MLP, Feed, Kind, Points, Transformer
+from precsim.models import EXACT, FIRST_EDITION, MLP, Block, Feed, Kind, Norm, Points, Transformer
 from precsim.models.points import chain, map_weights
 
 KEY = jax.random.key(0)
@@ -34,7 +34,7 @@ def tokens_for(model, count=3):
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_parameters_counts_the_matrices_of_the_blocks(model):
     params = start(model)
-    assert sum(leaf.size for leaf in jax.tree.leaves(params["blocks"])) == model.parameters
+    assert sum(leaf.size for leaf in jax.tree.leaves(params["blocks"]) if leaf.ndim > 1) == model.parameters
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -97,12 +97,25 @@ def test_mlp_against_a_numpy_forward_pass():
     np.testing.assert_allclose(logits(model, params, tokens), norm(h) @ w["head"], rtol=2e-5, atol=2e-6)
 
 
+PLAIN = {"head_width": 8, "block": FIRST_EDITION}
+GAINED = Transformer(32, layers=1, head_width=8, block=Block(norm=Norm.LAYER, query_key_norm=True))
+
+
 @pytest.mark.parametrize(
-    "model", [Transformer(32, head_width=8), Transformer(32, layers=1, head_width=8, feed=Feed.SWIGLU, kv_heads=2)]
+    "model", [Transformer(32, **PLAIN), Transformer(32, layers=1, **PLAIN, feed=Feed.SWIGLU, kv_heads=2), GAINED]
 )
 def test_transformer_against_a_numpy_forward_pass_token_by_token(model):
     params, tokens = start(model), np.asarray(tokens_for(model))
+    keys = iter(jax.random.split(KEY, 99))  # gains are all 1 at the start: other ones, so that a lost one is seen
+    params = jax.tree.map(lambda w: w if w.ndim > 1 else w + 0.3 * jax.random.normal(next(keys), w.shape), params)
     w = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+
+    def norm(x, gain=1.0):
+        centred = x - x.mean(-1, keepdims=True) if model.block.norm is Norm.LAYER else x
+        return centred / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + 1e-6) * gain
+
+    def sized(x, gain):
+        return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-6) * gain if model.block.query_key_norm else x
 
     def turn(x, position):  # rotary embedding as complex numbers
         z = (x[..., :4] + 1j * x[..., 4:]) * np.exp(1j * position * 10_000.0 ** (-np.arange(4) / 4))
@@ -116,8 +129,9 @@ def test_transformer_against_a_numpy_forward_pass_token_by_token(model):
     for text, result in zip(tokens, np.asarray(logits(model, params, tokens)), strict=True):
         h = w["embedding"][text]
         for block in w["blocks"]:
-            x, new = norm(h), h.copy()
+            x, new = norm(h, block.get("attention_gain", 1.0)), h.copy()
             q, k, v = ((x @ block[part]).reshape(len(text), -1, 8) for part in ("query", "key", "value"))
+            q, k = sized(q, block.get("query_gain")), sized(k, block.get("key_gain"))
             k, v = (np.stack([kept[:, n * kept.shape[1] // 4] for n in range(4)], axis=1) for kept in (k, v))
             for t in range(len(text)):
                 heads = []
@@ -125,8 +139,8 @@ def test_transformer_against_a_numpy_forward_pass_token_by_token(model):
                     scores = [turn(q[t, head], t) @ turn(k[s, head], s) / np.sqrt(8) for s in range(t + 1)]
                     heads.append(np.exp(log_softmax(scores)) @ v[: t + 1, head])
                 new[t] += np.concatenate(heads) @ block["out"]
-            h = new + inner(norm(new), block) @ block["down"]
-        np.testing.assert_allclose(result, norm(h) @ w["head"], rtol=1e-4, atol=1e-5)
+            h = new + inner(norm(new, block.get("feed_gain", 1.0)), block) @ block["down"]
+        np.testing.assert_allclose(result, norm(h, w.get("head_gain", 1.0)) @ w["head"], rtol=1e-4, atol=1e-5)
 
 
 def test_transformer_sees_no_future():
@@ -148,6 +162,8 @@ def test_transformer_sees_no_future():
         (lambda: Transformer(16, window=0), "window"),
         (lambda: Transformer(64, kv_heads=3), "divide the 4 heads, not 3"),
         (lambda: Transformer(64, feed="gelu"), "Feed.GELU.*'gelu'"),
+        (lambda: Transformer(64, block=Norm.RMS), "Block.*Norm.RMS"),
+        (lambda: Block(embedding=-1.0), "positive.*-1.0"),
     ],
 )
 def test_impossible_models_are_refused(make, words):

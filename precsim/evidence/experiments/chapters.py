@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from precsim.models import MLP, Transformer
+from precsim.models import FIRST_EDITION, MLP, Transformer
 from precsim.models.recipes import PerLayer, Recipe, Stored, kumar, per_token
 from precsim.numerics.arithmetic import Accumulator, Order
 from precsim.numerics.formats import FP8_E4M3, FP8_E5M2, FP32, INT2, INT3, INT4, INT5, INT6, Format

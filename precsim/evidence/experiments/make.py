@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from precsim.evidence.experiments import open_table, second_edition
-from precsim.runs.tables import OPEN_TABLE, Evaluation, Run, RunStore, check
+from precsim.runs.tables import OPEN_TABLE, SECOND_EDITION, Evaluation, Run, RunStore, check
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Accelerator, finished
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from precsim.training.populations import Population
 
 
-SECOND = "precsim-2027"  # the second edition's name
-EDITIONS = {OPEN_TABLE: open_table.batches, SECOND: second_edition.batches}
+EDITIONS = {OPEN_TABLE: open_table.batches, SECOND_EDITION: second_edition.batches}
 DATA = Path(__file__).parents[2] / "data"  # where the files that ship are, and are written
 
 

@@ -44,9 +44,7 @@ def gate() -> tuple[Job, ...]:
         (128, 16, narrow, [Recipe()]),
         (128, 64, narrow, [Recipe()]),
     ):
-        jobs += _cells(
-            width, [5], recipe=recipes, model=network(width, head_width=head), compute=list(arithmetics)
-        )
+        jobs += _cells(width, [5], recipe=recipes, model=network(width, head_width=head), compute=list(arithmetics))
     return tuple(jobs)
 
 

@@ -144,8 +144,7 @@ def _probe(model: Model) -> Callable[..., dict[str, Array]]:
         one = jax.tree.map(lambda z, hz: (z * hz).sum(0), direction, product)
 
         def note(name: str, values: Array) -> Array:
-            if values.ndim:
-                found[name] = values
+            found[name] = values
             return values
 
         map_weights({"blocks": one}, note)

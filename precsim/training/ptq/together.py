@@ -48,7 +48,7 @@ class Readings(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Treatments as numbers."""
+    """Treatments as numbers that a program can map over."""
 
     numbers: Numbers  # (rows,)
     listed: Any  # int32 (rows,), 1 + number of the listed quantizer, 0 for none

@@ -1,0 +1,74 @@
+"""The second edition's table: declared, whole, unchanged, and its gate."""
+
+import hashlib
+import json
+from importlib import resources
+
+import numpy as np
+import pytest
+
+import precsim as ps
+from precsim.evidence.experiments.second_edition import batches
+from precsim.models import Recipe
+from precsim.training.job import Compute
+
+FOLDER = resources.files("precsim.data")
+RECORD = json.loads((FOLDER / "precsim-2027.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def table():
+    return ps.load_runs("precsim-2027")
+
+
+def test_every_declared_job_is_there_and_every_row_belongs_to_one(table):
+    jobs = {job.key: (name, job) for name, made in batches().items() for job in made}
+    ends = table[table["post_method"].eq("none")].set_index("job")
+    assert ends.index.is_unique
+    assert set(ends.index) == set(table["job"]) == set(jobs)
+    assert not table["diverged"].any()
+    for key, row in ends.iterrows():
+        name, job = jobs[key]
+        assert (row["batch"], row["model"], row["D"], row["seed"]) == (name, str(job.model), job.D, job.seed)
+        assert (row["learning_rate"], row["weight_decay"]) == (job.rate, job.decay)
+    assert table.groupby("job").size().eq(26).all()
+    for name, digest in RECORD["sha256"].items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+        assert digest in (FOLDER / "SOURCES.md").read_text()
+    assert RECORD["models"] == len(jobs)
+
+
+def test_batches_are_declared_once_and_have_six_models_a_cell():
+    declared = batches()
+    jobs = [job for batch in declared.values() for job in batch]
+    assert len({job.key for job in jobs}) == len(jobs)
+    cells = {}
+    for job in jobs:
+        key = (job.model, job.tokens, job.recipe, job.compute)
+        cells.setdefault(key, set()).add((job.language.seed, job.seed))
+    assert all(len(seeds) == 6 for seeds in cells.values())
+    assert all(job.compute is Compute.OPERANDS and job.recipe == Recipe() for job in declared["laws"])
+
+
+def test_bfloat16_operands_passed_the_gate(table):
+    """Six pairs a cell: the mean of ln delta at 4 bits within 0.1, of ln gap within 1 %, of what TF32 gives."""
+    jobs = {job.key: job for job in batches()["gate"]}
+    rows = table[table["job"].isin(jobs)]
+    found = {}
+    for key, part in rows.groupby("job"):
+        job = jobs[key]
+        delta = part.loc[part["post_format"].eq("INT4") & part["post_scaling"].eq("channel"), "delta"].item()
+        pair = (job.model, job.recipe, job.language, job.seed)
+        found.setdefault(pair, {})[job.compute] = part.loc[part["post_method"].eq("none"), "gap"].item(), delta
+    cells = {}
+    for (model, recipe, *_), both in found.items():
+        if len(both) == 2:
+            narrow, usual = np.array(both[Compute.OPERANDS]), np.array(both[Compute.TF32])
+            cells.setdefault((model, recipe), []).append((np.log(narrow[0] / usual[0]), narrow[1], usual[1]))
+    assert len(cells) == 4
+    for (_, recipe), pairs in cells.items():
+        gap, narrow, usual = np.array(pairs).T
+        assert len(gap) == 6
+        assert abs(gap.mean()) < 0.01
+        if recipe == Recipe():  # trained at 4 bits, rounding to 4 changes nothing
+            assert abs(np.log(narrow / usual).mean()) < 0.1

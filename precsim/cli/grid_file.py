@@ -75,9 +75,8 @@ def _jobs(shared: dict[str, Any], grid: dict[str, Any], top: Position, inside: P
         for key, value in table.items():
             positions[key] = where.into(key)
             reader = FIELDS[key]
-            choices[key] = (
-                reader(value, positions[key]) if key in ("post", "looks") else several(reader, value, positions[key])
-            )
+            whole = key in ("post", "looks", "in_force")  # a list is one value
+            choices[key] = reader(value, positions[key]) if whole else several(reader, value, positions[key])
     for key in ("model", "language", "tokens"):
         if key not in choices:
             inside.fail(f"needs {key}; {', '.join(FIELDS)} can be set")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from precsim.cli.positions import Position
-from precsim.models import MLP, Transformer
+from precsim.models import FIRST_EDITION, MLP, STANDARD, Block, Transformer, training_recipes
 from precsim.models.recipes import Fitted, Learned, Rotated
 from precsim.numerics.formats import NAMED, Format
 from precsim.numerics.quantize import (
@@ -83,9 +83,12 @@ _KINDS: dict[str, dict[str, type]] = {
 }
 _QUANTIZERS = {"MXFP8": MXFP8, "MXFP6": MXFP6, "MXFP4": MXFP4, "MXINT8": MXINT8, "NVFP4": NVFP4, "NF4": NF4}
 _FORMATS = {format.name: format for format in NAMED}
+_BLOCKS = {"standard": STANDARD, "first-edition": FIRST_EDITION}
+_TRAINING = {name.replace("_", "-"): getattr(training_recipes, name) for name in training_recipes.__all__}
 _STYLES = {"kumar": PerTensor(), "per-token": PerToken()}  # what the two named recipes do with activations
 _AFTER_TRAINING = ("weights", "activations", "kv")  # what is quantized after training
-_RECIPE = {f.name: str(f.type) for f in dataclasses.fields(Recipe)}  # what is rounded in training
+# what is rounded in training; the backward pass has rules of its own in the named training recipes alone
+_RECIPE = {f.name: str(f.type) for f in dataclasses.fields(Recipe) if f.name != "backward"}
 
 
 def several(reader: Reader, value: object, position: Position) -> list:
@@ -179,7 +182,18 @@ def _field_reader(cls: type, annotation: str, name: str) -> Reader:
     if first == "Format" or name in ("inner", "products"):
         return _format
     kind = getattr(sys.modules[cls.__module__], first, None)
+    if kind is Block:
+        return _block
     return chosen(kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else scalar(first)
+
+
+def _block(value: object, position: Position) -> list:
+    """What a layer is besides its matrices: "standard", "first-edition", or a table of what differs from standard."""
+    if isinstance(value, dict):
+        return _built(Block, value, position)
+    if not isinstance(value, str) or value not in _BLOCKS:
+        position.fail(f"must be {' or '.join(_BLOCKS)}, or a table {{query_key_norm = true}}; not {_shown(value)}")
+    return [_BLOCKS[value]]
 
 
 def known(given: Iterable[str], names: Iterable[str], position: Position) -> None:
@@ -296,8 +310,23 @@ def recipe(value: object, position: Position) -> list:
         position.fail(
             f'must be "none", {", ".join(_QUANTIZERS)} or a table {{weights = "INT4", …}}; not {_shown(value)}'
         )
-    known(value, ("style", *_RECIPE), position)
+    if "training" in value:
+        return _training(value, position)
+    known(value, ("style", *_RECIPE, "training"), position)
     return [made(Recipe, position, **parts) for parts in products(_parts(value, position), position)]
+
+
+def _training(value: dict, position: Position) -> list:
+    """A recipe with a backward pass of its own: {training = "nvfp4", exempt = ["block1.*"]}."""
+    known(value, ("training", "exempt"), position)
+    found: list[Recipe] = []
+    words = value["training"] if isinstance(value["training"], list) else [value["training"]]
+    (exempt,) = sets(scalar("str"))(value.get("exempt", []), position.into("exempt"))
+    for word in words:
+        if not isinstance(word, str) or word not in _TRAINING:
+            position.into("training").fail(f"must be one of {', '.join(_TRAINING)}, not {_shown(word)}")
+        found.append(made(_TRAINING[word], position, exempt=exempt))
+    return found
 
 
 def _parts(value: dict, position: Position) -> dict[str, list]:
@@ -325,6 +354,15 @@ def treatment(value: object, position: Position) -> list:
     return [made(Post, position, recipe=r, method=m) for r in recipes for m in methods]
 
 
+def _share(value: object, position: Position) -> list:
+    """From which to which share of the steps: [0.9, 1], one value; a list of such pairs, alternatives."""
+    if isinstance(value, list) and value and all(isinstance(item, list) for item in value):
+        return [one for n, item in enumerate(value) for one in _share(item, position.into(n))]
+    if not isinstance(value, list) or len(value) != 2:
+        position.fail(f"must be two shares of the steps, as in [0.9, 1]; not {_shown(value)}")
+    return [tuple(scalar("float")(item, position.into(n))[0] for n, item in enumerate(value))]
+
+
 def sets(reader: Reader) -> Reader:
     """A reader of a list that is one value: a tuple of all that its items stand for; a list of lists, alternatives."""
 
@@ -342,6 +380,7 @@ _READERS: dict[str, Reader] = {
     "recipe": recipe,
     "post": sets(treatment),
     "looks": sets(scalar("int")),
+    "in_force": _share,
 }
 
 #: Field of a Job -> reader of its value in a file.

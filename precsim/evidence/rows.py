@@ -148,6 +148,17 @@ def repeated(table: Table) -> Table:
     return sized(slices.as_trained(table, batch=FULL))
 
 
+def standard_block(table: Table) -> Table:
+    """Of the second edition, the standard block in full precision, for its laws: every size and budget, none held out.
+
+    Used by `precsim.evidence.predictions`. The batches `gate` and `laws`; of the gate the heads that the size has
+    elsewhere, products in TF32 and with operands of bfloat16 alike, which do not differ (that is what it is for).
+    """
+    here = table.loc[table["batch"].isin(["gate", "laws"]) & np.isinf(table["weights"])]
+    usual = here.groupby("N")["model"].transform(lambda models: models[here["batch"].eq("laws")].iloc[0])
+    return free(here.loc[here["model"].eq(usual) & here["step"].eq(here["steps"])])
+
+
 # -- several tensors, formats ------------------------------------------------------------------------------------------
 
 

@@ -11,12 +11,13 @@ import pytest
 from support.commands import SMALL, call
 
 from precsim.cli.grid_file import EXAMPLE, GridError, read
-from precsim.models import MLP, PerLayer, Recipe, Transformer
+from precsim.models import FIRST_EDITION, MLP, Block, PerLayer, Recipe, Transformer
 from precsim.models.recipes import Learned, everywhere, kumar
+from precsim.models.training_recipes import nvfp4, quartet_2
 from precsim.numerics import MXFP4, Quantizer
 from precsim.training import SGD, Compute, Job, Linear, Warmup, WarmupStableDecay, train
 from precsim.training.job import job_of
-from precsim.training.languages import KingJames
+from precsim.training.languages import KingJames, Zipfgram
 from precsim.training.ptq import AWQ, GPTQ, Post, Sample
 
 
@@ -26,9 +27,36 @@ def test_the_example_of_the_help_is_a_grid():
     assert len({job.key for job in jobs}) == 28
 
 
+def test_blocks_training_recipes_and_shares_of_the_steps_are_those_of_python():
+    text = """
+language = {kind = "zipfgram", order = 1, vocabulary = 16}
+tokens = 4096
+model = {kind = "transformer", width = 32, block = ["standard", "first-edition", {query_key_norm = true}]}
+recipe = ["none", {training = ["nvfp4", "quartet-2"], exempt = ["block1.*"]}]
+in_force = [[0.9, 1], [0, 0.5]]
+"""
+    blocks, exempt = [Block(), FIRST_EDITION, Block(query_key_norm=True)], ("block1.*",)
+    expected = Job.grid(
+        language=Zipfgram(order=1, vocabulary=16),
+        tokens=4096,
+        model=[Transformer(32, block=block) for block in blocks],
+        recipe=[Recipe(), nvfp4(exempt=exempt), quartet_2(exempt=exempt)],
+        in_force=[(0.9, 1.0), (0.0, 0.5)],
+    )
+    assert read(text) == expected
+    for wrong, words in (
+        ("in_force = [0.5]", "two shares"),
+        ('recipe = {training = "fp3"}', "fp8-per-tensor.*'fp3'"),
+        ('recipe = {backward = "nvfp4"}', "no such key.*training"),
+        ('model = {kind = "transformer", width = 32, block = "modern"}', "first-edition.*'modern'"),
+    ):
+        key = wrong.partition(" ")[0]
+        with pytest.raises(GridError, match=words):
+            read("\n".join(line for line in text.splitlines() if not line.startswith(key)) + "\n" + wrong)
+
+
 def test_a_grid_file_makes_the_jobs_that_python_makes():
     from precsim.numerics import FP4_E2M1, INT3, INT4, INT8, PerBlock, PerChannel, PerToken, Rounding
-    from precsim.training.languages import Zipfgram
 
     text = """
 language = {kind = "zipfgram", order = 1, vocabulary = 16}

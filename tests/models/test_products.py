@@ -209,8 +209,13 @@ def test_six_quantizers_of_every_recipe_against_products_by_hand(names):
 def test_a_product_that_no_recipe_rounds_is_exact_forward_and_back():
     plan = plan_of([chosen(recipes.nvfp4())], ["p"])
     x, w, slope = heavy(TOKENS, INPUTS), heavy(INPUTS, 32), heavy(TOKENS, 32)
-    y, back = jax.vjp(lambda x, w: product(plan, numbers_of(plan, {}).at(0), x, [w], jnp.uint32(1)), x, w)
-    to_x, to_w = back(slope)
+
+    @jax.jit
+    def run(numbers, x, w, slope):
+        y, back = jax.vjp(lambda x, w: product(plan, numbers.at(0), x, [w], jnp.uint32(1)), x, w)
+        return y, *back(slope)
+
+    y, to_x, to_w = run(numbers_of(plan, {}), x, w, slope)
     for ours, exact in ((y, x @ w), (to_x, slope @ w.T), (to_w, x.T @ slope)):
         np.testing.assert_allclose(ours, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 

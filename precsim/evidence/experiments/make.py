@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from precsim.evidence.experiments import open_table, second_edition
 from precsim.runs.tables import OPEN_TABLE, SECOND_EDITION, Evaluation, Run, RunStore, check
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Accelerator, finished
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from precsim.training.job import Job
     from precsim.training.populations import Population
 
@@ -40,14 +40,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--states", type=Path, help="folder of the states of unfinished populations")
     parser.add_argument("--devices", type=int, default=1, help="GPUs (%(default)s)")
     parser.add_argument("--workers", type=int, default=4, help="processes for each GPU (%(default)s)")
-    parser.add_argument("--write", action="store_true", help="train nothing, only write the table")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--write", action="store_true", help="train nothing, only write the table")
+    only.add_argument("--train", action="store_true", help="only train into the store, to be written elsewhere")
     options = parser.parse_args(arguments)
     known = EDITIONS[options.edition]()
     for name in options.batches:
         if name not in known:
             parser.error(f"there is no batch {name!r}; the batches are {', '.join(known)}")
     with RunStore(options.store) as store:
-        take_up(store, known, options.edition)
+        if not options.train:
+            take_up(store, known, options.edition)
         if not options.write:
             where = Accelerator(devices=options.devices, workers=options.workers)
             done = store.keys()
@@ -56,18 +59,22 @@ def main(arguments: list[str] | None = None) -> None:
             show = sys.stderr.isatty()
             for run in finished(todo, where, cache=options.cache, states=options.states, progress=show):
                 store.add(run)
-        write(store, known, DATA, options.edition)
+        if not options.train:
+            write(store, known, DATA, options.edition)
 
 
 def _seconds(population: Population) -> float:
     """About how long a population takes on one GPU: by its tokens, but no step below half a millisecond."""
     jobs = population.jobs
     steps = sum(job.steps for job in jobs) / population.members
-    return max(5e-4 * max(steps, *(job.steps for job in jobs)), sum(job.D * job.N**0.4 for job in jobs) / 3e9)
+    dear = 6 if jobs[0].recipe.backward or jobs[-1].recipe.backward else 1  # six quantizers, all recipes in one program
+    return max(5e-4 * max(steps, *(job.steps for job in jobs)), dear * sum(job.D * job.N**0.4 for job in jobs) / 3e9)
 
 
 def take_up(store: RunStore, known: dict[str, tuple[Job, ...]], name: str = OPEN_TABLE) -> int:
     """Put the runs of the table that ships into a store, so that they are not trained again; how many were new."""
+    import pandas as pd
+
     path = DATA / f"{name}.parquet"
     if not path.exists():
         return 0
@@ -92,6 +99,8 @@ def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path, name
     dict
         The record: hashes of the files, and for each batch the number of jobs declared and made.
     """
+    import pandas as pd
+
     runs = {job: rows for job, rows in store.table().groupby("job", sort=False)}
     parts = [runs[job.key].assign(batch=batch) for batch, jobs in known.items() for job in jobs if job.key in runs]
     if not parts:

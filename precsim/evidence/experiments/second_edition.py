@@ -7,9 +7,13 @@ block (`precsim.models.STANDARD`): gains, embeddings of standard deviation width
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from precsim.evidence.experiments.open_table import LANGUAGES, PROBES, budget, treatments
-from precsim.models import Recipe, Transformer
+from precsim.models import FIRST_EDITION, STANDARD, Block, Recipe, Transformer
+from precsim.models.products import Backward
 from precsim.models.recipes import kumar
+from precsim.models.training_recipes import fp8_blocks, fp8_per_tensor, mxfp4, mxfp8, nvfp4, quartet, quartet_2
 from precsim.numerics.formats import INT3, INT4, INT6
 from precsim.training.job import Compute, Job
 
@@ -68,6 +72,51 @@ def bits() -> tuple[Job, ...]:
     return tuple(jobs)
 
 
+def architecture() -> tuple[Job, ...]:
+    """What of the network decides how damage grows: gains, size of the embedding, decay, norms of queries and keys.
+
+    Everything is trained at the rates of the standard block, so that two variants differ in what is named and in
+    nothing else. Three models a cell; the standard block itself is in `laws`.
+    """
+    plain, usual = FIRST_EDITION, {"weight_decay": 0.1, "decay_embedding": False}
+    jobs: list[Job] = []
+    for width in (64, 96):
+        rate = network(width).learning_rate
+        variants: list[tuple[Block, dict]] = [
+            (block, {"weight_decay": decay, "decay_embedding": True})
+            for block in (plain, replace(plain, gains=True), replace(STANDARD, gains=False), STANDARD)
+            for decay in (0.0, 0.1)
+        ]
+        variants.append((replace(STANDARD, query_key_norm=True), usual))
+        variants.append((STANDARD, usual | {"embedding_rate": rate}))
+        for block, fields in variants:
+            shared = {"learning_rate": rate, "embedding_rate": 0.02, "seed": 0}
+            jobs += _cells(width, [3, 4, 5, 6], model=replace(network(width), block=block), **shared | fields)
+    return tuple(jobs)
+
+
+def large() -> tuple[Job, ...]:
+    """Networks beyond every fit, held out: 3.1 M parameters at three budgets, 10.6 M at one.
+
+    What laws fitted to `laws` say of them was written down before they were trained: ``data/predictions-2.json``.
+    """
+    jobs = _cells(256, [5, 6, 7], seed=0, holdout=True)
+    return jobs + _cells(384, [6], seed=0, language=LANGUAGES[0], holdout=True)
+
+
+def recipes() -> tuple[Job, ...]:
+    """Training in 4 and 8 bits as the field does it, in all three products, beside the forward pass alone.
+
+    In TF32, full precision too: a product of operands of bfloat16 would round what activations of 8 bits are scaled to.
+    """
+    named = [fp8_per_tensor(), fp8_blocks(), mxfp8(), mxfp4(), nvfp4(), quartet(), quartet_2()]
+    named += [replace(nvfp4(), backward=Backward()), replace(mxfp4(), backward=Backward())]
+    jobs: list[Job] = []
+    for k, seeds in ((4, range(2)), (3, range(1))):
+        jobs += _cells(64, [k], recipe=[Recipe(), *named], seed=seeds, compute=Compute.TF32)
+    return tuple(jobs)
+
+
 def batches() -> dict[str, tuple[Job, ...]]:
     """Every batch of the edition by its name, in the order in which they are made.
 
@@ -76,11 +125,11 @@ def batches() -> dict[str, tuple[Job, ...]]:
     Examples
     --------
     >>> {name: len(jobs) for name, jobs in batches().items()}
-    {'gate': 54, 'laws': 204, 'bits': 462}
+    {'gate': 54, 'laws': 204, 'bits': 462, 'architecture': 240, 'large': 10, 'recipes': 90}
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()
-    for batch in (gate, laws, bits):
+    for batch in (gate, laws, bits, architecture, large, recipes):
         fresh = tuple(job for job in batch() if job.key not in declared)
         declared |= {job.key for job in fresh}
         found[batch.__name__] = fresh

@@ -208,7 +208,8 @@ def load_runs(
         is installed.
     batch : str, optional
         Of the open table, the rows of one batch alone: "main", "repeats", "parts", "formats", "schedules",
-        "controls", "facts" or "text"; of the second edition "gate", "laws" or "bits".
+        "controls", "facts" or "text"; of the second edition "gate", "laws", "bits",
+        "architecture", "large" or "recipes".
     columns : mapping of str to str or None, optional
         New name -> the file's column, scaled: ``{"N": "params (M)*1e6"}``; see `precsim.runs.columns.renamed`.
 

@@ -103,9 +103,11 @@ def _forward(recipe: Recipe, model: Model) -> dict | None:
     if any(name in ("embedding", "head") for kind, name in sites if kind in (Kind.WEIGHTS, Kind.ACTIVATIONS)):
         return None
     try:
-        return replace(recipe, gradients=None, accumulator=None, master=None, backward=Backward()).products(model)
+        found = replace(recipe, gradients=None, accumulator=None, master=None, backward=Backward()).products(model)
+        plan_of([found], model.sites[Kind.ACTIVATIONS])  # refuses formats that no traced operand has, such as BF16
     except ValueError:
         return None
+    return found
 
 
 def _nearest(post: Post, model: Model) -> Quantizer | None:

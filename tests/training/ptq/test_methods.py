@@ -202,7 +202,9 @@ def test_second_moments_of_inputs_against_numpy():
     np.testing.assert_allclose(moments["block0.up"], (x * law.contexts[:, None]).T @ x, rtol=1e-4, atol=1e-5)
     t = transformer()
     text = calibration._text(t.job.model, TEXT)
-    moments = calibration._moments(t.job.model, (), ())(t.params, None, None, text)
+    block = t.params["blocks"][0]
+    ones = {**t.params, "blocks": [{**block, "attention_gain": np.ones(16, np.float32)}]}
+    moments = calibration._moments(t.job.model, (), ())(ones, None, None, text)
     assert np.trace(moments["block0.attention"]) == pytest.approx(16, rel=1e-3)  # unit mean square of 16 inputs
 
 

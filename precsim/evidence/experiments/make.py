@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from precsim.evidence.experiments import open_table, second_edition
 from precsim.runs.tables import OPEN_TABLE, SECOND_EDITION, Evaluation, Run, RunStore, check
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Accelerator, finished
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from precsim.training.job import Job
     from precsim.training.populations import Population
 
@@ -40,17 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--states", type=Path, help="folder of the states of unfinished populations")
     parser.add_argument("--devices", type=int, default=1, help="GPUs (%(default)s)")
     parser.add_argument("--workers", type=int, default=4, help="processes for each GPU (%(default)s)")
-    only = parser.add_mutually_exclusive_group()
-    only.add_argument("--write", action="store_true", help="train nothing, only write the table")
-    only.add_argument("--train", action="store_true", help="only train into the store, to be written elsewhere")
+    parser.add_argument("--write", action="store_true", help="train nothing, only write the table")
     options = parser.parse_args(arguments)
     known = EDITIONS[options.edition]()
     for name in options.batches:
         if name not in known:
             parser.error(f"there is no batch {name!r}; the batches are {', '.join(known)}")
     with RunStore(options.store) as store:
-        if not options.train:
-            take_up(store, known, options.edition)
+        take_up(store, known, options.edition)
         if not options.write:
             where = Accelerator(devices=options.devices, workers=options.workers)
             done = store.keys()
@@ -59,8 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
             show = sys.stderr.isatty()
             for run in finished(todo, where, cache=options.cache, states=options.states, progress=show):
                 store.add(run)
-        if not options.train:
-            write(store, known, DATA, options.edition)
+        write(store, known, DATA, options.edition)
 
 
 def _seconds(population: Population) -> float:
@@ -73,8 +69,6 @@ def _seconds(population: Population) -> float:
 
 def take_up(store: RunStore, known: dict[str, tuple[Job, ...]], name: str = OPEN_TABLE) -> int:
     """Put the runs of the table that ships into a store, so that they are not trained again; how many were new."""
-    import pandas as pd
-
     path = DATA / f"{name}.parquet"
     if not path.exists():
         return 0
@@ -99,8 +93,6 @@ def write(store: RunStore, known: dict[str, tuple[Job, ...]], folder: Path, name
     dict
         The record: hashes of the files, and for each batch the number of jobs declared and made.
     """
-    import pandas as pd
-
     runs = {job: rows for job, rows in store.table().groupby("job", sort=False)}
     parts = [runs[job.key].assign(batch=batch) for batch, jobs in known.items() for job in jobs if job.key in runs]
     if not parts:

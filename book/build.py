@@ -12,6 +12,7 @@ import importlib.resources
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def build(root: Path, *, page: str | None = None, live: bool = False) -> tuple[t
     Returns
     -------
     tuple of Failure, int
-        Pages that stopped, and the exit status of the rendering.
+        Pages that stopped, and the exit status of the rendering; 1 where two pages print unequal numbers for one thing.
 
     Raises
     ------
@@ -117,7 +118,18 @@ def build(root: Path, *, page: str | None = None, live: bool = False) -> tuple[t
     failures = execute.execute(todo, results, seconds, environment={"PRECSIM_LIVE": str(int(live))}, say=_say)
     command = [Path(sys.executable).parent / "jupyter-book", "build", "book", "--config", "_config.yml"]
     rendered = subprocess.run([*command, "--path-output", ".", "-W", "-n", "--keep-going"], cwd=root)
-    return failures, rendered.returncode
+    unequal = contradictions(every, results)
+    for line in unequal:
+        _say(line)
+    return failures, rendered.returncode or int(bool(unequal))
+
+
+def contradictions(pages: Sequence[execute.Page], results: execute.Results) -> list[str]:
+    """Pages whose claims print unequal numbers for one quantity of the same rows, a line for each."""
+    from precsim.evidence import claims
+
+    made = ((page.name, left) for page in pages for left in results.left(page, claims.CLAIMS))
+    return claims.disagreements([one for name, left in made for one in claims.printed(name, left)])
 
 
 def note_seconds(root: Path) -> None:
@@ -160,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         note_seconds(ROOT)
     index = ROOT / "_build" / "html" / "index.html"
     if status:
-        print(f"\nThe pages were not rendered without warnings (status {status}); the lines above say where.")
+        print(f"\nPages have warnings or contradict each other (status {status}); the lines above say where.")
     elif not failures:
         print(f"\nThe book is ready. Open {index.as_uri()}")
     for failure in failures:

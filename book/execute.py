@@ -123,6 +123,16 @@ class Results:
         code[cell].outputs = [one for one in code[cell].outputs if one.output_type != "error"] + [shown]
         self._put(page, notebook, {"key": None})
 
+    def left(self, page: Page, mime_type: str) -> list:
+        """What the cells of a page left in a type of output, in order; nothing of a page that was never executed."""
+        try:
+            record = self._cache.match_cache_notebook(page.notebook)
+        except KeyError:
+            return []
+        cells = self._cache.get_cache_bundle(record.pk).nb.cells
+        outputs = (output.get("data", {}) for cell in cells for output in cell.get("outputs", ()))
+        return [data[mime_type] for data in outputs if mime_type in data]
+
     def fill(self, page: Page) -> bool:
         """Let a page that was never executed say so; return whether it had no result."""
         if self._note(page) is not None:

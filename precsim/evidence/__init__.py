@@ -11,6 +11,6 @@ from precsim.lazy import names
 # Loaded on first use: findings need no JAX, experiments do.
 __getattr__, __dir__, __all__ = names(
     __name__,
-    {name: "." for name in "drift experiments findings fitted paper records resampling rows unified".split()}
+    {name: "." for name in "drift experiments findings fitted paper records resampling rows trends unified".split()}
     | {"claims": "claim checked"},
 )

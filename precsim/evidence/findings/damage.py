@@ -104,6 +104,11 @@ def _by_size(table: Table) -> tuple[Table, Fit]:
     return rows, fit(laws.KumarDegradation(), small, strict=False)
 
 
+def law_of_small(table: Table) -> Fit:
+    """The law of δ fitted to the three smallest sizes at D/N ≥ 60, that the larger ones are predicted with."""
+    return _by_size(table)[1]
+
+
 def _held_out(table: Table, what: str, summary: Callable[[np.ndarray], float]) -> Finding:
     """Measured cells are redrawn by models, and those that the law was fitted to by cells."""
     rows, small = _by_size(table)

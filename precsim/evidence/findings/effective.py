@@ -122,7 +122,7 @@ def factor_of(table: Table, part: Part) -> Fit:
     return fit(below | laws.Saturating(tensor), _cells(_beside_full(parts(table), part), below), strict=False)
 
 
-def _paired(table: Table, part: Part) -> Table:
+def beside(table: Table, part: Part) -> Table:
     """Rows of a part and their ratios to full precision: of weights in the main batch, which has more of them."""
     return _beside_full(trained_weights(table) if part is Part.WEIGHTS else parts(table), part)
 
@@ -152,7 +152,7 @@ def trial(table: Table, part: Part, base_form: laws.Law | None = None) -> Compar
         Form of the base law, with E = 0; by default Chinchilla's.
     """
     below = fitted.base(table, base_form).law
-    rows = _cells(_paired(table, part), below)
+    rows = _cells(beside(table, part), below)
     rows = rows.loc[~rows["declared"]].reset_index(drop=True)
     return compare(forms(below, part), rows, split=Ahead(part), rng=np.random.default_rng(0))
 
@@ -160,7 +160,7 @@ def trial(table: Table, part: Part, base_form: laws.Law | None = None) -> Compar
 def extrapolation(table: Table) -> Comparison:
     """The same forms for weights, fitted to all runs but the extrapolation set and judged on that."""
     below, part = fitted.base(table).law, Part.WEIGHTS
-    rows = _cells(_paired(table, part), below)
+    rows = _cells(beside(table, part), below)
     return compare(forms(below, part), rows, split=Flagged(), rng=np.random.default_rng(0))
 
 
@@ -186,7 +186,7 @@ def _name(law: laws.Law) -> str:
 
 def drift(table: Table, part: Part) -> Finding:
     """Exponent of D in the damage ln(1/f) that training one part in few bits does; 0 in the paper's law."""
-    paired, below = _paired(table, part), fitted.base(table).law
+    paired, below = beside(table, part), fitted.base(table).law
     best = fit(forms(below, part)[-1], _undeclared(_cells(paired, below)), strict=False)
     name = next(name for name in best.parameters if name.startswith("drift_D"))
     values = np.concatenate([[best.parameters[name]], draws(best).values[name]])
@@ -200,7 +200,7 @@ def _undeclared(cells: Table) -> Table:
 
 def penalty_with_data(table: Table, part: Part) -> Finding:
     """Exponent of D in the gap that training in 2 to 4 bits adds, against the run that differs in nothing else."""
-    rows, name = free(_paired(table, part)), part.tensors[0].value
+    rows, name = free(beside(table, part)), part.tensors[0].value
     rows = rows.loc[rows[name] <= 4]
     rows = rows.assign(penalty=rows["gap"] * (1 - 1 / rows["ratio"]))
     cells, means = redraw(rows, unit=TWINS).means("penalty", ["N", "D", name])
@@ -219,9 +219,9 @@ def of_the_paper(question: str, values: np.ndarray, rows: Table) -> Finding:
 
 def held_out(table: Table) -> tuple[Finding, ...]:
     """Mean held-out error of the form that predicts best, for every part and for the declared extrapolation set."""
-    answers = [best_of(f"{p.value}: mean error held out", trial(table, p), _paired(table, p)) for p in Part]
+    answers = [best_of(f"{p.value}: mean error held out", trial(table, p), beside(table, p)) for p in Part]
     question = "weights, declared extrapolation set: mean error"
-    return (*answers, best_of(question, extrapolation(table), _paired(table, Part.WEIGHTS)))
+    return (*answers, best_of(question, extrapolation(table), beside(table, Part.WEIGHTS)))
 
 
 def best_of(question: str, judged: Comparison, rows: Table) -> Finding:

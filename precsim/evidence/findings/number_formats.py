@@ -82,7 +82,7 @@ def after_training(table: Table) -> tuple[Worth, ...]:
 
 def _trained(table: Table) -> tuple[Table, Redrawn]:
     rows = against_full(*formats_in_training(table))
-    rows = rows.assign(label=_labels(rows, "weights"), bits=rows["weights"], cost=np.log(rows["ratio"]))
+    rows = rows.assign(label=labels(rows, "weights"), bits=rows["weights"], cost=np.log(rows["ratio"]))
     everywhere = np.isfinite(rows["activations"]).to_numpy()
     rows["label"] = np.where(everywhere, rows["label"] + ", everything", rows["label"])
     return rows, redraw(rows, unit=TWINS)
@@ -90,11 +90,11 @@ def _trained(table: Table) -> tuple[Table, Redrawn]:
 
 def _rounded(table: Table) -> tuple[Table, Redrawn]:
     rows = formats_after_training(table)
-    rows = rows.assign(label=_labels(rows, "post"), bits=rows["post"])
+    rows = rows.assign(label=labels(rows, "post"), bits=rows["post"])
     return rows, redraw(rows)
 
 
-def _labels(rows: Table, prefix: str) -> np.ndarray:
+def labels(rows: Table, prefix: str) -> np.ndarray:
     """Names of formats: their own, that of the family for blocks, and "by tensor" for one scale in all."""
     pairs = zip(rows[f"{prefix}_format"], rows[f"{prefix}_scaling"], strict=True)
     return np.array([_NAMES.get(pair, pair[0] + (", by tensor" if pair[1] == "tensor" else "")) for pair in pairs])

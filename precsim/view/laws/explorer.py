@@ -32,6 +32,9 @@ class Explored:
         Of the same form. Without them the page shows no intervals.
     level : float
         Of the intervals.
+    assumed : str
+        Where the draws are no measurement: what they assume, after "expected if". Intervals beyond the runs are
+        withheld for every law.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Explored:
     note: str
     draws: Draws | None = None
     level: float = 0.95
+    assumed: str = ""
 
     def __post_init__(self) -> None:
         """Check ranges, level, and that the law can be written down for the page."""
@@ -70,6 +74,7 @@ class Explored:
     def state(self) -> dict[str, Any]:
         """What the script needs, in JSON types; numbers are not rounded."""
         found = {"name": self.name, "note": self.note, "N": list(self.N), "D": list(self.D), "level": self.level}
+        found |= {"assumed": self.assumed}
         return found | trees(self.law) | {"draws": None if self.draws is None else numbers(self.draws.values)}
 
 

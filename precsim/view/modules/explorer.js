@@ -243,7 +243,7 @@ function render({ model, el }) {
       if (moved || !read) input.value = read ? (name === "post" ? 4 : 8) : FULL;
     }
     note.textContent = law.note;
-    kind.textContent = drawn.length ? `${Math.round(100 * law.level)} % interval` : "interval";
+    kind.textContent = drawn.length ? `${Math.round(100 * law.level)} % interval${law.assumed ? `, expected if ${law.assumed}` : ""}` : "interval";
     widths = [...Array(57).keys()].map((k) => 2 + k / 4);
     show();
   };
@@ -265,6 +265,7 @@ function render({ model, el }) {
     };
     const here = { ...quantities(law.values), best: bestOf[0] };
     const all = drawn.map(quantities);
+    const beyond = [["N", law.N], ["D", law.D]].filter(([k, [a, b]]) => s[k] < a * 0.999 || s[k] > b * 1.001).map(([k]) => k);
     for (const [name] of ROWS) {
       const spread = interval(name === "best" ? bestOf[1] : all.map((q) => q[name]), law.level);
       const [value, between] = cells[name];
@@ -272,11 +273,11 @@ function render({ model, el }) {
       value.textContent = name === "critical" && (s.post >= s.weights || !law.degradation) ? "none: served as trained" : say(here[name]);
       if (name === "best" && law.drifts) value.textContent = "depends on N and D";
       between.textContent = Number.isNaN(spread[0]) ? (drawn.length ? "none" : "not known") : `${say(spread[0])} to ${say(spread[1])}`;
+      if (beyond.length && drawn.length && name !== "best") between.textContent = "withheld: no runs here";
       value.parentElement.dataset.value = here[name];
       value.parentElement.dataset.low = spread[0];
       value.parentElement.dataset.high = spread[1];
     }
-    const beyond = [["N", law.N], ["D", law.D]].filter(([k, [a, b]]) => s[k] < a * 0.999 || s[k] > b * 1.001).map(([k]) => k);
     const texts = [];
     if (Number.isNaN(here.loss)) texts.push("The law has no prediction here: a factor is not positive at these bits.");
     if (beyond.length) texts.push(`${beyond.join(" and ")} beyond the runs this law was fitted to (N ${short(law.N[0])} to ${short(law.N[1])}, D ${short(law.D[0])} to ${short(law.D[1])}): an extrapolation.`);

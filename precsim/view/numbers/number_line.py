@@ -69,8 +69,10 @@ def number_line(*formats: Format, x: Sequence[float] = (), span: tuple[float, fl
     return finish(alt.layer(*layers).properties(width=WIDTH, height=58 * len(formats)), " ".join(words))
 
 
-def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerChart:
+def rounding_slider(*formats: Format, span: tuple[float, float], end: float | None = None) -> alt.LayerChart:
     """Draw the number line with a number to move by a slider; a thick tick marks the value it rounds to.
+
+    With `end` every format is scaled so that its largest value is that, as weights are before they are rounded.
 
     The interval of numbers that round to each value is computed here with `precsim.round_to` (nearest-even,
     overflow saturates), ties included, so the picture cannot disagree with the package.
@@ -80,6 +82,8 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
     >>> import precsim as ps
     >>> rounding_slider(ps.FP8_E4M3, span=(0, 1)).params[0].name
     'number'
+    >>> rounding_slider(ps.INT2, ps.INT3, span=(-1, 1), end=1).description
+    'A slider moves a number from -1 to 1; for INT2 and INT3 the value it rounds to is marked.'
     """
     _check(formats, ())
     low, high = span = _checked_span(span)
@@ -89,7 +93,7 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
         value=round((low + 0.61 * (high - low)) / step) * step,
         bind=alt.binding_range(min=low, max=high, step=step, name="number x"),
     )
-    cells = alt.Chart(values(row for i, fmt in enumerate(formats) for row in _cells(fmt, i, span)))
+    cells = alt.Chart(values(row for i, fmt in enumerate(formats) for row in _cells(fmt, i, span, end)))
     inside = "(datum.low < number && number < datum.high) || (number == datum.low && datum.low_in)"
     inside += " || (number == datum.high && datum.high_in)"
     hit = cells.transform_filter(inside).transform_calculate(
@@ -104,7 +108,7 @@ def rounding_slider(*formats: Format, span: tuple[float, float]) -> alt.LayerCha
     )
     place: dict[str, Any] = {"x": _axis_x(span), "y": _axis_y(formats, "above"), "y2": "below:Q"}
     layers = [
-        _ticks(formats, span),
+        _ticks(formats, span, end),
         rows.mark_rule(color=HUES[3], strokeWidth=1.5, strokeDash=[3, 3]).encode(**place),
         rows.mark_point(shape="triangle-down", size=70, color=HUES[3], opacity=1).encode(x=place["x"], y=place["y"]),
         hit.mark_rule(color=HUES[3], strokeWidth=5, clip=True).encode(**{**place, "x": _axis_x(span, "value")}),
@@ -198,8 +202,12 @@ def _span(formats: Sequence[Format], points: Sequence[float], landed: Sequence[A
     return end.minimum, end.maximum
 
 
-def _shown(fmt: Format, span: tuple[float, float]) -> Any:
-    grid = fmt.values()
+def _scale(fmt: Format, end: float | None) -> float:
+    return 1.0 if end is None else end / float(fmt.maximum)
+
+
+def _shown(fmt: Format, span: tuple[float, float], end: float | None) -> Any:
+    grid = fmt.values() * _scale(fmt, end)
     inside = grid[(grid >= span[0]) & (grid <= span[1])]
     if inside.size > MOST_TICKS:
         raise ValueError(
@@ -213,11 +221,11 @@ def _kind(fmt: Format, value: float) -> str:
     return "subnormal or zero" if fmt.has_subnormals and abs(value) < fmt.smallest_normal else "normal"
 
 
-def _ticks(formats: Sequence[Format], span: tuple[float, float]) -> alt.Chart:
+def _ticks(formats: Sequence[Format], span: tuple[float, float], end: float | None = None) -> alt.Chart:
     rows = []
     for i, fmt in enumerate(formats):
-        for value in _shown(fmt, span).tolist():
-            kind = _kind(fmt, value)
+        for value in _shown(fmt, span, end).tolist():
+            kind = _kind(fmt, value / _scale(fmt, end))
             half = 0.26 if kind == "normal" else 0.15
             rows.append({"row": i, "format": fmt.name, "value": value, "kind": kind, "top": i - half, "end": i + half})
     return (
@@ -235,15 +243,16 @@ def _ticks(formats: Sequence[Format], span: tuple[float, float]) -> alt.Chart:
     )
 
 
-def _cells(fmt: Format, row: int, span: tuple[float, float]) -> list[dict[str, Any]]:
+def _cells(fmt: Format, row: int, span: tuple[float, float], end: float | None = None) -> list[dict[str, Any]]:
     """For each value the interval that rounds to it; a tie belongs to the neighbor that round_to chooses."""
     grid = fmt.values()
     middle = (grid[1:] + grid[:-1]) / 2  # exact: neighbors of a format of 16 bits need few bits of float64
     tie = round_to(middle, fmt, saturate=True)
-    far = 2 * max(abs(span[0]), abs(span[1]), abs(float(grid[0])), abs(float(grid[-1])))
-    low, high = np.concatenate([[-far], middle]), np.concatenate([middle, [far]])
     low_in = np.concatenate([[True], tie == grid[1:]])
     high_in = np.concatenate([tie == grid[:-1], [True]])
+    grid, middle = grid * _scale(fmt, end), middle * _scale(fmt, end)
+    far = 2 * max(abs(span[0]), abs(span[1]), abs(float(grid[0])), abs(float(grid[-1])))
+    low, high = np.concatenate([[-far], middle]), np.concatenate([middle, [far]])
     keep = (high >= span[0]) & (low <= span[1])
     columns = {"value": grid, "low": low, "high": high, "low_in": low_in, "high_in": high_in}
     picked = {name: column[keep].tolist() for name, column in columns.items()}

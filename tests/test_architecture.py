@@ -227,6 +227,24 @@ def test_the_rules_for_cells_can_fail(cell, fault):
     assert faults(cell) == [fault]
 
 
+def unused_imports(some: list[str]) -> set[str]:
+    """Names that cells import and none of them uses; an import for its effect alone has no name here."""
+    trees = [ast.parse(re.sub(r"(?m)^%.*$", "", cell)) for cell in some]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    brought = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {alias.asname or alias.name.partition(".")[0] for alias in brought} - used
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_imports_what_it_uses(page):
+    assert unused_imports(cells(page)) == set()
+
+
+def test_unused_imports_are_found():
+    assert unused_imports(["import numpy as np\nfrom a import b, c", "b(1)"]) == {"np", "c"}
+
+
 def test_every_page_is_in_the_table_of_contents():
     text = (ROOT / "book/_toc.yml").read_text(encoding="utf-8")
     listed = {*re.findall(r"file: (\S+)", text), *re.findall(r"root: (\S+)", text)}

@@ -58,12 +58,25 @@ class Exhibit:
 
 
 class Verdict(enum.Enum):
-    """What our evidence says of a claim."""
+    """What our evidence says of a claim; only runs confirm or contradict."""
 
     CONFIRMED = "confirmed"
     PARTLY = "confirmed in part"
-    NOT_SEEN = "not seen"
+    FOLLOWS = "follows from the form"
     CONTRADICTED = "contradicted"
+
+    @property
+    def means(self) -> str:
+        """The word's definition."""
+        return _MEANS[self]
+
+
+_MEANS = {
+    Verdict.CONFIRMED: "our runs meet every part of the rule that was set for the claim",
+    Verdict.PARTLY: "our runs meet some part of the rule and miss another",
+    Verdict.FOLLOWS: "algebra of the law's form: true wherever the form is, and tried on no run of ours",
+    Verdict.CONTRADICTED: "our runs show the opposite, in our set-up",
+}
 
 
 class Judged(NamedTuple):

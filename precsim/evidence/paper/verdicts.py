@@ -24,7 +24,7 @@ from precsim.evidence.paper.statements import fixed_best_bits
 from precsim.evidence.rows import open_table
 from precsim.laws.published import KUMAR_2024
 
-YES, PARTLY, NO = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED
+YES, PARTLY, NO, FORM = Verdict.CONFIRMED, Verdict.PARTLY, Verdict.CONTRADICTED, Verdict.FOLLOWS
 
 
 @functools.cache
@@ -121,21 +121,21 @@ def independent_of_compute() -> Judged:
 
 
 def ratio() -> Judged:
-    """At fixed P, fewer bits mean more parameters for each token: algebra, confirmed if f increases with P."""
+    """At fixed P, fewer bits mean more parameters for each token: follows from the form if f increases with P."""
     bits = np.array([4.0, 6.0, 8.0, 12.0])
     f = laws.tied_factor(KUMAR_2024, bits)
     text = "With α = β, D*/N* goes like f(P): " + ", ".join(f"{v:.2f} at {b:.0f}" for b, v in zip(bits, f, strict=True))
-    return Judged(YES if np.all(np.diff(f) > 0) else NO, text + " bits. Derived in part 6; no run is needed.")
+    return Judged(FORM if np.all(np.diff(f) > 0) else NO, text + " bits. Derived in part 6; no run was made.")
 
 
 def logarithm() -> Judged:
-    """At fixed N, P* ~ log C: algebra, confirmed if its growth per decade is nearly constant at the end."""
+    """At fixed N, P* ~ log C: follows from the form if its growth per decade is nearly constant at the end."""
     best = [fixed_best_bits(KUMAR_2024, 8e9, d) for d in (1e13, 1e14, 1e15)]
     steps = np.diff(best)
     text = (
         f"8B at 1e13, 1e14, 1e15 tokens: {best[0]:.1f}, {best[1]:.1f}, {best[2]:.1f} bits. A consequence of the form."
     )
-    return Judged(YES if abs(steps[1] / steps[0] - 1) < 0.25 else PARTLY, text)
+    return Judged(FORM if abs(steps[1] / steps[0] - 1) < 0.25 else NO, text)
 
 
 def made_robust() -> Judged:

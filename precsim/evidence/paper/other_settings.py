@@ -55,7 +55,9 @@ def other_settings() -> Compared:
     ]
     said = "At 4 bits " + ", ".join(f"+{v:.2f}" for v in at) + " nats (weights, activations, KV), 30M, 1.5B tokens. "
     panels = (0.05, 0.06, 0.15)
-    said += "The figure's panels span 0.05, 0.06 and 0.15 nats; which is which is unclear in the print. The largest cost "
+    said += (
+        "The figure's panels span 0.05, 0.06 and 0.15 nats; which is which is unclear in the print. The largest cost "
+    )
     said += f"by the constants is {max(at) / max(panels):.0f} times the largest span: the constants do not give this figure."
     found = by_setting()
     parts = [f"usual setting +{found['usual']:.3f}"]

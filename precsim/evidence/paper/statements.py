@@ -173,9 +173,7 @@ KUMAR: tuple[Statement, ...] = (
         None,
         "bits",
     ),
-    Statement(
-        "of 70B", "figure 6, right", "", lambda law: fixed_best_bits(law, 70e9, 15e12), None, "bits"
-    ),
+    Statement("of 70B", "figure 6, right", "", lambda law: fixed_best_bits(law, 70e9, 15e12), None, "bits"),
     Statement(
         "of 405B",
         "figure 6, right",

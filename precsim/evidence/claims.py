@@ -26,7 +26,8 @@ from precsim.runs import Table
 CLAIMS = "application/vnd.precsim.claims+json"
 #: Numbers with one meaning on every page, by the name under which a claim is given them.
 SHARED = frozenset(
-    "gamma_D gamma_N gamma_post alpha beta C_w best_bits_weights f2 f3 f4 f6 f8 gptq_over_nearest rate_over_theory".split()
+    "gamma_D gamma_N gamma_post alpha beta C_w best_bits_weights f2 f3 f4 f6 f8 gptq_over_nearest "
+    "rate_over_theory".split()
 )
 
 #: Where numbers come from: a selection of the open table by its function, or words.

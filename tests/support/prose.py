@@ -21,7 +21,8 @@ _QUANTITY = re.compile(
 _CHANGE = re.compile(
     r"\b(rises?|falls?|grows?|grew|shrinks?|drops?|saturates?|stagnates?|turns?|agrees?|disagrees?|differs?|holds?|"
     r"(?:larger|smaller|better|worse|higher|lower|fewer|faster|slower|cheaper|steeper|flatter|wider|narrower)|"
-    r"most|least|best|worst|nearly|almost|hardly|flat|close to|beyond|exceeds?|equals?|equal|none|never|always|every|all)\b",
+    r"most|least|best|worst|nearly|almost|hardly|flat|close to|beyond|exceeds?|equals?|equal|none|never|always|every|"
+    r"all)\b",
     re.IGNORECASE,
 )
 

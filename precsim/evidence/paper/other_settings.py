@@ -57,8 +57,8 @@ def other_settings() -> Compared:
     panels = (0.05, 0.06, 0.15)
     said += (
         "The figure's panels span 0.05, 0.06 and 0.15 nats; which is which is unclear in the print. The largest cost "
+        f"by the constants is {max(at) / max(panels):.0f} times the largest span: they do not give this figure."
     )
-    said += f"by the constants is {max(at) / max(panels):.0f} times the largest span: the constants do not give this figure."
     found = by_setting()
     parts = [f"usual setting +{found['usual']:.3f}"]
     for word, range_ in (("rate", "0.25 to 4 times the usual"), ("decay", "0.01 to 0.3"), ("batch", "512 and 8192")):

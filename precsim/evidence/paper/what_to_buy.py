@@ -22,8 +22,8 @@ from precsim.symbolic.equations import value
 from precsim.symbolic.forms import symbol, to_numpy
 from precsim.symbolic.widths import serving_optimum, serving_slope
 
-#: Losses printed above the bars of figures 1 and 6 at 16B tokens and equal N P: floats, bits → nats/token. The print does
-#: not say which bar is which: this order is inferred from the curve.
+#: Losses printed above the bars of figures 1 and 6 at 16B tokens and equal N P: floats, bits → nats/token. The print
+#: does not say which bar is which: this order is inferred from the curve.
 BARS = {4: 3.198, 6: 2.997, 8: 3.009, 16: 3.057, 32: 3.233}
 
 

@@ -67,7 +67,7 @@ class Verdict(enum.Enum):
 
     @property
     def means(self) -> str:
-        """The word's definition."""
+        """What the word says of our runs, in half a sentence."""
         return _MEANS[self]
 
 

@@ -92,7 +92,7 @@ class Quantized:
             return np.zeros(self.layout.shape, self._dtype)
         codes = scaling.grouped(np, self.codes)[0]
         if isinstance(fmt, Codebook):
-            values = fmt.values()[codes]
+            values = np.take(fmt.values(), codes)
         else:
             values = decode(codes, fmt, dtype=self._dtype)
         scale = self.step()

@@ -3,7 +3,8 @@
 ``experiments`` is what was trained (the open table, the chapters). `rows` is how it is read: one selection for each
 purpose; `resampling` says how sure a number is; `fitted` has the laws that more than one page prints. `findings` asks
 our questions of the table, `paper` those of Kumar et al. (2024), figure by figure; ``records`` keeps what was computed
-from tables that others published. `claim` binds a sentence of the book to numbers of any of these.
+from tables that others published. `architecture` and `predictions` read the table's second edition. `claim` binds a
+sentence of the book to numbers of any of these.
 """
 
 from precsim.lazy import names
@@ -11,6 +12,7 @@ from precsim.lazy import names
 # Loaded on first use: findings need no JAX, experiments do.
 __getattr__, __dir__, __all__ = names(
     __name__,
-    {name: "." for name in "drift experiments findings fitted paper records resampling rows trends unified".split()}
+    {name: "." for name in "architecture drift experiments findings fitted paper predictions records".split()}
+    | {name: "." for name in "resampling rows trends unified".split()}
     | {"claims": "claim checked"},
 )

@@ -8,9 +8,10 @@ block (`precsim.models.STANDARD`): gains, embeddings of standard deviation width
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from precsim.evidence.experiments.open_table import LANGUAGES, PROBES, budget, treatments
-from precsim.models import FIRST_EDITION, STANDARD, Block, Recipe, Transformer
+from precsim.models import FIRST_EDITION, STANDARD, Model, Recipe, Transformer
 from precsim.models.products import Backward
 from precsim.models.recipes import kumar
 from precsim.models.training_recipes import fp8_blocks, fp8_per_tensor, mxfp4, mxfp8, nvfp4, quartet, quartet_2
@@ -78,21 +79,43 @@ def architecture() -> tuple[Job, ...]:
     Everything is trained at the rates of the standard block, so that two variants differ in what is named and in
     nothing else. Three models a cell; the standard block itself is in `laws`.
     """
-    plain, usual = FIRST_EDITION, {"weight_decay": 0.1, "decay_embedding": False}
-    jobs: list[Job] = []
+    ks = [3, 4, 5, 6]
+    named = ((width, fields) for width in (64, 96) for fields in variants(width).values())
+    return tuple(job for width, fields in named for job in _cells(width, ks, seed=0, **fields))
+
+
+def variants(width: int) -> dict[str, dict[str, Any]]:
+    """Fields of a job by the name of what differs from the standard block, in the order of the batch."""
+    model = network(width)
+    rates = {"learning_rate": model.learning_rate, "embedding_rate": 0.02}
+    blocks = {
+        "no gains, unit embeddings": FIRST_EDITION,
+        "unit embeddings": replace(FIRST_EDITION, gains=True),
+        "no gains": replace(STANDARD, gains=False),
+        "standard": STANDARD,
+    }
+    found: dict[str, dict[str, Any]] = {
+        f"{name}, {words}": {"model": replace(model, block=block), "weight_decay": decay, "decay_embedding": True}
+        for name, block in blocks.items()
+        for words, decay in (("no decay", 0.0), ("decay of everything", 0.1))
+    }
+    usual = {"weight_decay": 0.1, "decay_embedding": False}
+    found["queries and keys normed"] = {"model": replace(model, block=replace(STANDARD, query_key_norm=True)), **usual}
+    slow = {"embedding_rate": model.learning_rate}
+    found["embedding at the rate of matrices"] = {"model": model, **usual, **slow}
+    return {name: rates | fields for name, fields in found.items()}
+
+
+def compared() -> dict[str, frozenset[str]]:
+    """Keys of the jobs that are compared in `architecture`, by the name of the variant; "standard" is of `laws`."""
+    ks = [3, 4, 5, 6]
+    usual: dict[Model, set[int]] = {network(width): {_cells(width, [k])[0].D for k in ks} for width in (64, 96)}
+    alike = (job for job in (*gate(), *laws()) if job.D in usual.get(job.model, ()) and job.recipe == Recipe())
+    found: dict[str, set[str]] = {"standard": {job.key for job in alike if job.seed == 0 and job.compute is COMPUTE}}
     for width in (64, 96):
-        rate = network(width).learning_rate
-        variants: list[tuple[Block, dict]] = [
-            (block, {"weight_decay": decay, "decay_embedding": True})
-            for block in (plain, replace(plain, gains=True), replace(STANDARD, gains=False), STANDARD)
-            for decay in (0.0, 0.1)
-        ]
-        variants.append((replace(STANDARD, query_key_norm=True), usual))
-        variants.append((STANDARD, usual | {"embedding_rate": rate}))
-        for block, fields in variants:
-            shared = {"learning_rate": rate, "embedding_rate": 0.02, "seed": 0}
-            jobs += _cells(width, [3, 4, 5, 6], model=replace(network(width), block=block), **shared | fields)
-    return tuple(jobs)
+        for name, fields in variants(width).items():
+            found.setdefault(name, set()).update(job.key for job in _cells(width, ks, seed=0, **fields))
+    return {name: frozenset(keys) for name, keys in found.items()}
 
 
 def large() -> tuple[Job, ...]:
@@ -109,9 +132,34 @@ def recipes() -> tuple[Job, ...]:
 
     In TF32, full precision too: a product of operands of bfloat16 would round what activations of 8 bits are scaled to.
     """
-    named = [fp8_per_tensor(), fp8_blocks(), mxfp8(), mxfp4(), nvfp4(), quartet(), quartet_2()]
-    named += [replace(nvfp4(), backward=Backward()), replace(mxfp4(), backward=Backward())]
-    return _cells(64, [4], recipe=[Recipe(), *named], compute=Compute.TF32)
+    return tuple(
+        job for recipe in trained_in().values() for job in _cells(64, [4], recipe=recipe, compute=Compute.TF32)
+    )
+
+
+def trained_in() -> dict[str, Recipe]:
+    """Recipes of the batch `recipes` by name."""
+    return {
+        "full precision": Recipe(),
+        "FP8 per tensor": fp8_per_tensor(),
+        "FP8 in blocks": fp8_blocks(),
+        "MXFP8": mxfp8(),
+        "MXFP4": mxfp4(),
+        "NVFP4": nvfp4(),
+        "Quartet": quartet(),
+        "Quartet II": quartet_2(),
+        "NVFP4, forward only": replace(nvfp4(), backward=Backward()),
+        "MXFP4, forward only": replace(mxfp4(), backward=Backward()),
+    }
+
+
+def trained_as() -> dict[str, frozenset[str]]:
+    """Keys of the jobs of the batch `recipes` by the name of the recipe."""
+    names = {recipe: name for name, recipe in trained_in().items()}
+    found: dict[str, set[str]] = {name: set() for name in names.values()}
+    for job in recipes():
+        found[names[job.recipe]].add(job.key)
+    return {name: frozenset(keys) for name, keys in found.items()}
 
 
 def batches() -> dict[str, tuple[Job, ...]]:

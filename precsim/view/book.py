@@ -15,6 +15,8 @@ from docutils import nodes
 
 from precsim.view.theme import VEGA_LITE, WIDGET, json_in_script
 
+_OURS = "application/vnd.precsim."  # how the types of this project's own outputs begin
+
 
 def chart_html(spec: dict[str, Any]) -> str:
     """Return the figure element of a Vega-Lite specification, its description as the text alternative.
@@ -59,6 +61,8 @@ class VegaLiteIsland:
     @staticmethod
     def handle_mime(renderer: Any, data: Any, inline: bool) -> list[nodes.Element] | None:
         """Return the page's nodes for a chart or a widget, or None to leave the output to MyST-NB."""
+        if data.mime_type.startswith(_OURS) and data.mime_type != WIDGET:
+            return []  # for the build, such as the numbers of claims: the page shows its HTML
         if inline or data.mime_type not in {VEGA_LITE, WIDGET}:
             return None
         content = data.content if isinstance(data.content, dict) else json.loads(data.content)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import prose
 from support.places import ROOT
 
 from precsim.evidence import checked, claim, claims, rows
+from precsim.view.book import VegaLiteIsland
 
 BOOK = ROOT / "book"
 #: Sentences with results that no cell binds, with a reason each. It only ever gets shorter.
@@ -129,3 +131,11 @@ def test_the_mark_opens_the_numbers_and_escapes_them():
     assert "<q>less than half</q> share = 0.25" in html
     assert "a &lt;table&gt;" in html
     assert repr(shown) == "checked: less than *half* (share = 0.25) [a <table>]"
+
+
+def test_numbers_that_the_build_reads_are_no_output_that_a_page_cannot_show():
+    """MyST-NB warned of a type that it did not know, and a warning stops the book."""
+    output = SimpleNamespace(mime_type=claims.CLAIMS, content=[])
+    assert VegaLiteIsland.handle_mime(None, output, inline=False) == []
+    other = SimpleNamespace(mime_type="text/html", content="")
+    assert VegaLiteIsland.handle_mime(None, other, inline=False) is None

@@ -150,23 +150,6 @@ class Teacher:
         basis, triangle = np.linalg.qr(rng.standard_normal((self.width, self.width)))
         return basis * np.sign(np.diag(triangle))
 
-    def predicted_damage(self, steps: ArrayLike, bits: int) -> NDArray[np.float64]:
-        """Theory of `damage` for symmetric integers with one scale for all weights.
-
-        The formula is step^2 Tr(Lambda) / 24, with step = max|w| / (2^(bits - 1) - 1) and
-        max|w|^2 = 2 ln(d) |w|^2 / d, the largest of d normal numbers. Shape of `steps`.
-
-        Raises
-        ------
-        ValueError
-            If bits is below 2.
-        """
-        if bits < 2:
-            raise ValueError(f"symmetric integers have at least 2 bits, not {bits}")
-        size = np.sum(self.student(steps) ** 2, axis=-1)
-        step2 = 2 * np.log(self.width) * size / self.width / (2 ** (bits - 1) - 1) ** 2
-        return step2 * self.eigenvalues.sum() / 24
-
     def _loss(self, weights: NDArray) -> NDArray[np.float64]:
         return 0.5 * np.sum(self.eigenvalues * (self.target - weights) ** 2, axis=-1)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from precsim.symbolic import roundoff, teacher, widths
+from precsim.symbolic import largest, roundoff, teacher, widths
 from precsim.symbolic.steps import Derivation, collected
 
 __all__ = ["DERIVATIONS", "derivation"]
 
 #: ``teacher.loss`` → its derivation; modules in the order of the book.
-DERIVATIONS: Mapping[str, Derivation] = collected(roundoff, teacher, widths)
+DERIVATIONS: Mapping[str, Derivation] = collected(roundoff, largest, teacher, widths)
 
 
 def derivation(name: str) -> Derivation:

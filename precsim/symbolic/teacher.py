@@ -6,11 +6,17 @@ w_i(t) = w*_i (1 - e^(-λ_i t)). Everything here is derived by SymPy in steps (`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike, NDArray
 
+from precsim.symbolic.largest import mean_square
 from precsim.symbolic.steps import Derivation, Steps
+
+if TYPE_CHECKING:
+    from precsim.models import Teacher
 
 __all__ = [
     "a",
@@ -18,10 +24,13 @@ __all__ = [
     "c",
     "capacity_constant",
     "damage",
+    "damage_constant",
     "exponents",
     "geometric_mean",
+    "kappa2",
     "loss",
     "optimal_factor",
+    "predicted_damage",
     "size",
     "steps",
     "t",
@@ -30,6 +39,8 @@ __all__ = [
 a, c, t = sp.symbols("a c t", positive=True)
 #: Steps of the grid from zero to the largest weight: 2^(P-1) - 1 of P bits.
 steps = sp.Symbol("steps", positive=True)
+#: κ²(n), the mean square of the largest of n normal numbers: `precsim.symbolic.largest.mean_square` has its value.
+kappa2 = sp.Symbol("kappa2", positive=True)
 K, kappa, n, i, u, y, f, C = sp.symbols("K kappa n i u y f C", positive=True)
 beta, s = sp.symbols("beta s", positive=True)  # (c-1)/a and 1 - β while an integral is taken
 
@@ -105,6 +116,37 @@ def damage() -> Steps:
     yield "T and m are constants, the curvature being that of the data; call T m²/24 κ:", added
 
 
+def predicted_damage(world: Teacher, times: ArrayLike, bits: int) -> NDArray[np.float64]:
+    """`damage` of a teacher of finite width after so many steps of training: its own |w(t)|², κ²(d) for the largest.
+
+    Parameters
+    ----------
+    world : Teacher
+    times : array_like
+        Steps of gradient descent.
+    bits : int
+        Of symmetric integers with one scale for all weights.
+
+    Returns
+    -------
+    ndarray, shape of `times`
+
+    Raises
+    ------
+    ValueError
+        If bits is below 2.
+    """
+    if bits < 2:
+        raise ValueError(f"symmetric integers have at least 2 bits, not {bits}")
+    size = np.sum(world.student(times) ** 2, axis=-1)
+    return damage_constant(world) * size / (2 ** (bits - 1) - 1) ** 2
+
+
+def damage_constant(world: Teacher) -> float:
+    """κ of `damage` for a teacher of finite width d: Tr(Λ) κ²(d)/(24 d)."""
+    return float(world.eigenvalues.sum() * mean_square(world.width) / world.width / 24)
+
+
 @Derivation
 def best_time() -> Steps:
     """Time at which loss + damage is least: proportional to steps², hence to 4^P."""
@@ -146,15 +188,12 @@ def optimal_factor() -> Steps:
 
 @Derivation
 def capacity_constant() -> Steps:
-    """K of `optimal_factor` for n weights, many of them: (c-1) e^a ln n/(6 (a-c+1)); of the size it keeps ln n."""
+    """K of `optimal_factor` for n weights, many of them; of the size it keeps κ²(n), which grows like 2 ln n."""
     r = sp.Symbol("r", positive=True)
     weights = sp.integrate(u ** (r - 1), (u, 0, n)).subs(r, a - c + 1)
     yield "A weight that is learned has the square i^(a-c); n of them, for a - c + 1 = r > 0:", weights
-    width = 2 * sp.log(n) * weights / n / steps**2
-    yield (
-        "The largest of n normal weights has the square 2 ln n in units of their mean square; the squared step is",
-        width,
-    )
+    width = kappa2 * weights / n / steps**2
+    yield "The largest weight has κ²(n) times their mean square (`largest_square`); the squared step is", width
     root = sp.limit(sp.exp(sp.loggamma(n + 1) / n) / n, n, sp.oo)
     yield "The geometric mean of the eigenvalues tends to (n/e)^-a, as the n-th root of n! over n tends to", root
     added = width / 24 * n * (n * root) ** -a

@@ -88,6 +88,7 @@ def test_refuses_numbers_out_of_range(field, words):
         Job(model=SMALL, language=TEXT, tokens=5120, **field)
 
 
+@pytest.mark.slow
 def test_a_population_that_was_killed_goes_on_where_it_was_to_the_same_bits(tmp_path):
     facts = ZipfFacts(vocabulary=8)
     jobs = [Job(model=MLP(4), language=facts, tokens=t, batch_tokens=64) for t in (6400, 4800, 1920, 1280)]

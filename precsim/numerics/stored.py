@@ -90,9 +90,9 @@ class Quantized:
         fmt, scaling = self.layout.format, self.layout.scaling
         if self.codes.size == 0:
             return np.zeros(self.layout.shape, self._dtype)
-        codes = scaling.grouped(np, self.codes)[0]
+        codes: Any = scaling.grouped(np, self.codes)[0]
         if isinstance(fmt, Codebook):
-            values = np.take(fmt.values(), codes)
+            values = fmt.values()[codes]
         else:
             values = decode(codes, fmt, dtype=self._dtype)
         scale = self.step()

@@ -40,7 +40,7 @@ a, c, t = sp.symbols("a c t", positive=True)
 #: Steps of the grid from zero to the largest weight: 2^(P-1) - 1 of P bits.
 steps = sp.Symbol("steps", positive=True)
 #: κ²(n), the mean square of the largest of n normal numbers: `precsim.symbolic.largest.mean_square` has its value.
-kappa2 = sp.Symbol("kappa2", positive=True)
+kappa2 = sp.Symbol("kappa^2", positive=True)
 K, kappa, n, i, u, y, f, C = sp.symbols("K kappa n i u y f C", positive=True)
 beta, s = sp.symbols("beta s", positive=True)  # (c-1)/a and 1 - β while an integral is taken
 

@@ -91,6 +91,8 @@ def test_a_page_works_without_a_network_says_nothing_and_passes_axe_in_both_them
         assert image.get_attribute("alt")
     # Formulas are drawn: MathJax has left no source behind.
     assert page.locator("span.math, div.math").count() <= page.locator("mjx-container").count()
+    for steps in page.locator(".ps-steps").all():
+        assert r"\[" not in steps.inner_text()
     for theme in ("light", "dark"):
         turn(page, theme)
         if name not in SPHINX:

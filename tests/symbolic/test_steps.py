@@ -91,4 +91,5 @@ def test_a_page_shows_every_step_and_folds_its_call():
     assert html.count("<li>") == html.count("<details>") == len(teacher.capacity_constant.steps)
     assert "<code>optimal_factor</code>" in html  # names in a sentence are set as code
     assert "sp.limit(sp.exp(sp.loggamma(n + 1) / n) / n, n, sp.oo)" in html
+    assert html.count("mathjax_process") == len(teacher.capacity_constant.steps)
     assert "&gt;" not in shown(teacher.loss)._repr_html_().split("<details>")[0]

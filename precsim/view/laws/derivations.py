@@ -27,9 +27,12 @@ class Derived:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        formula = (
+            '<div class="ps-scroll mathjax_process" tabindex="0">'  # the class by which MathJax finds it in a page
+        )
         steps = "".join(
-            f'<li><p>{_words(step.says)}</p><div class="ps-scroll" tabindex="0">\\[{html.escape(step.latex)}'
-            f"\\]</div><details><summary>SymPy</summary><pre><code>{html.escape(step.call)}</code></pre></details></li>"
+            f"<li><p>{_words(step.says)}</p>{formula}\\[{html.escape(step.latex)}\\]</div>"
+            f"<details><summary>SymPy</summary><pre><code>{html.escape(step.call)}</code></pre></details></li>"
             for step in self.of.steps
         )
         return f'<div class="ps-steps"><p>{_words(self.of.statement)}</p><ol>{steps}</ol></div>'

@@ -256,9 +256,9 @@ def execute(
         try:
             return tuple(filter(None, ending.result()))
         except KeyboardInterrupt:
-            interrupted.set()
-            say(f"\nInterrupted: {progress.running} will end first. Once more to stop at once, and lose what it did.")
-            try:
+            try:  # the second one may come while the first is still being told of
+                interrupted.set()
+                say(f"\nInterrupted: {progress.running} will end first. Once more to stop at once and lose that.")
                 ending.result()
             except KeyboardInterrupt:
                 if task:

@@ -58,7 +58,9 @@ def cells_of(table: Table) -> tuple[Table, Table]:
     return gaps, rounded.groupby([*by, "post"], as_index=False).agg(**means, **named)
 
 
-def predict(table: Table, rng: np.random.Generator) -> list[dict[str, Any]]:
+def predict(
+    table: Table, rng: np.random.Generator, held_out: tuple[tuple[int, int], ...] = HELD_OUT
+) -> list[dict[str, Any]]:
     """Every law's prediction for every held-out network: rows of N, D, what, law, ln and sd (both in ln).
 
     Parameters
@@ -67,7 +69,10 @@ def predict(table: Table, rng: np.random.Generator) -> list[dict[str, Any]]:
         With the batches `gate` and `laws`; nothing else of it is used.
     rng : numpy.random.Generator
         Draws cells.
+    held_out : tuple of (int, int)
+        N and D of the networks.
     """
+    new = pd.DataFrame(held_out, columns=["N", "D"], dtype=float)
     gaps, deltas = cells_of(table)
     found: list[dict[str, Any]] = []
 
@@ -75,7 +80,7 @@ def predict(table: Table, rng: np.random.Generator) -> list[dict[str, Any]]:
         draws = [fitted(cells.sample(len(cells), replace=True, random_state=rng)) for _ in range(_DRAWS)]
         for what, (values, misfit) in fitted(cells).items():
             spread = np.hypot(np.std([draw[what][0] for draw in draws], axis=0), misfit)
-            for (N, D), value, sd in zip(HELD_OUT, values, spread, strict=True):
+            for (N, D), value, sd in zip(held_out, values, spread, strict=True):
                 row = {"N": N, "D": D, "what": what, "law": law}
                 found.append(row | {"ln": round(float(value), 4), "sd": round(float(sd), 4)})
 
@@ -84,19 +89,19 @@ def predict(table: Table, rng: np.random.Generator) -> list[dict[str, Any]]:
         for law, columns in {"power law": _power, "concave in ln D": _concave}.items():
             for bits in BITS:
                 cells, name = late.loc[late["post"].eq(bits)], f"delta at {bits} bits"
-                keep(law + words, cells, lambda c, f=columns, n=name: {n: _line(f, c, c["delta"])})
-        keep("Chinchilla, E known" + words, rows.late(gaps, least), _chinchilla)
+                keep(law + words, cells, lambda c, f=columns, n=name: {n: _line(f, c, c["delta"], new)})
+        keep("Chinchilla, E known" + words, rows.late(gaps, least), lambda c: _chinchilla(c, new))
     late = rows.late(deltas)
-    keep(f"Kumar's form, D/N >= {rows.UNDERTRAINED}", late, _kumar)
+    keep(f"Kumar's form, D/N >= {rows.UNDERTRAINED}", late, lambda c: _kumar(c, new))
     curved = late.loc[np.isfinite(late["second_order"])]
     for bits in BITS:
         cells, name = curved.loc[curved["post"].eq(bits)], f"delta at {bits} bits"
         law = f"second order, measured curvature, D/N >= {rows.UNDERTRAINED}"
-        keep(law, cells, lambda c, n=name: {n: _line(_power, c, c["second_order"])})
+        keep(law, cells, lambda c, n=name: {n: _line(_power, c, c["second_order"], new)})
     return found
 
 
-def _line(columns: Columns, cells: Table, y: pd.Series) -> tuple[np.ndarray, float]:
+def _line(columns: Columns, cells: Table, y: pd.Series, new: Table) -> tuple[np.ndarray, float]:
     """Least squares of y on the columns: values for the networks held out, and the standard deviation of a cell."""
 
     def design(table: Table) -> np.ndarray:
@@ -105,19 +110,18 @@ def _line(columns: Columns, cells: Table, y: pd.Series) -> tuple[np.ndarray, flo
     x = design(cells)
     solution = np.linalg.lstsq(x, y, rcond=None)[0]
     left = max(len(x) - x.shape[1], 1)
-    return design(_new()) @ solution, float(np.sqrt(((y - x @ solution) ** 2).sum() / left))
+    return design(new) @ solution, float(np.sqrt(((y - x @ solution) ** 2).sum() / left))
 
 
-def _chinchilla(cells: Table) -> dict[str, tuple[np.ndarray, float]]:
+def _chinchilla(cells: Table, new: Table) -> dict[str, tuple[np.ndarray, float]]:
     law = fit(Chinchilla(E=0.0), _plain(cells, loss=np.exp(cells["gap"])), **_AS_DRAWN).law
     misfit = cells["gap"] - np.log(law(cells["N"], cells["D"]))
-    new = _new()
     return {"gap": (np.log(law(new["N"], new["D"])), float(np.sqrt((misfit**2).mean())))}
 
 
-def _kumar(cells: Table) -> dict[str, tuple[np.ndarray, float]]:
+def _kumar(cells: Table, new: Table) -> dict[str, tuple[np.ndarray, float]]:
     law = fit(KumarDegradation(), _plain(cells, post=cells["post"], delta=np.exp(cells["delta"])), **_AS_DRAWN).law
-    found, new = {}, _new()
+    found = {}
     for bits in BITS:
         some = cells.loc[cells["post"].eq(bits)]
         misfit = some["delta"] - np.log(law(some["N"], some["D"], post=some["post"]))
@@ -128,10 +132,6 @@ def _kumar(cells: Table) -> dict[str, tuple[np.ndarray, float]]:
 
 def _plain(cells: Table, **columns: pd.Series) -> dict[str, np.ndarray]:
     return {name: np.asarray(column) for name, column in {"N": cells["N"], "D": cells["D"], **columns}.items()}
-
-
-def _new() -> Table:
-    return pd.DataFrame(HELD_OUT, columns=["N", "D"], dtype=float)
 
 
 def predictions() -> dict[str, Any]:
@@ -147,9 +147,14 @@ def predictions() -> dict[str, Any]:
     >>> sorted(predictions())
     ['batches', 'predictions', 'seed', 'table']
     """
-    content = files("precsim.data").joinpath(_FILE).read_bytes()
-    if (found := hashlib.sha256(content).hexdigest()) != DIGEST:
-        raise ValueError(f"{_FILE} has sha256 {found}; what was written before the runs has {DIGEST}")
+    return written(_FILE, DIGEST)
+
+
+def written(file: str, digest: str) -> dict[str, Any]:
+    """A file of predictions, if it is the one that was committed before the runs: its sha256 is this one."""
+    content = files("precsim.data").joinpath(file).read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != digest:
+        raise ValueError(f"{file} has sha256 {found}; what was written before the runs has {digest}")
     return json.loads(content)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 from precsim.evidence.experiments.open_table import LANGUAGES, PROBES, budget, treatments
 from precsim.models import FIRST_EDITION, STANDARD, Model, Recipe, Transformer
 from precsim.models.products import Backward
-from precsim.models.recipes import kumar
+from precsim.models.recipes import kumar, per_token
 from precsim.models.training_recipes import fp8_blocks, fp8_per_tensor, mxfp4, mxfp8, nvfp4, quartet, quartet_2
-from precsim.numerics.formats import INT3, INT4, INT6
+from precsim.numerics.formats import INT3, INT4, INT5, INT6
 from precsim.training.job import Compute, Job
+from precsim.training.languages.synthetic import KingJames
+from precsim.training.ptq import AWQ, GPTQ, Post
 
 BITS = (INT3, INT4, INT6)  # trained
 COMPUTE = Compute.OPERANDS  # after the gate; TF32 before it, and for recipes that round activations
@@ -127,6 +129,76 @@ def large() -> tuple[Job, ...]:
     return jobs + _cells(384, [6], seed=0, language=LANGUAGES[0], holdout=True)
 
 
+def larger() -> tuple[Job, ...]:
+    """Beyond `large`, held out as well: 3.1 M parameters at 763 M tokens, 10.6 M at 305 M, one of 31.5 M at 20 N.
+
+    And 3.1 M trained in 4 bits. What was said before: ``data/predictions-3.json``.
+    """
+    jobs = _cells(256, [8], seed=0, holdout=True) + _cells(384, [7], seed=0, holdout=True)
+    jobs += _cells(512, [0], tokens=20 * network(512).parameters, seed=0, language=LANGUAGES[0], holdout=True)
+    return jobs + _cells(256, [5, 6], seed=0, recipe=kumar(weights=INT4), holdout=True)
+
+
+def penalties() -> tuple[Job, ...]:
+    """The variants of `architecture` trained in 3 and 4 bits: does what is lost follow what rounding would cost them?
+
+    One size, two budgets, three languages; partners in full precision are in `architecture`.
+    """
+    return tuple(
+        job
+        for fields in variants(64).values()
+        for job in _cells(64, [4, 5], seed=0, recipe=[kumar(weights=fmt) for fmt in BITS[:2]], **fields)
+    )
+
+
+def parts() -> tuple[Job, ...]:
+    """Weights, activations (a scale for each token) and KV cache in 3, 4 and 6 bits, alone and together; in TF32."""
+    single = [recipe for fmt in BITS for recipe in (kumar(weights=fmt), per_token(activations=fmt), kumar(kv=fmt))]
+    pairs = [per_token(weights=w, activations=a) for w, a in ((INT3, INT3), (INT4, INT4), (INT3, INT6), (INT6, INT3))]
+    pairs += [kumar(weights=INT4, kv=INT4), per_token(activations=INT4, kv=INT4)]
+    together = [per_token(weights=fmt, activations=fmt, kv=fmt) for fmt in BITS]
+    shared = {"recipe": [Recipe(), *single, *pairs, *together], "compute": Compute.TF32}
+    shared["post"] = (*treatments(), *(Post(per_token(activations=fmt)) for fmt in (INT4, INT6)))
+    cells = ((32, [1, 2, 3]), (64, [3, 4, 5]), (96, [4, 5]))
+    return tuple(job for width, ks in cells for job in _cells(width, ks, **shared))
+
+
+def share() -> tuple[Job, ...]:
+    """Trained in full precision, and the last 3, 10 or 30 % of the steps in 3 or 4 bits; 0 and 100 % are in `bits`."""
+    last = [(0.97, 1.0), (0.9, 1.0), (0.7, 1.0)]
+    recipes = [kumar(weights=fmt) for fmt in BITS[:2]]
+    cells = ((64, [3, 4, 5]), (96, [4, 5]))
+    return tuple(job for width, ks in cells for job in _cells(width, ks, recipe=recipes, in_force=last))
+
+
+def controls() -> tuple[Job, ...]:
+    """Peak rate and size of the batch, in full precision and at 3 and 4 bits: no retuning, and tokens, not steps."""
+    recipes = [Recipe(), *(kumar(weights=fmt) for fmt in BITS[:2])]
+    rate = network(64).learning_rate
+    jobs = _cells(64, [4, 6], seed=0, recipe=recipes, learning_rate=[rate * f for f in (0.25, 0.5, 2.0, 4.0)])
+    return jobs + _cells(64, [4], seed=0, recipe=recipes, batch_tokens=[512, 8192, 32768])
+
+
+def recipes_by_size() -> tuple[Job, ...]:
+    """The recipes of `recipes` at other sizes and budgets: do their penalties grow with data, or fall with size?"""
+    cells = ((32, [2, 3, 4]), (64, [3, 5]), (96, [4]))
+    tried = list(trained_in().values())
+    return tuple(job for width, ks in cells for job in _cells(width, ks, recipe=tried, compute=Compute.TF32))
+
+
+def methods() -> tuple[Job, ...]:
+    """Networks of `laws` once more, rounded with data besides: GPTQ and AWQ at 3, 4 and 5 bits, in six seeds."""
+    tried = tuple(Post(kumar(weights=fmt), method) for method in (GPTQ(), AWQ()) for fmt in (INT3, INT4, INT5))
+    cells = ((32, [2, 4]), (64, [3, 5]), (128, [5]))
+    return tuple(job for width, ks in cells for job in _cells(width, ks, post=(*treatments(), *tried)))
+
+
+def text() -> tuple[Job, ...]:
+    """Real text, whose entropy nobody knows, read up to five times; the first edition's batch in the standard block."""
+    shared = {"language": KingJames(passes=6), "recipe": [Recipe(), *(kumar(weights=fmt) for fmt in BITS)]}
+    return tuple(job for width in (32, 64) for job in _cells(width, list(range(5)), **shared))
+
+
 def recipes() -> tuple[Job, ...]:
     """Training in 4 and 8 bits as the field does it, in all three products, beside the forward pass alone.
 
@@ -170,11 +242,14 @@ def batches() -> dict[str, tuple[Job, ...]]:
     Examples
     --------
     >>> {name: len(jobs) for name, jobs in batches().items()}
-    {'gate': 54, 'laws': 204, 'bits': 462, 'architecture': 240, 'large': 10, 'recipes': 60}
+    {'gate': 54, 'laws': 204}
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()
-    for batch in (gate, laws, bits, architecture, large, recipes):
+    for batch in (
+        gate, laws, bits, architecture, large, recipes,
+        larger, penalties, parts, share, controls, recipes_by_size, methods, text,
+    ):  # fmt: skip
         fresh = tuple(job for job in batch() if job.key not in declared)
         declared |= {job.key for job in fresh}
         found[batch.__name__] = fresh

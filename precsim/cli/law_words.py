@@ -57,6 +57,7 @@ WORDS = f"""a law is written as parts joined by +
                 per-scheme:W4A4,W8A8; any factor with drift: drifting:saturating:weights
                 of further columns: {", ".join(_OF_CONTEXT)}
   degradations  {", ".join(list(_PLAIN)[6:])}, chen:TENSOR
+                any δ of rounding afterwards, bent for training: bent:second-order
 or the name of a published law (precsim plan --laws), or the path of a .json file that fit has written"""
 
 
@@ -139,6 +140,11 @@ def _part(word: str, text: str) -> Law:
         if not isinstance(inner, laws.Factor) or isinstance(inner, laws.Drifting):
             raise ValueError(f"drifting needs a factor, as in drifting:saturating:weights; got {word!r}")
         return laws.Drifting(inner)
+    if name == "bent":
+        inner = _part(":".join(rest), text) if rest else None
+        if not isinstance(inner, laws.Degradation) or not inner.paired:
+            raise ValueError(f"bent needs a degradation after training, as in bent:second-order; got {word!r}")
+        return laws.Bent(inner)
     raise ValueError(f"{word!r} in {text!r} is no part of a law; {WORDS}")
 
 

@@ -239,8 +239,8 @@ def text_of(found: Plan, law: str, level: float, method: str) -> str:
                 {}
                 if o.regret_interval is None
                 else {
-                    f"{level:.0%} of regret": "{:.5f} to {:.5f}".format(*o.regret_interval),
-                    "of compute": between_compute(o.extra_interval),
+                    f"regret, {level:.0%}": "{:.5f} to {:.5f}".format(*o.regret_interval),
+                    f"compute, {level:.0%}": between_compute(o.extra_interval),
                 }
             )
             for o in found.options

@@ -111,7 +111,7 @@ def _drawn(form: Any, found: Table, rng: np.random.Generator) -> tuple[Response,
     return fit_response(form, found), draws
 
 
-def _row(what: str, law: str, ln: float, sd: float) -> dict[str, Any]:
+def _row(what: str, law: str, ln: Any, sd: Any) -> dict[str, Any]:
     return {"what": what, "law": law, "ln": round(float(ln), 4), "sd": round(float(sd), 4)}
 
 

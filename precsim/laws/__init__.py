@@ -8,6 +8,7 @@
 
 from precsim.laws import published
 from precsim.laws.base import BetaOfN, Chinchilla, Frontier, Kaplan, OuterExponent, PowerBase, Tied
+from precsim.laws.bend import Bent
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
@@ -44,6 +45,7 @@ __all__ = [
     "TIED",
     "WEIGHTS",
     "Base",
+    "Bent",
     "BetaOfN",
     "BitFactor",
     "ChenDegradation",

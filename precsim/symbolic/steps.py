@@ -72,7 +72,6 @@ class Derivation:
     def __init__(self, write: Callable[[], Steps]) -> None:
         functools.update_wrapper(self, write)
         self._write = write
-        self._calls = _calls(write)
         self.name = f"{write.__module__.rpartition('.')[2]}.{write.__name__}"
         self.statement = (write.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " ")
 
@@ -81,8 +80,8 @@ class Derivation:
 
     @functools.cached_property
     def steps(self) -> tuple[Step, ...]:
-        """Every step, executed once in a process."""
-        found = zip(self._write(), self._calls, strict=True)
+        """Every step, executed once in a process; the source is read here, not at import, which it would double."""
+        found = zip(self._write(), _calls(self._write), strict=True)
         return tuple(Step(says, call, result) for (says, result), call in found)
 
     def __call__(self) -> Any:

@@ -186,6 +186,34 @@ def test_regrets_are_measured_from_the_best_point_inside_the_budget():
     assert three.extra_compute == np.inf  # no number of tokens makes up for three bits
 
 
+@pytest.mark.parametrize(("share", "binding"), [(0.9, Binding.DAMAGE), (1.1, Binding.PARAMETERS)])
+def test_damage_binds_as_soon_as_some_tokens_are_left_unread(share, binding):
+    """The budget buys 1/share of the tokens after which 3 bits lose more than they gain, at a given size."""
+    best = plan(KUMAR_2024, compute=1e24, parameters=8e9, choices=[Choice(post=3)]).D
+    found = plan(KUMAR_2024, compute=6 * 8e9 * best / share, parameters=8e9, choices=[Choice(post=3)])
+    assert found.binding is binding
+    assert found.D == pytest.approx(min(best, best / share), rel=1e-5)
+
+
+def test_a_cache_of_fewer_bits_leaves_room_for_more_parameters():
+    """8 (memory − cache · bits/16) / bits of the weights, where the memory is what binds."""
+    choices = [Choice(8, 8, kv) for kv in (4, 8, 16, np.inf)]
+    found = plan(KUMAR_2024, compute=1e26, memory=2e9, kv_bytes=1e9, choices=choices)
+    assert [o.N for o in found.options] == pytest.approx([1.75e9, 1.5e9, 1e9, 1e9], rel=1e-9)
+    assert found.binding is Binding.PARAMETERS
+
+
+def test_the_flat_range_ends_where_the_least_loss_is_the_best_and_the_tolerance():
+    from precsim.laws import Chinchilla
+
+    law = Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.34, beta=0.37)
+    for tolerance in (0.001, 0.02):
+        found = plan(law, compute=1e21, tolerance=tolerance, choices=[Choice()])
+        for N in found.sizes:  # on a grid of 2,001 sizes: one step of it is at most 2.5 %
+            over = [float(law(N * x, 1e21 / (6 * N * x))) - found.loss for x in (1 / 1.025, 1.0, 1.025)]
+            assert over[1] <= tolerance < max(over)
+
+
 # -- regret in money -------------------------------------------------------------------------------------------------
 
 

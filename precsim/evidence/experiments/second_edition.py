@@ -140,7 +140,7 @@ def larger() -> tuple[Job, ...]:
 
 
 def penalties() -> tuple[Job, ...]:
-    """The variants of `architecture` trained in 3 and 4 bits: does what is lost follow what rounding would cost them?
+    """The variants of `architecture` trained in 3 and 4 bits: what is lost, beside what rounding would cost them.
 
     One size, two budgets, three languages; partners in full precision are in `architecture`.
     """
@@ -180,7 +180,7 @@ def controls() -> tuple[Job, ...]:
 
 
 def recipes_by_size() -> tuple[Job, ...]:
-    """The recipes of `recipes` at other sizes and budgets: do their penalties grow with data, or fall with size?"""
+    """The recipes of `recipes` at other sizes and budgets: whether penalties grow with data or fall with size."""
     cells = ((32, [2, 3, 4]), (64, [3, 5]), (96, [4]))
     tried = list(trained_in().values())
     return tuple(job for width, ks in cells for job in _cells(width, ks, recipe=tried, compute=Compute.TF32))

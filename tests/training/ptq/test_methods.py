@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from precsim.models import MLP, PerLayer, Transformer
+from precsim.models import FIRST_EDITION, MLP, STANDARD, PerLayer, Transformer
 from precsim.models.recipes import Fitted, Rotated
 from precsim.numerics import (
     FP4_E2M1,
@@ -47,8 +47,8 @@ def trained(recipe=None):
 
 
 @functools.cache
-def transformer():
-    model = Transformer(16, layers=1, window=32)
+def transformer(block=STANDARD):
+    model = Transformer(16, layers=1, window=32, block=block)
     return train_model(Job(model=model, language=TEXT, tokens=120_000, batch_tokens=256))
 
 
@@ -210,15 +210,14 @@ def test_second_moments_of_inputs_against_numpy():
 
 @pytest.mark.slow
 def test_methods_with_data_in_a_network():
-    t = transformer()
+    t = transformer(FIRST_EDITION)  # the standard block loses too little after 120,000 tokens: its ratios are luck
     posts = [
         ptq.Post(Recipe(weights=q), m) for m in (ptq.RTN(), ptq.GPTQ(), ptq.AWQ()) for q in per_channel(INT3, INT4)
     ]
     looks = damage(t, posts)[1:]
     assert [e.post_method for e in looks] == ["rtn", "rtn", "gptq", "gptq", "awq", "awq"]
     rtn, gptq = np.array([e.delta for e in looks[:2]]), np.array([e.delta for e in looks[2:4]])
-    assert np.all(gptq < rtn)
-    assert np.exp(np.log(gptq / rtn).mean()) < 0.7  # over both widths: after 120,000 tokens one ratio is mostly luck
+    assert np.all(gptq < 0.7 * rtn)
     chosen = ptq.quantize(t.job.model, t.params, TEXT, Recipe(), posts[2])
     up = np.asarray(chosen["blocks"][0]["up"])
     assert all(len(np.unique(column)) <= 8 for column in up.T)  # 3 bits: at most 8 values for each output
@@ -227,7 +226,10 @@ def test_methods_with_data_in_a_network():
 
 @pytest.mark.weekly  # a minute and a half
 def test_ordered_gptq_halves_the_damage_at_3_4_and_5_bits():
-    jobs = [Job(model=Transformer(32), language=Zipfgram(seed=n), tokens=1_000_000, seed=n) for n in range(3)]
+    jobs = [
+        Job(model=Transformer(32, block=FIRST_EDITION), language=Zipfgram(seed=n), tokens=1_000_000, seed=n)
+        for n in range(3)
+    ]
     methods = (ptq.RTN(), ptq.GPTQ(), ptq.GPTQ(ordered=True))
     posts = [ptq.Post(Recipe(weights=q), m) for m in methods for q in per_channel(INT3, INT4, INT5)]
     sample = ptq.Sample(sequences=1024)

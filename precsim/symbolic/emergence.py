@@ -1,0 +1,202 @@
+"""How δ and N_eff emerge from one mechanism: rounding noise, what a trained network makes of it, what is reported.
+
+A network that is trained with rounded weights feels noise of their step, which acts as a ridge. It gives up curvature
+until that costs as much as it saves, so that its gap bends away from the damage that rounding afterwards would do. That
+gap, reported as a loss of parameters, is the effective parameter count, and it drifts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from precsim.symbolic.steps import Derivation, Steps
+
+__all__ = [
+    "chatter",
+    "crossed",
+    "damage",
+    "degrees_of_freedom",
+    "drift",
+    "effective_share",
+    "envelope",
+    "gap",
+    "gap_of_ridge",
+    "joint",
+    "kept",
+    "noise_is_a_ridge",
+    "size_exponent",
+]
+
+h, lam, tau = sp.symbols("h lambda tau", positive=True)  # step, curvature of a direction, strength of the ridge
+target, x = sp.symbols("w x", real=True)
+a, beta = sp.symbols("a beta", positive=True)  # curvatures fall as i^-a, the loss of the teacher as t^-beta
+v, K, rho = sp.symbols("v K rho", positive=True)  # damage of the twin, where the bend begins, share of curvature kept
+g1, g2 = sp.symbols("g_1 g_2", positive=True)  # gaps that two tensors add alone
+u, alpha, g = sp.symbols("u alpha gamma_D", positive=True)  # term A N^-alpha, its exponent, exponent of D in v
+nu = sp.Symbol("nu", positive=True)
+
+
+@Derivation
+def chatter() -> Steps:
+    """Error of a weight trained through the rounding at a constant rate: h²/6, twice that of rounding to nearest."""
+    p = sp.Symbol("p", positive=True)
+    balance = sp.Eq(p * (1 - nu) * h - (1 - p) * nu * h, 0)
+    yield "Between two grid points, the share nu of a step above the lower, the slopes must cancel on average:", balance
+    share = sp.solve(balance, p)[0]
+    yield "So it stands at the upper point in a share of the steps", share
+    error = sp.factor(sp.simplify(share * ((1 - nu) * h) ** 2 + (1 - share) * (nu * h) ** 2))
+    yield "and its mean squared error is", error
+    yield "Averaged over where the best value lies between them:", sp.integrate(error, (nu, 0, 1))
+
+
+@Derivation
+def noise_is_a_ridge() -> Steps:
+    """Mean loss of a product of two noisy weights: noise of variance tau adds tau/2 times their squares, a ridge."""
+    p, q, e, d = sp.symbols("p q e d", real=True)
+    loss = sp.expand(((p + e) * (q + d) - target) ** 2 / 2)
+    yield "Both weights of a chain of two carry an error:", loss
+    mean = loss.subs({e**2: tau, d**2: tau}).subs({e: 0, d: 0})
+    yield "Errors have mean 0 and variance tau and are independent, so odd powers drop out:", mean
+    yield (
+        "That is the loss itself and a ridge on each weight, but for a constant:",
+        sp.simplify(mean - (p * q - target) ** 2 / 2 - tau**2 / 2),
+    )
+
+
+@Derivation
+def gap_of_ridge() -> Steps:
+    """What a ridge of strength tau adds to the least loss of one direction of curvature lambda."""
+    loss = lam * (x - target) ** 2 / 2 + tau * x**2 / 2
+    yield "Loss of a direction whose best weight is w, with the ridge:", loss
+    best = sp.solve(sp.diff(loss, x), x)[0]
+    yield "It is least at", best
+    yield "where it is", sp.simplify(loss.subs(x, best))
+
+
+@Derivation
+def envelope() -> Steps:
+    """The slope of the gap is the damage that one more unit of noise does to the network as it was trained."""
+    yield "The gap of a ridge grows with its strength by", sp.simplify(sp.diff(gap_of_ridge(), tau))
+    best = lam * target / (lam + tau)
+    yield "Half the square of the weight that is left, which is what a unit of noise costs there:", best**2 / 2
+    yield "Their difference:", sp.simplify(sp.diff(gap_of_ridge(), tau) - best**2 / 2)
+
+
+@Derivation
+def degrees_of_freedom() -> Steps:
+    """Effective number of parameters of ridge regression, the sum of λ/(λ+τ), where curvatures fall as i^-a."""
+    z = sp.Symbol("z", positive=True)
+    index = (tau * z) ** (-1 / a)
+    yield "Number directions by their curvature over the ridge, z; the direction of z is number", index
+    weight = sp.simplify(z / (1 + z) * -sp.diff(index, z))
+    yield "A direction counts z/(1+z), and there are -di/dz of them at z:", weight
+    plain = sp.integrate(z ** (beta - 1) / (1 + z), (z, 0, sp.oo), conds="none")
+    yield "An integral of Euler's, for 0 < beta < 1:", sp.gammasimp(plain)
+    total = tau ** (-1 / a) / a * sp.gammasimp(plain).subs(beta, 1 - 1 / a)
+    yield "With beta = 1 - 1/a it is the sum over all directions:", sp.simplify(total)
+
+
+@Derivation
+def gap() -> Steps:
+    """What training in few bits adds, G(v), if curvature can be given up at the price K (ρ - 1 - ln ρ)."""
+    loss = v * rho + K * (rho - 1 - sp.log(rho))
+    yield "A network that keeps the share rho of its curvature loses this to rounding and to having changed:", loss
+    best = sp.solve(sp.diff(loss, rho), rho)[0]
+    yield "The best share:", best
+    yield "and what is lost at it, which is K ln(1 + v/K):", sp.factor(sp.expand_log(loss.subs(rho, best), force=True))
+
+
+@Derivation
+def kept() -> Steps:
+    """Share of the damage of further rounding that is left in a network trained in few bits: the slope of its gap."""
+    slope = sp.simplify(sp.diff(gap(), v))
+    yield "The gap grows with the damage of the twin by", slope
+    yield "For little damage everything is kept:", sp.limit(slope, v, 0)
+    yield "In general:", slope
+
+
+@Derivation
+def damage() -> Steps:
+    """The damage of the twin that belongs to a gap: the bend undone."""
+    seen = sp.Symbol("G", positive=True)
+    found = sp.solve(sp.Eq(K * sp.log(1 + v / K), seen), v)[0]
+    yield "The gap in its usual form, solved for the damage:", found
+    yield "To second order, a gap stands for more damage than itself:", sp.series(found, seen, 0, 3).removeO()
+    yield "Exactly:", found
+
+
+@Derivation
+def joint() -> Steps:
+    """What two tensors add together: their damages add before the bend, so less than the sum of their gaps."""
+    seen = sp.Symbol("G", positive=True)
+    total = damage().subs(seen, g1) + damage().subs(seen, g2)
+    yield "Noise of two tensors adds, and so does its damage:", total
+    together = sp.simplify(K * sp.log(1 + total / K))
+    yield "The gap of the sum:", together
+    small = sp.Symbol("epsilon", positive=True)
+    order = sp.series(together.subs({g1: small * g1, g2: small * g2}), small, 0, 3).removeO().subs(small, 1)
+    yield "To second order the sum of the gaps less a cross term:", sp.expand(order)
+    yield "Exactly:", together
+
+
+@Derivation
+def crossed() -> Steps:
+    """What two tensors add together if N_eff is a product of factors: more than the sum of their gaps, always."""
+    one, two = ((1 + each / u) ** (-1 / alpha) for each in (g1, g2))
+    yield "A gap g over the term u = A N^-alpha is the factor of N that gives it:", one
+    product = sp.powsimp(sp.powdenest((one * two) ** -alpha, force=True), force=True)
+    yield "Two factors multiply; the term grows by", product
+    yield (
+        "so that together they add the sum of the gaps and a cross term of the other sign:",
+        sp.expand(u * (product - 1)),
+    )
+
+
+@Derivation
+def effective_share() -> Steps:
+    """N_eff/N as the paper reports it, of a network whose gap is the bend of its twin's damage."""
+    f = sp.Symbol("f", positive=True)
+    reported = sp.Eq(u * (f**-alpha - 1), gap())
+    yield "N_eff is the size at which a network in full precision has the same loss:", reported
+    yield "which gives its share of N:", sp.simplify(sp.solve(reported, f)[0])
+
+
+@Derivation
+def drift() -> Steps:
+    """Exponent of D in what is reported as ln(N/N_eff), while it is small: that of the damage, bent."""
+    cost = gap() / (alpha * u)
+    yield "While the gap is small beside u, ln(N/N_eff) is", cost
+    rate = sp.simplify(g * v * sp.diff(sp.log(cost), v))
+    yield "The damage grows as D to the gamma_D, so what is reported grows as D to the", rate
+    yield "At first as the damage itself:", sp.limit(rate, v, 0)
+    yield "and never to the 0, which a number of parameters would need:", sp.factor(rate)
+
+
+@Derivation
+def size_exponent() -> Steps:
+    """γ_N of an undertrained layer of n outputs and inputs: half, less what a larger channel's largest weight costs."""
+    k, n = sp.symbols("k n", positive=True)
+    size = sp.Function("W")(n)
+    yield (
+        "Damage of n outputs with n weights each: kappa², of slope k in ln n, and the weights' squares, over n:",
+        size / n,
+    )
+    slope = sp.simplify(n * sp.diff(sp.log(n**k * size / n), n))
+    yield "Its slope in ln n:", slope
+    early = slope.subs(sp.Derivative(size, n), 0)
+    yield "Undertrained, further features have not been learned, and the squares do not change with n:", early
+    yield "N grows as n², so the damage falls with N to the", sp.simplify(-early / 2)
+
+
+def numeric(derived: Derivation, *letters: sp.Symbol) -> Any:
+    """The result of a derivation as a function of NumPy arrays, its arguments in this order.
+
+    Examples
+    --------
+    >>> G = numeric(gap, v, K)
+    >>> round(float(G(0.05, 0.05)), 6)
+    0.034657
+    """
+    return sp.lambdify(letters, derived(), "numpy")

@@ -1,0 +1,84 @@
+"""The law of the bend: limits in closed form, what it reads, what it is fitted to, and how it is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import precsim as ps
+from precsim import laws
+from precsim.cli.law_words import form
+from precsim.laws import Bent, ChenDegradation, Chinchilla, KumarDegradation, Law, SecondOrderDegradation, Tensor
+from precsim.planning import Choice, plan
+from precsim.planning.inputs import read
+
+BASE = Chinchilla(E=0.5, A=7.0, B=42.0, alpha=0.3, beta=0.35)
+TWIN = SecondOrderDegradation(K=0.004, gamma_D=0.7, gamma_N=0.4)
+LAW = BASE | Bent(TWIN, K_bend=0.05)
+
+
+def test_little_damage_is_lost_in_full_and_much_of_it_grows_as_its_logarithm():
+    for K, expected in ((1e6, 1.0), (1e-6, 0.0)):
+        bent = Bent(TWIN, K_bend=K)
+        assert bent(1e5, 1e7, weights=4) / TWIN(1e5, 1e7, post=4) == pytest.approx(expected, abs=2e-3)
+    large = Bent(SecondOrderDegradation(K=1e6, gamma_D=0.0, gamma_N=0.0), K_bend=0.1)
+    added = large(1e5, 1e7, weights=3) - large(1e5, 1e7, weights=4)
+    assert added == pytest.approx(0.2 * np.log(7 / 3), rel=1e-5)  # ln of the ratio of two steps, squared
+
+
+def test_it_is_nothing_in_full_precision_and_the_twins_damage_after_it():
+    assert LAW(1e5, 1e7) == BASE(1e5, 1e7)
+    assert LAW(1e5, 1e7, post=4) == BASE(1e5, 1e7) + TWIN(1e5, 1e7, post=4)
+    assert LAW(1e5, 1e7, weights=4, post=4) == LAW(1e5, 1e7, weights=4)
+    assert LAW(1e5, 1e7, weights=4, post=6) == LAW(1e5, 1e7, weights=4)
+    assert LAW(1e5, 1e7, weights=4, post=3) > LAW(1e5, 1e7, weights=4)
+
+
+def test_training_in_few_bits_is_never_worse_than_rounding_to_them():
+    N, D, bits = (x.ravel() for x in np.meshgrid(np.logspace(4, 9, 6), np.logspace(6, 12, 7), [3.0, 4.0, 6.0]))
+    assert np.all(LAW(N, D, weights=bits) < LAW(N, D, post=bits))
+
+
+def test_gradients_are_those_of_finite_differences():
+    for name, slope in LAW.gradient(1e5, 1e7, weights=4.0, post=3.0).items():
+        value = LAW.parameters[name]
+        up, down = (LAW.replace(**{name: value * s})(1e5, 1e7, weights=4.0, post=3.0) for s in (1 + 1e-6, 1 - 1e-6))
+        assert slope == pytest.approx((up - down) / (2e-6 * value), rel=1e-5, abs=1e-9)
+
+
+def test_a_fit_finds_the_constants_from_losses_as_trained_and_foretells_rounding():
+    N, D, bits = (x.ravel() for x in np.meshgrid([3e4, 1e5, 4e5, 1e6], np.logspace(6, 8, 5), [3.0, 4.0, 6.0, np.inf]))
+    rng = np.random.default_rng(0)
+    loss = LAW(N, D, weights=bits) * np.exp(1e-3 * rng.standard_normal(N.size))
+    found = ps.fit(Chinchilla() | Bent(SecondOrderDegradation()), {"N": N, "D": D, "weights": bits, "loss": loss})
+    assert found.status is ps.Status.CONVERGED
+    assert found.law.K_bend == pytest.approx(0.05, rel=0.15)
+    assert found.law.delta(1e5, 3e7, post=4) == pytest.approx(float(TWIN(1e5, 3e7, post=4)), rel=0.05)
+
+
+def test_a_plan_reads_the_bits_of_training_and_of_serving_and_no_others():
+    assert read(LAW) == {"weights", "post"}
+    found = plan(LAW, compute=1e15, choices=[Choice(), Choice(weights=4), Choice(post=4)])
+    losses = {o.choice.label: o.loss for o in found.options}
+    assert losses["W4A16KV16"] < losses["W16A16KV16>4"]
+    with pytest.raises(ValueError, match="activations"):
+        plan(LAW, compute=1e15, choices=[Choice(weights=4, activations=4)])
+
+
+def test_it_is_written_and_read():
+    assert Law.from_json(LAW.to_json()) == LAW
+    assert form("chinchilla+bent:second-order").label == "Chinchilla | Bent(SecondOrderDegradation)"
+    assert (Chinchilla() | Bent(KumarDegradation())).free[-4:] == ("gamma_D", "gamma_N", "gamma_post", "K_bend")
+    with pytest.raises(ValueError, match="only a δ of rounding after training can be bent, not ChenDegradation"):
+        Bent(ChenDegradation(Tensor.WEIGHTS))
+    with pytest.raises(ValueError, match=r"bent needs a degradation after training.*'bent:saturating:weights'"):
+        form("chinchilla+bent:saturating:weights")
+    with pytest.raises(ValueError, match="bent needs a degradation"):
+        form("chinchilla+bent")
+
+
+@pytest.mark.parametrize("inner", [{"kind": "Chinchilla"}, {"kind": "Nothing"}, 3, None])
+def test_a_file_with_another_inner_part_is_refused(inner):
+    record = LAW.parts[1].record() | {"inner": inner}
+    with pytest.raises(ValueError, match=r"bent|no part of a law"):
+        laws.Part.written(record)

@@ -19,7 +19,19 @@ from scipy.optimize import least_squares
 from precsim.evidence import rows
 from precsim.runs import Table
 
-__all__ = ["BEND", "POWER", "Form", "Response", "cells", "fit_joint", "fit_response", "known", "rivals", "tensors"]
+__all__ = [
+    "BEND",
+    "POWER",
+    "Form",
+    "Response",
+    "cells",
+    "fit_joint",
+    "fit_response",
+    "known",
+    "padded",
+    "rivals",
+    "tensors",
+]
 
 _BY = ["N", "D", "language_seed", "seed"]
 
@@ -184,7 +196,7 @@ def tensors(table: Table) -> Table:
 
 def fit_joint(form: Form, found: Table) -> Response:
     """G by least squares of ln of what tensors add together, given what each adds alone."""
-    alone = _padded(found)
+    alone = padded(found)
     together = np.log(found["together"].to_numpy(float))
     return _fitted(form, lambda G: np.log(G.joint(alone)) - together)
 
@@ -194,13 +206,14 @@ def rivals(found: Table) -> Table:
 
     The product as in `precsim.runs.pairs.joint`, with the whole gap for its term in N: the least that it can say.
     """
-    alone, full = _padded(found), found["full"].to_numpy(float)
+    alone, full = padded(found), found["full"].to_numpy(float)
     together = np.log(found["together"].to_numpy(float))
     product = full * (np.prod(1 + alone / full[:, None], axis=1) - 1)
     return pd.DataFrame({"sum": together - np.log(alone.sum(axis=1)), "product": together - np.log(product)})
 
 
-def _padded(found: Table) -> np.ndarray:
+def padded(found: Table) -> np.ndarray:
+    """What each tensor adds alone, shape (cells, 3): 0 where there are two."""
     return np.array([(*alone, 0.0)[:3] if len(alone) < 3 else alone for alone in found["alone"]], float)
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from precsim.evidence import predictions, rows
-from precsim.evidence.bend import BEND, POWER, Response, cells, fit_joint, fit_response, known, rivals, tensors
+from precsim.evidence.bend import BEND, POWER, Response, cells, fit_joint, fit_response, known, padded, rivals, tensors
 from precsim.evidence.experiments import second_edition
 from precsim.runs import Table, load_runs
 
@@ -113,6 +114,78 @@ def _drawn(form: Any, found: Table, rng: np.random.Generator) -> tuple[Response,
 
 def _row(what: str, law: str, ln: Any, sd: Any) -> dict[str, Any]:
     return {"what": what, "law": law, "ln": round(float(ln), 4), "sd": round(float(sd), 4)}
+
+
+def foretold() -> dict[str, Any]:
+    """What was written down: "networks" and "tensors", as of `foretell`, and the table that it was made from.
+
+    Raises
+    ------
+    ValueError
+        If the file is not the one that was committed before the runs.
+
+    Examples
+    --------
+    >>> sorted(foretold())
+    ['networks', 'seed', 'table', 'tensors']
+    """
+    return predictions.written(_FILE, DIGEST)
+
+
+def score(table: Table) -> Table:
+    """Predictions beside what was measured: a row for each network, quantity and law of the file that the table has.
+
+    Returns
+    -------
+    DataFrame
+        name, N, D, what, law, predicted, measured (means over languages and seeds), error (measured over predicted, in
+        ln), sd (predicted), inside (of the interval of 95 %).
+    """
+    seen = []
+    for name, N, D, what, value in _measured(table):
+        seen.append({"name": name, "N": N, "D": D, "what": what, "measured": value})
+    found = pd.DataFrame(foretold()["networks"]).merge(pd.DataFrame(seen), on=["name", "N", "D", "what"])
+    error = np.log(found["measured"]) - found["ln"]
+    inside = np.abs(error) < 1.96 * found["sd"]
+    found = found.assign(predicted=np.exp(found["ln"]), error=error, inside=inside)
+    return found[["name", "N", "D", "what", "law", "predicted", "measured", "error", "sd", "inside"]]
+
+
+def score_tensors(table: Table) -> Table:
+    """The batch of parts beside three rules: the bend with the constant that was written down, the sum, the product.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `bend.tensors`, and for each rule ln of seen over said: bend, sum, product.
+    """
+    found = tensors(table)
+    K = foretold()["tensors"]["K"]
+    said = Response(BEND, (K,), 0.0).joint(padded(found))
+    return pd.concat([found.assign(bend=np.log(found["together"] / said)), rivals(found)], axis=1)
+
+
+def _measured(table: Table) -> Iterator[tuple[str, int, int, str, float]]:
+    """(Variant, N, D, what, value) of all that the file speaks of."""
+    trained: dict[str, set[str]] = {}
+    for name, fields in second_edition.variants(64).items():
+        jobs = [job.key for job in second_edition.penalties_of(fields)]
+        trained.setdefault(name, set()).update(jobs)
+    twins = second_edition.compared()
+    groups = [(name, table["job"].isin(twins[name]), table["job"].isin(keys)) for name, keys in trained.items()]
+    few = table["batch"].eq("larger") & np.isfinite(table["weights"])
+    groups.append(("standard", table["batch"].eq("large"), few))
+    for name, full, low in groups:
+        for row in cells(table.loc[full], table.loc[low]).itertuples():
+            yield name, row.N, row.D, f"gap added at {row.bits:g} bits", row.gap
+            if np.isfinite(row.kept):
+                yield name, row.N, row.D, f"damage at 3 bits kept, trained at {row.bits:g}", row.kept
+    ends = table.loc[table["batch"].eq("larger") & np.isinf(table["weights"]) & table["step"].eq(table["steps"])]
+    for (N, D), part in ends.loc[ends["post_method"].eq("none")].groupby(["N", "D"]):
+        yield "standard", N, D, "gap", float(np.exp(np.log(part["gap"]).mean()))
+    for bits in predictions.BITS:
+        for (N, D), part in rows.rounded(ends, (bits,)).groupby(["N", "D"]):
+            yield "standard", N, D, f"delta at {bits} bits", float(np.exp(np.log(part["delta"]).mean()))
 
 
 def main() -> None:

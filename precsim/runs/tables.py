@@ -202,14 +202,14 @@ def load_runs(
     Parameters
     ----------
     source : str or path
-        "precsim-2026" is the open table that comes with precsim, "precsim-2027" what there is of its second edition
+        "precsim-2026" is the open table that comes with precsim, "precsim-2027" its second edition
         (their data cards: ``data/SOURCES.md``); anything else is a file: a store (.db), separated values (commas,
         semicolons, tabs; UTF-8 or UTF-16; also .gz), JSON lines, Parquet, or a spreadsheet where the library for it
         is installed.
     batch : str, optional
         Of the open table, the rows of one batch alone: "main", "repeats", "parts", "formats", "schedules",
-        "controls", "facts" or "text"; of the second edition "gate", "laws", "bits",
-        "architecture", "large" or "recipes".
+        "controls", "facts" or "text"; of the second edition those of its data card
+        ("laws", "bits", "parts", "architecture", …).
     columns : mapping of str to str or None, optional
         New name -> the file's column, scaled: ``{"N": "params (M)*1e6"}``; see `precsim.runs.columns.renamed`.
 

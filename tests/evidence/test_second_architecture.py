@@ -51,7 +51,7 @@ def test_what_a_recipe_adds_is_against_its_own_partner():
 
 def test_page_decay_lowers_the_exponent_and_the_damage_in_every_block_and_size(found):
     pairs = [(name, N) for name, N in found.index if name.endswith(", no decay")]
-    assert len(pairs) == 7
+    assert len(pairs) == 8
     for name, N in pairs:
         without, decayed = found.loc[(name, N)], found.loc[(name.replace("no decay", "decay of everything"), N)]
         assert decayed["gamma_D"] < without["gamma_D"]

@@ -34,7 +34,7 @@ def network(width: int, *, head_width: int | None = None) -> Transformer:
 
 
 def batch_tokens(width: int) -> int:
-    """Tokens of one step: damage follows tokens, not steps, so that large networks may take large steps."""
+    """Tokens of one step; large networks take large steps, which the batch `controls` shows to raise damage."""
     return 2048 if width <= 96 else 4096 if width <= 192 else 16384
 
 
@@ -144,11 +144,12 @@ def penalties() -> tuple[Job, ...]:
 
     One size, two budgets, three languages; partners in full precision are in `architecture`.
     """
-    return tuple(
-        job
-        for fields in variants(64).values()
-        for job in _cells(64, [4, 5], seed=0, recipe=[kumar(weights=fmt) for fmt in BITS[:2]], **fields)
-    )
+    return tuple(job for fields in variants(64).values() for job in penalties_of(fields))
+
+
+def penalties_of(fields: dict[str, Any]) -> tuple[Job, ...]:
+    """The jobs of `penalties` of one variant, by its fields."""
+    return _cells(64, [4, 5], seed=0, recipe=[kumar(weights=fmt) for fmt in BITS[:2]], **fields)
 
 
 def parts() -> tuple[Job, ...]:
@@ -242,7 +243,8 @@ def batches() -> dict[str, tuple[Job, ...]]:
     Examples
     --------
     >>> {name: len(jobs) for name, jobs in batches().items()}
-    {'gate': 54, 'laws': 204}
+    {'gate': 54, 'laws': 204, 'bits': 462, 'architecture': 240, 'large': 10, 'recipes': 60, 'larger': 13,
+     'penalties': 120, 'parts': 912, 'share': 180, 'controls': 99, 'recipes_by_size': 354, 'methods': 30, 'text': 80}
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()

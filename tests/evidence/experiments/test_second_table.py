@@ -38,7 +38,8 @@ def test_every_row_belongs_to_a_declared_job_and_what_is_absent_is_said(table, d
         assert (row["batch"], row["model"], row["D"], row["seed"]) == (name, str(job.model), job.D, job.seed)
         assert (row["learning_rate"], row["weight_decay"]) == (job.rate, job.decay)
         assert row["holdout"] == job.holdout
-    assert table.groupby("job").size().eq(26).all()
+    looks = ends["batch"].map(lambda name: {"parts": 28, "methods": 32}.get(name, 26))  # itself and its treatments
+    assert table.groupby("job").size().eq(looks).all()
     card = (FOLDER / "SOURCES.md").read_text()
     for name, digest in RECORD["sha256"].items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
@@ -55,15 +56,18 @@ def test_every_row_belongs_to_a_declared_job_and_what_is_absent_is_said(table, d
 def test_batches_are_declared_once_and_have_so_many_models_a_cell(declared):
     jobs = [job for batch in declared.values() for job in batch]
     assert len({job.key for job in jobs}) == len(jobs)
-    for names, most in ((("gate", "laws", "bits", "recipes"), 6), (("architecture", "large"), 3)):
+    six = ("gate", "laws", "bits", "recipes", "parts", "share", "recipes_by_size", "methods")
+    three = ("architecture", "large", "larger", "penalties", "controls")
+    for names, most in ((six, 6), (three, 3)):
         cells = {}
         for job in (job for name in names for job in declared[name]):
             trained = (job.rate_of_embedding, job.decay, job.embedding_decays)
+            trained += (job.rate, job.batch, job.in_force)
             key = (job.model, job.tokens, job.recipe, job.compute, *trained)
             cells.setdefault(key, set()).add((job.language.seed, job.seed))
         sizes = [len(seeds) for seeds in cells.values()]
         assert set(sizes) <= {most, 1}
-        assert sizes.count(1) == names.count("large")  # the largest network
+        assert sizes.count(1) == 2 * names.count("large")  # the largest networks
     assert all(job.compute is Compute.OPERANDS and job.recipe == Recipe() for job in declared["laws"])
 
 

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Problem set 7: derivations
 #
-# Five functions. Derive with pencil or SymPy first, then write the result. Replace `raise NotImplementedError`, run the
+# Nine functions. Derive with pencil or SymPy first, then write the result. Replace `raise NotImplementedError`, run the
 # cell, then run the check below it. A wrong answer is told which mistake it most likely is. Reading: part
-# *Derivations* of the book. Time: about two hours.
+# *Derivations* of the book. Time: about three
+# hours.
 #
 # `ps7.paper()` gives the published constants by name.
 
@@ -215,3 +216,146 @@ def terms_allowed(precision: int, tolerance: float, mean_zero: bool) -> int:
 def terms_allowed(precision: int, tolerance: float, mean_zero: bool) -> int:
     steps = tolerance * 2.0**precision
     return math.floor(np.sqrt(steps) if mean_zero else steps) + 1
+
+
+# %% [markdown]
+# ## 6. The largest weight (2 points)
+#
+# A scale is set by the largest magnitude of the $n$ numbers that share it. For independent normal numbers of variance 1
+# write `largest_square`: $\kappa^2(n)$, the mean of the square of that largest magnitude, to a relative $10^{-6}$.
+# The mean of a square $Y^2$ is $\int_0^\infty 2 y\, \Pr(Y > y)\, dy$; `scipy.integrate.quad` does the rest.
+# Check yourself: for $n = 2$ it is $1 + 2/\pi$.
+
+
+# %% exercise="largest_square" role="answer"
+def largest_square(n: int) -> float:
+    """Mean square of the largest of n normal magnitudes."""
+    ### BEGIN SOLUTION
+    from scipy.integrate import quad
+
+    return quad(lambda y: 2 * y * (1 - math.erf(y / math.sqrt(2)) ** n), 0, 12, limit=200)[0]
+    ### END SOLUTION
+
+
+# %% exercise="largest_square" role="check" points=2
+ps.course.check(ps7.LARGEST, largest_square)
+### BEGIN HIDDEN TESTS
+for n in (5, 256):
+    assert abs(largest_square(n) / ps7.LARGEST.truth(n) - 1) < 1e-6, "other numbers"
+### END HIDDEN TESTS
+
+
+# %% exercise="largest_square" role="wrong" mistake="leading term"
+def largest_square(n: int) -> float:
+    return 2 * math.log(n)
+
+
+# %% exercise="largest_square" role="wrong" mistake="mean, not square"
+def largest_square(n: int) -> float:
+    from scipy.integrate import quad
+
+    return quad(lambda y: 1 - math.erf(y / math.sqrt(2)) ** n, 0, 12, limit=200)[0]
+
+
+# %% [markdown]
+# ## 7. A weight that is trained through its rounding (2 points)
+#
+# The best value of a weight lies between two grid points a step $h$ apart, the share `nu` of a step above the lower. A
+# straight-through gradient, at a constant rate, moves the weight that is kept until the slopes at the two points cancel
+# on average. Which share of the steps does it spend at each, and what is its mean squared error? Rounded to 9 decimals.
+
+
+# %% exercise="chatter" role="answer"
+def chatter(h: float, nu: float) -> float:
+    """Mean squared error of the rounded weight over the steps, rounded to 9 decimals."""
+    ### BEGIN SOLUTION
+    upper = nu  # upper (1 - nu) h = (1 - upper) nu h
+    return round(upper * ((1 - nu) * h) ** 2 + (1 - upper) * (nu * h) ** 2, 9)
+    ### END SOLUTION
+
+
+# %% exercise="chatter" role="check" points=2
+ps.course.check(ps7.CHATTER, chatter)
+### BEGIN HIDDEN TESTS
+for h, nu in ((3.0, 0.9), (0.25, 0.4)):
+    assert chatter(h, nu) == ps7.CHATTER.truth(h, nu), "other steps"
+### END HIDDEN TESTS
+
+
+# %% exercise="chatter" role="wrong" mistake="nearest"
+def chatter(h: float, nu: float) -> float:
+    return round((min(nu, 1 - nu) * h) ** 2, 9)
+
+
+# %% exercise="chatter" role="wrong" mistake="even odds"
+def chatter(h: float, nu: float) -> float:
+    return round(h * h * (nu**2 + (1 - nu) ** 2) / 2, 9)
+
+
+# %% [markdown]
+# ## 8. What a network keeps (2 points)
+#
+# Rounding would cost a network $v$. It may keep the share $\rho$ of its curvature, so that rounding costs $v\rho$, at
+# the price $K(\rho - 1 - \ln\rho)$. Write `kept`: the best $\rho$, rounded to 9 decimals. By the envelope theorem it is
+# also the slope of the whole cost in $v$: check that with a small difference.
+
+
+# %% exercise="kept" role="answer"
+def kept(v: float, K: float) -> float:
+    """Share of the curvature that is worth keeping, rounded to 9 decimals."""
+    ### BEGIN SOLUTION
+    return round(K / (K + v), 9)
+    ### END SOLUTION
+
+
+# %% exercise="kept" role="check" points=2
+ps.course.check(ps7.KEPT, kept)
+### BEGIN HIDDEN TESTS
+for v, K in ((0.3, 0.04), (0.004, 0.2)):
+    assert kept(v, K) == ps7.KEPT.truth(v, K), "other constants"
+### END HIDDEN TESTS
+
+
+# %% exercise="kept" role="wrong" mistake="share of the gap"
+def kept(v: float, K: float) -> float:
+    return round(K * math.log1p(v / K) / v, 9)
+
+
+# %% exercise="kept" role="wrong" mistake="given up"
+def kept(v: float, K: float) -> float:
+    return round(v / (K + v), 9)
+
+
+# %% [markdown]
+# ## 9. Two tensors together (2 points)
+#
+# With the price of exercise 8 the least cost is $G(v) = K \ln(1 + v/K)$. Two tensors in few bits add the gaps `g1` and
+# `g2`, each alone. Their damages add. Write `joint_gap`: what they add together, rounded to 9 decimals. Which sign has
+# its cross term, and which sign has that of a product of factors $N_{\text{eff}}/N$?
+
+
+# %% exercise="joint_gap" role="answer"
+def joint_gap(g1: float, g2: float, K: float) -> float:
+    """Gap that two tensors add together, rounded to 9 decimals."""
+    ### BEGIN SOLUTION
+    damage = K * math.expm1(g1 / K) + K * math.expm1(g2 / K)
+    return round(K * math.log1p(damage / K), 9)
+    ### END SOLUTION
+
+
+# %% exercise="joint_gap" role="check" points=2
+ps.course.check(ps7.JOINT, joint_gap)
+### BEGIN HIDDEN TESTS
+for g1, g2, K in ((0.4, 0.1, 0.3), (0.02, 0.03, 0.04)):
+    assert abs(joint_gap(g1, g2, K) - ps7.JOINT.truth(g1, g2, K)) < 1e-8, "other gaps"
+### END HIDDEN TESTS
+
+
+# %% exercise="joint_gap" role="wrong" mistake="sum"
+def joint_gap(g1: float, g2: float, K: float) -> float:
+    return round(g1 + g2, 9)
+
+
+# %% exercise="joint_gap" role="wrong" mistake="product law"
+def joint_gap(g1: float, g2: float, K: float) -> float:
+    return round(g1 + g2 + g1 * g2 / K, 9)

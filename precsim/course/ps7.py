@@ -1,4 +1,4 @@
-"""Problem set 7: derivations. Best bits, a corrected equation, a rate from the grid, critical data, two bounds."""
+"""Problem set 7: derivations. Best bits, a corrected equation, a rate, critical data, two bounds, how N_eff emerges."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.optimize import root_scalar
 
 from precsim.course.checking import Exercise, Mistake
 from precsim.laws.published import KUMAR_2024
+from precsim.symbolic.largest import mean_square
 
-__all__ = ["BEST_BITS", "CRITICAL", "DATA_RATIO", "EXERCISES", "GRID_RATE", "TERMS", "paper"]
+__all__ = [
+    "BEST_BITS",
+    "CHATTER",
+    "CRITICAL",
+    "DATA_RATIO",
+    "EXERCISES",
+    "GRID_RATE",
+    "JOINT",
+    "KEPT",
+    "LARGEST",
+    "TERMS",
+    "paper",
+]
 
 
 def paper() -> dict[str, float]:
@@ -224,4 +238,133 @@ TERMS = Exercise(
     ),
 )
 
-EXERCISES = (BEST_BITS, DATA_RATIO, GRID_RATE, CRITICAL, TERMS)
+
+# -- the largest weight ---------------------------------------------------------------------------------------------
+
+
+def _square(n: int) -> float:
+    return float(mean_square(n))
+
+
+LARGEST = Exercise(
+    name="largest_square",
+    truth=_square,
+    inputs=lambda: ((1,), (2,), (32,), (64,), (4096,)),
+    tolerance=1e-6,
+    mistakes=(
+        Mistake(
+            "leading term",
+            "2 ln n is only the leading term for large n; at 64 numbers it is a fifth too high: do the integral.",
+            lambda n: 2 * math.log(n),
+        ),
+        Mistake(
+            "one side",
+            "a magnitude is below y with probability erf(y/√2); (1 + erf)/2 is that of a signed number.",
+            lambda n: float(_integral(lambda y: 1 - ((1 + math.erf(y / math.sqrt(2))) / 2) ** n)),
+        ),
+        Mistake(
+            "mean, not square",
+            "the mean of the square is the integral of 2y times the probability to be beyond y; you left out 2y.",
+            lambda n: float(quad(lambda y: 1 - math.erf(y / math.sqrt(2)) ** n, 0, 12, limit=200)[0]),
+        ),
+    ),
+)
+
+
+def _integral(beyond: Callable[[float], float]) -> float:
+    return float(quad(lambda y: 2 * y * beyond(y), 0, 12, limit=200)[0])
+
+
+# -- training with noise --------------------------------------------------------------------------------------------
+
+
+def _chatter(h: float, nu: float, *, of: Callable[[float], float] = lambda nu: nu * (1 - nu)) -> float:
+    return round(h * h * of(nu), 9)
+
+
+CHATTER = Exercise(
+    name="chatter",
+    truth=_chatter,
+    inputs=lambda: ((1.0, 0.5), (1.0, 0.1), (0.5, 0.75), (2.0, 0.3), (1.0, 0.0)),
+    mistakes=(
+        Mistake(
+            "nearest",
+            "that is rounding to nearest; a weight that is trained through the rounding visits both neighbors.",
+            functools.partial(_chatter, of=lambda nu: min(nu, 1 - nu) ** 2),
+        ),
+        Mistake(
+            "even odds",
+            "it does not visit both equally often: the slopes cancel only if the upper one has the share nu.",
+            functools.partial(_chatter, of=lambda nu: (nu**2 + (1 - nu) ** 2) / 2),
+        ),
+        Mistake(
+            "mean over the cell",
+            "h²/6 is the average over nu; the question is about one nu.",
+            functools.partial(_chatter, of=lambda nu: 1 / 6),
+        ),
+    ),
+)
+
+
+def _kept(v: float, K: float) -> float:
+    return round(K / (K + v), 9)
+
+
+KEPT = Exercise(
+    name="kept",
+    truth=_kept,
+    inputs=lambda: ((0.05, 0.05), (0.01, 0.05), (0.2, 0.05), (0.02, 0.15), (1e-6, 0.05)),
+    mistakes=(
+        Mistake(
+            "share of the gap",
+            "G/v is how much of the damage the gap is; what is kept is the slope dG/dv.",
+            lambda v, K: round(K * math.log1p(v / K) / v, 9),
+        ),
+        Mistake(
+            "given up",
+            "that is the share given up; the question is what is kept.",
+            lambda v, K: round(v / (K + v), 9),
+        ),
+        Mistake(
+            "exponential",
+            "solve v + K (1 - 1/rho) = 0 for rho: it is a fraction, not an exponential.",
+            lambda v, K: round(math.exp(-v / K), 9),
+        ),
+    ),
+)
+
+
+def _joint(g1: float, g2: float, K: float) -> float:
+    return round(K * math.log(math.exp(g1 / K) + math.exp(g2 / K) - 1), 9)
+
+
+JOINT = Exercise(
+    name="joint_gap",
+    truth=_joint,
+    inputs=lambda: ((0.05, 0.05, 0.15), (0.1, 0.02, 0.15), (0.2, 0.2, 0.05), (0.01, 0.0, 0.05), (0.03, 0.07, 1.0)),
+    tolerance=1e-7,
+    mistakes=(
+        Mistake(
+            "sum",
+            "damages add, gaps do not: turn each gap back into its damage first.",
+            lambda g1, g2, K: round(g1 + g2, 9),
+        ),
+        Mistake(
+            "product law",
+            "a product of factors gives the cross term the sign +; a gap that bends gives it the sign -.",
+            lambda g1, g2, K: round(g1 + g2 + g1 * g2 / K, 9),
+        ),
+        Mistake(
+            "second order",
+            "g1 + g2 - g1 g2/K is right for small gaps only.",
+            lambda g1, g2, K: round(g1 + g2 - g1 * g2 / K, 9),
+        ),
+        Mistake(
+            "bent twice",
+            "the gaps are bent already: undo the bend before you add, do not bend the sum once more.",
+            lambda g1, g2, K: round(K * math.log1p((g1 + g2) / K), 9),
+        ),
+    ),
+)
+
+EXERCISES = (BEST_BITS, DATA_RATIO, GRID_RATE, CRITICAL, TERMS, LARGEST, CHATTER, KEPT, JOINT)

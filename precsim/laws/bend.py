@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from precsim.laws.jets import log, numeric
+from precsim.laws.jets import log
 from precsim.laws.law import Degradation, Part
 from precsim.laws.setting import Setting, Tensor, parameter
 
@@ -111,10 +111,5 @@ class Bent(Degradation):
 
     def added(self, s: Setting, n_eff) -> Any:
         """What training at the weights' width adds, and what rounding to fewer bits adds to that [nats/token]."""
-        after = self.inner.added(s, n_eff)
-        if numeric(s.weights) and np.all(np.isinf(s.weights)):
-            return after
-        damage = self.inner.added(replace(s, weights=np.inf, post=s.weights), n_eff)
-        if numeric(s.post) and np.all(np.isinf(s.post)):
-            return self.K_bend * log(1.0 + damage / self.K_bend)
-        return self.K_bend * log(1.0 + damage / self.K_bend) + after / (1.0 + damage / self.K_bend)
+        bent = 1.0 + self.inner.added(replace(s, weights=np.inf, post=s.weights), n_eff) / self.K_bend
+        return self.K_bend * log(bent) + self.inner.added(s, n_eff) / bent

@@ -34,6 +34,13 @@ def test_it_is_nothing_in_full_precision_and_the_twins_damage_after_it():
     assert LAW(1e5, 1e7, weights=4, post=3) > LAW(1e5, 1e7, weights=4)
 
 
+def test_what_is_rounded_further_loses_the_slope_of_the_bend():
+    damage = TWIN(1e5, 1e7, post=4)
+    further = LAW(1e5, 1e7, weights=4, post=3) - LAW(1e5, 1e7, weights=4)
+    assert further == pytest.approx(TWIN(1e5, 1e7, post=3) / (1 + damage / 0.05))
+    assert LAW(1e5, 1e7, weights=4) - BASE(1e5, 1e7) == pytest.approx(0.05 * np.log1p(damage / 0.05))
+
+
 def test_training_in_few_bits_is_never_worse_than_rounding_to_them():
     N, D, bits = (x.ravel() for x in np.meshgrid(np.logspace(4, 9, 6), np.logspace(6, 12, 7), [3.0, 4.0, 6.0]))
     assert np.all(LAW(N, D, weights=bits) < LAW(N, D, post=bits))

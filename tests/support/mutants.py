@@ -186,6 +186,60 @@ MUTANTS: list[Mutant] = [
         "tests/runs/test_reading.py -k 'errors_name'",
         ("if len(row) != len(names):", "if len(row) > len(names):"),
     ),
+    *_of(
+        "planning/plans",
+        "tests/planning/test_brute_force.py",
+        ('cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16', "cache = kv_bytes"),
+        ("8 * max(memory - cache, 0.0) / choice.serving", "8 * max(memory, 0.0) / choice.serving"),
+        ("if best.D < allowed * (1 - 1e-6):", "if best.D < allowed * 0.5:"),
+        ("<= best.loss + tolerance)", "<= best.loss + 3 * tolerance)"),
+        ("max(needed[row.place] / budget.flops - 1, 0.0)", "max(needed[row.place] / budget.flops, 0.0)"),
+    ),
+    *_of(
+        "planning/plans",
+        "tests/planning/test_plans.py -k 'draw_by_draw'",
+        ("tail = 50 * (1 - level)", "tail = 100 * (1 - level)"),
+        ("np.maximum(flops / budget.flops - 1, 0.0)", "np.maximum(flops / budget.flops, 0.0)"),
+    ),
+    *_of(
+        "planning/search",
+        "tests/planning/test_brute_force.py",
+        ("np.flatnonzero(self.slope(end, N, i) > 0)", "np.flatnonzero(self.slope(end, N, i) > 1e9)"),
+        ("most = np.minimum(most, self.most_tokens)", "most = most * 1.0"),
+    ),
+    *_of(
+        "planning/hardware",
+        "tests/planning -k 'hardware or price or width'",
+        ("able = [w for w in self.peak if w >= bits]", "able = [w for w in self.peak if w > bits]"),
+    ),
+    *_of(
+        "planning/serving",
+        "tests/planning/test_serving.py",
+        ("return self.N * choice.serving / 8", "return self.N * choice.serving / 4"),
+        ('bits = min(choice.bits["kv"], 16.0)', "bits = 16.0"),
+    ),
+    *_of(
+        "laws/bend",
+        "tests/laws/test_bend.py",
+        ("self.inner.added(s, n_eff) / bent", "self.inner.added(s, n_eff)"),
+        ("replace(s, weights=np.inf, post=s.weights)", "replace(s, weights=np.inf, post=s.weights - 1)"),
+        ("bent = 1.0 + self", "bent = 1.0 + 2 * self"),
+    ),
+    *_of(
+        "evidence/bend",
+        "tests/evidence/test_bend.py",
+        ("lambda g, K: K * np.expm1(g / K)", "lambda g, K: g"),
+        ('(found["se"] < 0.2)', '(found["se"] < 2.0)'),
+        ("np.prod(1 + alone", "np.sum(1 + alone"),
+    ),
+    *_of(
+        "symbolic/emergence",
+        "tests/symbolic/test_emergence.py",
+        ("p * (1 - nu) * h - (1 - p) * nu * h", "p * nu * h - (1 - p) * (1 - nu) * h"),
+        ("K * (rho - 1 - sp.log(rho))", "K * (rho - 1 - 2 * sp.log(rho))"),
+        ("together = sp.simplify(K * sp.log(1 + total / K))", "together = sp.simplify(2 * K * sp.log(1 + total / K))"),
+        ("reported = sp.Eq(u * (f**-alpha - 1), gap())", "reported = sp.Eq(u * (f**alpha - 1), gap())"),
+    ),
 ]
 
 

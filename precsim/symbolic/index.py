@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from precsim.symbolic import emergence, largest, roundoff, teacher, widths
+from precsim.symbolic import emergence, largest, propagation, roundoff, teacher, truncation, widths
 from precsim.symbolic.steps import Derivation, collected
 
 __all__ = ["DERIVATIONS", "derivation"]
 
 #: ``teacher.loss`` → its derivation; modules in the order of the book.
-DERIVATIONS: Mapping[str, Derivation] = collected(roundoff, largest, teacher, widths, emergence)
+DERIVATIONS: Mapping[str, Derivation] = collected(roundoff, truncation, largest, teacher, widths, emergence, propagation)
 
 
 def derivation(name: str) -> Derivation:

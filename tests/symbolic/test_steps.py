@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 
 from precsim import symbolic
-from precsim.symbolic import DERIVATIONS, Derivation, derivation, emergence, largest, roundoff, teacher, widths
+from precsim.symbolic import DERIVATIONS, Derivation, derivation, emergence, largest, propagation, roundoff, teacher, truncation, widths
 
 # Functions that state no formula: they act on an expression that is given, or return numbers.
 GIVEN = {
@@ -41,7 +41,7 @@ def test_every_step_is_what_its_call_gives(one):
 
 def test_no_closed_form_is_typed_without_a_derivation():
     """A public function of these modules is a derivation, or a combination of some, or takes what it works on."""
-    for module in (emergence, largest, roundoff, teacher, widths):
+    for module in (emergence, largest, propagation, roundoff, teacher, truncation, widths):
         for name in module.__all__:
             value = getattr(module, name)
             if isinstance(value, (Derivation, sp.Basic)) or name in GIVEN:

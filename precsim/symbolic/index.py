@@ -10,7 +10,9 @@ from precsim.symbolic.steps import Derivation, collected
 __all__ = ["DERIVATIONS", "derivation"]
 
 #: ``teacher.loss`` → its derivation; modules in the order of the book.
-DERIVATIONS: Mapping[str, Derivation] = collected(roundoff, truncation, largest, teacher, widths, emergence, propagation)
+DERIVATIONS: Mapping[str, Derivation] = collected(
+    roundoff, truncation, largest, teacher, widths, emergence, propagation
+)
 
 
 def derivation(name: str) -> Derivation:

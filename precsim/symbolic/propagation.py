@@ -16,7 +16,7 @@ concentration, contrast = sp.symbols("A B", positive=True)  # sums over keys of 
 
 @Derivation
 def norm_noise() -> Steps:
-    """Relative error behind RMSNorm of a vector of three whose elements err independently: the share along it is lost."""
+    """Relative error behind RMSNorm of a vector whose elements err independently: the share along it is lost."""
     x = sp.symbols("x_0:3", real=True)
     size = sp.sqrt(sum(one**2 for one in x) / 3)
     normed = sp.Matrix([one / size for one in x])
@@ -24,7 +24,10 @@ def norm_noise() -> Steps:
     yield "What a change of the vector does behind the norm, times the vector's size:", slope
     y = sp.Matrix(sp.symbols("y_0:3", real=True))
     along = sp.eye(3) - y * y.T / 3
-    yield "That is the projection off the normed vector y = x/size:", sp.simplify(slope - along.subs(dict(zip(y, normed))))
+    yield (
+        "That is the projection off the normed vector y = x/size:",
+        sp.simplify(slope - along.subs(dict(zip(y, normed, strict=True)))),
+    )
     trace = sp.simplify(along.trace().subs(y[0] ** 2, 3 - y[1] ** 2 - y[2] ** 2))
     yield "Of three independent errors two are left; y has mean square 1:", trace
     yield "Of n, all but one: the relative mean square e becomes", e * (n - 1) / n
@@ -37,7 +40,10 @@ def softmax_slope() -> Steps:
     weights = [sp.exp(one) / sum(sp.exp(other) for other in scores) for one in scores]
     mean = sum(one * other for one, other in zip(weights, values, strict=True))
     slope = sp.simplify(sp.diff(mean, scores[0]) - weights[0] * (values[0] - mean))
-    yield "For three keys, the slope in the first score less p (v - o), its own share of how far its value is off:", slope
+    yield (
+        "For three keys, the slope in the first score less p (v - o), how far its value is off:",
+        slope,
+    )
     yield "So in any score it is", p * (value - output)
 
 

@@ -1,7 +1,7 @@
-"""What a matrix unit loses that cuts every sum down to the last bit of its accumulator: a bias, and a spread.
+"""What a matrix unit loses that cuts every product to the last place of its accumulator: a bias, and a spread.
 
-The accumulator has f fraction bits. K products are added one after the other, and each sum is cut toward zero. Numbers
-of the form 2^E are the binade of the sum, m is its significand, in [1, 2).
+The accumulator has f fraction bits. K products are added one after the other, each cut toward zero to the last place
+that the sum has by then. 2^E is the binade of the sum, m its significand, in [1, 2).
 """
 
 from __future__ import annotations

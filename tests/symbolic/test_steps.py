@@ -10,7 +10,18 @@ import pytest
 import sympy as sp
 
 from precsim import symbolic
-from precsim.symbolic import DERIVATIONS, Derivation, derivation, emergence, largest, propagation, roundoff, teacher, truncation, widths
+from precsim.symbolic import (
+    DERIVATIONS,
+    Derivation,
+    derivation,
+    emergence,
+    largest,
+    propagation,
+    roundoff,
+    teacher,
+    truncation,
+    widths,
+)
 
 # Functions that state no formula: they act on an expression that is given, or return numbers.
 GIVEN = {

@@ -99,7 +99,9 @@ pythons: $(STAMP)  ## the fast tests on the other Pythons of this machine; says 
 	    -m "not slow and not weekly and not book and not browser" $(ARGS) || exit 1; \
 	done
 
-ci: lint type plain test-all  ## what .ci/run runs; the book is built on the way (make pythons: by hand)
+ci:  ## what .ci/run runs; the book is built on the way (make pythons: by hand)
+	$(MAKE) --no-print-directory -j2 lint type plain
+	$(MAKE) --no-print-directory test-all
 
 lock: $(STAMP)  ## solve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \

@@ -179,11 +179,12 @@ def size_exponent() -> Steps:
     """γ_N of an undertrained layer of n outputs and inputs: half, less what a larger channel's largest weight costs."""
     k, n = sp.symbols("k n", positive=True)
     size = sp.Function("W")(n)
+    each = n**k * size / n
     yield (
-        "Damage of n outputs with n weights each: kappa², of slope k in ln n, and the weights' squares, over n:",
-        size / n,
+        "Damage of n outputs of n weights: kappa², which grows as n to the k, times the weights' squares, over n:",
+        each,
     )
-    slope = sp.simplify(n * sp.diff(sp.log(n**k * size / n), n))
+    slope = sp.simplify(n * sp.diff(sp.log(each), n))
     yield "Its slope in ln n:", slope
     early = slope.subs(sp.Derivative(size, n), 0)
     yield "Undertrained, further features have not been learned, and the squares do not change with n:", early

@@ -132,7 +132,7 @@ def test_everything_that_was_said_of_a_network_is_scored(scored):
     assert set(said["name"]) - {"standard"} <= set(second_edition.variants(64))
 
 
-@pytest.mark.slow
+@pytest.mark.weekly  # twenty seconds; the file is frozen by its digest
 def test_what_was_written_is_what_the_earlier_batches_give(table):
     """Computed again from the same rows, without the batches that it is about."""
     said = bend_foretold.foretold()

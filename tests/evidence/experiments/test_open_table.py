@@ -89,14 +89,14 @@ def test_the_files_that_ship_are_where_the_next_runs_look_for_them():
     assert all((DATA / name).exists() for name in RECORD["sha256"])
 
 
-@pytest.mark.slow
+@pytest.mark.weekly  # a minute and a half; the files are frozen, and their digests are tested above
 def test_what_ships_is_taken_up_and_written_again_bit_for_bit(tmp_path, declared):
     with RunStore(tmp_path / "runs.db") as store:
         assert take_up(store, declared) == RECORD["models"]
         assert write(store, declared, tmp_path)["sha256"] == RECORD["sha256"]
 
 
-@pytest.mark.slow
+@pytest.mark.weekly  # another row each time, so that one day it may be the odd one
 def test_a_random_row_trained_again_on_this_processor(declared, table):
     """Training is chaotic and a GPU multiplies in TF32, so that only the size of numbers can agree.
 

@@ -22,12 +22,11 @@ def norm_noise() -> Steps:
     normed = sp.Matrix([one / size for one in x])
     slope = sp.simplify(normed.jacobian(x) * size)
     yield "What a change of the vector does behind the norm, times the vector's size:", slope
-    y = sp.Matrix(sp.symbols("y_0:3", real=True))
+    letters = sp.symbols("y_0:3", real=True)
+    y = sp.Matrix(letters)
     along = sp.eye(3) - y * y.T / 3
-    yield (
-        "That is the projection off the normed vector y = x/size:",
-        sp.simplify(slope - along.subs(dict(zip(y, normed, strict=True)))),
-    )
+    same = along.subs({letter: one / size for letter, one in zip(letters, x, strict=True)})
+    yield "That is the projection off the normed vector y = x/size; their difference:", sp.simplify(slope - same)
     trace = sp.simplify(along.trace().subs(y[0] ** 2, 3 - y[1] ** 2 - y[2] ** 2))
     yield "Of three independent errors two are left; y has mean square 1:", trace
     yield "Of n, all but one: the relative mean square e becomes", e * (n - 1) / n

@@ -6,6 +6,8 @@ that the sum has by then. 2^E is the binade of the sum, m its significand, in [1
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy as sp
 
 from precsim.symbolic.steps import Derivation, Steps
@@ -25,13 +27,14 @@ def bias_of_equal_signs() -> Steps:
     """Relative bias of the sum of K products of one sign, each cut losing half a last place on average."""
     place = binade * 2**-f / 2
     yield "Half of the last place of a sum in the binade b:", place
-    below = sp.summation(4**j, (j, -sp.oo, -1)) * binade * place / mu
+    below: Any = sp.summation(4**j, (j, -sp.oo, -1)) * binade * place / mu
     yield "A binade holds as many sums as it is wide over the mean product; all binades below the last lose", below
     last = (m - 1) * binade * place / mu
     yield "and the last, as far as the sum has come,", last
-    whole = sp.simplify((below + last) / (m * binade))
+    whole: Any = sp.simplify((below + last) / (m * binade))
     yield "Over the sum itself, m b:", whole
-    yield "The sum is K mean products, so b = K mu/m:", -sp.factor(sp.simplify(whole.subs(binade, K * mu / m)))
+    lost: Any = sp.factor(sp.simplify(whole.subs(binade, K * mu / m)))
+    yield "The sum is K mean products, so b = K mu/m:", -lost
 
 
 @Derivation

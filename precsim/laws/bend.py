@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from precsim.laws.jets import log
-from precsim.laws.law import Degradation, Part
+from precsim.laws.law import Around, Degradation, Part
 from precsim.laws.setting import Setting, Tensor, parameter
 
 
 @dataclass(frozen=True)
-class Bent(Degradation):
+class Bent(Around, Degradation):
     """G(v) = K·ln(1 + v/K) for weights trained at P bits, v the δ of their twin in full precision rounded to P bits.
 
     A model that feels its rounding keeps the share ρ of its curvature at the price K·(ρ − 1 − ln ρ); the least of
@@ -82,25 +82,6 @@ class Bent(Degradation):
     def names(self) -> dict[str, str]:
         """The inner law's names and the bend's."""
         return dict(self.inner.names) | {"K_bend": "K_bend"}
-
-    def __getattr__(self, name):
-        if "inner" in self.__dict__ and name in self.inner.names:
-            return getattr(self.inner, name)
-        return super().__getattr__(name)
-
-    def search(self, name):
-        """As the inner law, or the bend's own."""
-        return super().search(name) if name == "K_bend" else self.inner.search(name)
-
-    def with_fields(self, values):
-        """The bend with some parameters changed, the inner law's included."""
-        own = {k: v for k, v in values.items() if k in {f.name for f in fields(self)}}
-        inner: Any = self.inner.with_fields({k: v for k, v in values.items() if k not in own})
-        return replace(self, inner=inner, **own)
-
-    def record(self):
-        """Plain values, the inner law's record inside."""
-        return super().record() | {"inner": self.inner.record()}
 
     @classmethod
     def from_record(cls, record):

@@ -362,6 +362,37 @@ class Part(Law):
         return cls(**given)
 
 
+class Around(Part):
+    """A part around another: it has the parameters of the inner part and its own."""
+
+    inner: Any
+
+    @property
+    @abstractmethod
+    def names(self) -> dict[str, str]:
+        """Those of the inner part and its own, by field."""
+
+    def __getattr__(self, name):
+        if "inner" in self.__dict__ and name in self.inner.names:
+            return getattr(self.inner, name)
+        return super().__getattr__(name)
+
+    def search(self, name: str) -> Mapping[str, Any]:
+        """As the inner part, or of this part's own fields."""
+        own = {f.name for f in dataclasses.fields(self)}
+        return super().search(name) if name in own else self.inner.search(name)
+
+    def with_fields(self, values: Mapping[str, Any]) -> Part:
+        """The part with some parameters changed, the inner part's included."""
+        own = {k: v for k, v in values.items() if k in {f.name for f in dataclasses.fields(self)}}
+        inner = self.inner.with_fields({k: v for k, v in values.items() if k not in own})
+        return dataclasses.replace(self, inner=inner, **own)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, the inner part's record inside."""
+        return super().record() | {"inner": self.inner.record()}
+
+
 class Base(Part):
     """Loss at full precision as a function of N and D."""
 

@@ -8,13 +8,13 @@ Every factor tends to 1 as P grows and can be placed on N (the paper's N_eff) or
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from precsim.laws.jets import exp
-from precsim.laws.law import Factor, Part
+from precsim.laws.law import Around, Factor, Part
 from precsim.laws.setting import Effective, Setting, Tensor, parameter
 
 _LETTER = {Tensor.WEIGHTS: "w", Tensor.ACTIVATIONS: "a", Tensor.KV: "kv", Tensor.TIED: "tied"}
@@ -278,7 +278,7 @@ class PerScheme(Factor):
 
 
 @dataclass(frozen=True)
-class Drifting(Factor):
+class Drifting(Around, Factor):
     """f^s with s = (D/D₀)^k_D·(N/N₀)^(−k_N): a factor whose damage ln(1/f) changes with data and size.
 
     k_D = k_N = 0 is the factor itself. N₀ and D₀ are units that keep the parameters of order one, not fitted.
@@ -313,25 +313,6 @@ class Drifting(Factor):
         """The inner factor's names and the two exponents."""
         tail = self.inner.suffix
         return dict(self.inner.names) | {"drift_D": f"drift_D{tail}", "drift_N": f"drift_N{tail}"}
-
-    def __getattr__(self, name):
-        if "inner" in self.__dict__ and name in self.inner.names:
-            return getattr(self.inner, name)
-        return super().__getattr__(name)
-
-    def search(self, name):
-        """As the inner factor, or the exponents' own."""
-        return super().search(name) if name.startswith("drift") else self.inner.search(name)
-
-    def with_fields(self, values):
-        """The drift with some parameters changed, the inner factor's included."""
-        own = {k: v for k, v in values.items() if k in {f.name for f in fields(self)}}
-        inner = self.inner.with_fields({k: v for k, v in values.items() if k not in own})
-        return replace(self, inner=inner, **own)
-
-    def record(self):
-        """Plain values, the inner factor's record inside."""
-        return super().record() | {"inner": self.inner.record()}
 
     @classmethod
     def from_record(cls, record):

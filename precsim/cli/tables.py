@@ -21,6 +21,14 @@ LAW = "chinchilla+saturating:weights+kumar; see --laws"
 
 
 def table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of everything that fits laws to a table."""
+    rows_options(parser)
+    parser.add_argument("--delta", type=float, metavar="KNEE", help="knee of Huber's loss; adapted by default")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    laws_option(parser)
+
+
+def rows_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which rows and columns of a table are used."""
     parser.add_argument(
         "--only",
@@ -43,9 +51,6 @@ def table_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--excess", action="store_true", help="use the gap, the loss above the language's entropy")
     parser.add_argument("--means", action="store_true", help="average over seeds first")
-    parser.add_argument("--delta", type=float, metavar="KNEE", help="knee of Huber's loss; adapted by default")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (0)")
-    laws_option(parser)
 
 
 def table_of(options: argparse.Namespace) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from precsim.runs.columns import BLANK, Copies, Reading, bits, flags, known, nam
 from precsim.runs.run import COLUMNS
 
 _BITS = ("weights", "activations", "kv", "post")
-_COMPUTE = frozenset({"c", "flop", "flops", "compute", "training flop", "training_flops", "train_flops"})
 _UNFINISHED = ("crashed", "failed", "killed", "running", "preempted")
 
 
@@ -82,7 +81,7 @@ def read(
     try:
         known(runs, needed=needed)
     except ValueError as failure:
-        raise ValueError(f"{failure}{_advice(runs, needed)}") from None
+        raise ValueError(f"{failure}{_paired_advice(runs, needed)}") from None
     names = set(names_of(runs))
     n = len(runs["N"])
     column = {c: numbers(runs[c], c, n) for c in ("N", "D", "loss", "delta", "delta_se") if c in names}
@@ -127,17 +126,10 @@ def read(
     return Observations(setting, value[row], weight[row], row, least, reading)
 
 
-def _advice(runs, needed: tuple[str, ...]) -> str:
-    """What can be done with a table that lacks what is needed."""
-    names = set(map(str, names_of(runs)))
-    if "delta" in needed and not {"delta", "post"} <= names:
+def _paired_advice(runs, needed: tuple[str, ...]) -> str:
+    """What can be done with a table without damage."""
+    if "delta" in needed and not {"delta", "post"} <= set(map(str, names_of(runs))):
         return "; delta and post are of trained models evaluated once more, quantized: without them fit a base law"
-    compute = next((n for n in names if n.casefold() in _COMPUTE), None)
-    if compute and not {"N", "D"} & names:
-        return (
-            f"; with {compute} alone, L = E + A C^(-alpha) can be fitted: the law Frontier(), units_checked=True and "
-            f"columns={{'N': {compute + '/6'!r}, 'D': '1'}}"
-        )
     return ""
 
 
@@ -252,6 +244,14 @@ _COLUMN = {
 }
 
 
+def _pairs_advice(s: Setting) -> str:
+    """What runs of one size or length tell without a law, if some are in low precision and some are not."""
+    quantized = np.isfinite(np.stack([s.weights, s.activations, s.kv])).any(axis=0)
+    if quantized.all() or not quantized.any():
+        return ""
+    return "; what low precision loses against full precision at each N and D needs no law: gaps() (precsim gaps)"
+
+
 def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
     """ValueError that says what the table lacks for estimating these parameters, and what it still allows."""
     s, base = data.setting, law.base
@@ -266,7 +266,7 @@ def require(law: Law, free: tuple[str, ...], data: Observations) -> None:
             if lost and np.unique(values).size == 1:
                 raise ValueError(
                     f"the table has one value of {name} only ({values[0]:g}), so {', '.join(lost)} cannot be "
-                    f"estimated; give them (fix=), the other parameters can still be fitted"
+                    f"estimated; give them (fix=), the other parameters can still be fitted{_pairs_advice(s)}"
                 )
     for part in law.factors:
         inner = getattr(part, "inner", part)

@@ -20,7 +20,7 @@ from precsim.numerics.rules import check_carrier, grid_for
 __all__ = ["code_dtype", "codes_of", "decode", "encode_simple"]
 
 _USUAL = (None, None, Subnormals.KEEP)
-_SHORT = Params._fields.index("short")
+_INF_OVERFLOWS = Params._fields.index("inf_overflows")
 
 
 @functools.lru_cache(maxsize=512)
@@ -51,7 +51,7 @@ def _encoder(fmt: Format, saturate, nan, subnormals, char: str) -> _Loop | None:
         return _Loop(codes.wide_encode, (p,))
     if served == "wide":
         return None
-    k = codes.code_parameters(fmt, grid, carrier, bool(p[_SHORT] > 1))
+    k = codes.code_parameters(fmt, grid, carrier, bool(p[_INF_OVERFLOWS]))
     return _Loop(codes.magic_encode if fmt.has_nan else codes.magic_encode_checked, (p, k))
 
 

@@ -105,7 +105,7 @@ def _loop(fmt: Format | Codebook, scaling: Scaling, columns: bool, width: int) -
     how[2:4], how[7] = (code, nudge), served == "wide"
     if columns:
         return fused_loops.quantize_columns, (p, how)
-    blocks = width == 32 and served == "magic" and (flat or p[Params._fields.index("short")] > 1)
+    blocks = width == 32 and served == "magic" and (flat or p[Params._fields.index("inf_overflows")])
     return fused_loops.quantize_blocks if blocks else fused_loops.quantize_rows, (p, how)
 
 

@@ -44,6 +44,9 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "holdout": ("heldout", "isholdout", "isheldout"),
 }
 
+#: What people call training compute.
+_COMPUTE = frozenset({"c", "flop", "flops", "compute", "training flop", "training_flops", "train_flops"})
+
 
 class Copies(Enum):
     """What to do with rows that are equal in every column."""
@@ -122,6 +125,7 @@ def known(table, *, needed: tuple[str, ...] = ()) -> None:
         raise ValueError(f"columns {each} may all be {meant}; keep one of them under that name")
     if missing := [n for n in needed if n not in names]:
         hints = "".join(f"; {likely[n]!r} may be {n}: columns={{{n!r}: {likely[n]!r}}}" for n in missing if n in likely)
+        hints = hints or _compute_alone(missing, names)
         raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(sorted(names))}{hints}")
     for meant, near in likely.items():
         raise ValueError(
@@ -129,6 +133,18 @@ def known(table, *, needed: tuple[str, ...] = ()) -> None:
             f"columns={{{meant!r}: {near!r}}} (--column {meant}={near!r}), or say that it is something else with "
             f"columns={{{near!r}: None}} (--column {near!r}=)"
         )
+
+
+def _compute_alone(missing: list[str], names: tuple[str, ...]) -> str:
+    """What can be fitted to loss against FLOP."""
+    compute = next((name for name in names if name.casefold() in _COMPUTE), None)
+    if compute is None or not {"N", "D"} <= set(missing):
+        return ""
+    return (
+        f"; with {compute} alone, L = E + A C^(-alpha) can be fitted: the law Frontier(), units_checked=True and "
+        f"columns={{'N': {compute + '/6'!r}, 'D': '1'}} (--law frontier --column N={compute + '/6'!r} --column D=1 "
+        "--units-checked)"
+    )
 
 
 @functools.lru_cache(maxsize=64)  # fits of resamples ask for the same names again and again

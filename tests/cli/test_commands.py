@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +260,42 @@ def test_a_report_is_one_page_that_asks_no_other_host(capsys, table, tmp_path, c
     assert 'src="' not in text.partition("<script")[0]
     assert "<link" not in text
     assert "<script src" not in text
+
+
+# -- pairs of runs -----------------------------------------------------------------------------------------------------
+
+
+PAIRS = "N,D,weights,seed,loss\n" + "".join(
+    f"125000000,2500000000,{w},{seed},{3.2 + gap + seed / 100}\n"
+    for w, gap in (("", 0), (4, 0.03))
+    for seed in (0, 1, 2)
+)
+
+
+def test_gaps_says_what_the_package_says_and_fit_leads_there(capsys, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text(PAIRS)
+    rc, _, error = call(capsys, "fit", str(path), "--law", "chinchilla+saturating:weights")
+    assert rc == 2
+    assert "precsim gaps" in error
+    options = ["--law", "hoffmann-2022", "--json"]
+    rc, out, _ = call(capsys, "gaps", str(path), *options)
+    (row,) = json.loads(out)["gaps"]
+    want = ps.fitting.gaps(ps.load_runs(path), law=ps.laws.published.HOFFMANN_2022).rows[0]
+    assert rc == 0
+    assert {name: row[name] for name in ("gap", "pairs", "share")} == {
+        name: getattr(want, name) for name in ("gap", "pairs", "share")
+    }
+    assert "6 rows read, 6 used" in call(capsys, "gaps", str(path))[1]
+    assert call(capsys, "gaps", str(path), "--fix", "A=1")[0] == 2
+
+
+def test_a_table_of_compute_alone_is_led_to_the_words_that_fit_it(capsys, tmp_path):
+    path = tmp_path / "compute.csv"
+    path.write_text("flops,loss\n" + "".join(f"{10.0**k},{1.7 + 900 * 10.0 ** (-0.15 * k)}\n" for k in range(17, 24)))
+    rc, _, error = call(capsys, "fit", str(path), "--law", "chinchilla")
+    assert rc == 2
+    words = re.search(r"\((--law frontier .*)\)", error).group(1)
+    rc, out, _ = call(capsys, "fit", path, *shlex.split(words), "--json")
+    assert rc == 0
+    assert json.loads(out)["parameters"]["alpha"]["value"] == pytest.approx(0.15, rel=1e-6)

@@ -1,9 +1,8 @@
 """A cluster on which nothing is safe: workers killed again and again, the client killed once."""
 
+import contextlib
 import json
 import os
-import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -16,6 +15,7 @@ from precsim.numerics import INT2, INT3, INT4, PerChannel, Quantizer
 from precsim.runs import RunStore
 from precsim.training import Cluster, Job, Recipe, sweep
 from precsim.training.languages import ZipfFacts
+from tests.support.processes import killed, python
 
 MEMBERS = 5
 RECIPES = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3, INT4))]
@@ -39,7 +39,7 @@ def client(address, store, cache, tokens):
         where = chaos.Cluster({address!r}, members=chaos.MEMBERS)
         chaos.sweep(chaos.grid({tokens}), {str(store)!r}, where=where, cache={str(cache)!r}, progress=False)
     """)
-    return subprocess.Popen([sys.executable, "-c", code])
+    return python(code)
 
 
 def stored(path):
@@ -59,25 +59,24 @@ def chaos(folder, tokens, interval, least_kills):
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as here:
         quiet = sweep(jobs, where=Cluster(here, members=MEMBERS), cache=cache, progress=False)
     peace = time.monotonic() - began
-    began, killed, at_death = time.monotonic(), 0, None
+    began, kills, at_death = time.monotonic(), 0, None
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as here:
-        process = client(cluster.scheduler_address, store, cache, tokens)
-        next_kill = began + interval
-        while process.poll() is None:
-            time.sleep(0.1)
-            if at_death is None and stored(store) >= len(jobs) // 3:
-                process.kill()
-                process.wait()
-                at_death = stored(store)
-                process = client(cluster.scheduler_address, store, cache, tokens)
-            elif time.monotonic() >= next_kill:
-                workers = here.run(os.getpid, on_error="ignore")
-                victim = sorted(workers.values())[killed % len(workers)] if workers else None
-                if victim is not None:
-                    os.kill(victim, signal.SIGKILL)
-                    killed += 1
-                next_kill += interval
-                cluster.scale(2)  # a worker that a busy machine was too slow to start is given up unless asked for
+        with contextlib.ExitStack() as clients:
+            process = clients.enter_context(client(cluster.scheduler_address, store, cache, tokens))
+            next_kill = began + interval
+            while process.poll() is None:
+                time.sleep(0.1)
+                if at_death is None and stored(store) >= len(jobs) // 3:
+                    process.kill()
+                    process.wait()
+                    at_death = stored(store)
+                    process = clients.enter_context(client(cluster.scheduler_address, store, cache, tokens))
+                elif time.monotonic() >= next_kill:
+                    workers = here.run(os.getpid, on_error="ignore")
+                    if workers:  # one that went by itself since it answered does not count
+                        kills += killed(sorted(workers.values())[kills % len(workers)])
+                    next_kill += interval
+                    cluster.scale(2)  # a worker that a busy machine was too slow to start is given up unless asked for
         assert process.returncode == 0
     with RunStore(store) as kept:
         table, keys = kept.table(), list(kept.keys())
@@ -87,10 +86,10 @@ def chaos(folder, tokens, interval, least_kills):
     assert len(table) == 2 * len(jobs)  # each as trained and after its treatment, once
     found, wanted = (t.drop(columns="seconds").sort_values(["job", "post"], ignore_index=True) for t in (table, quiet))
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=True)
-    assert killed >= least_kills, f"{killed} kills: the jobs are too short for this machine"
+    assert kills >= least_kills, f"{kills} kills: the jobs are too short for this machine"
     return {
         "jobs": len(jobs),
-        "workers killed": killed,
+        "workers killed": kills,
         "runs stored when the client was killed": at_death,
         "seconds in peace": round(peace),
         "seconds in chaos": round(time.monotonic() - began),

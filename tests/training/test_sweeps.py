@@ -19,6 +19,7 @@ from precsim.runs import ForeignStore, RunStore
 from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, sweep
 from precsim.training.languages import ZipfFacts
 from precsim.training.workers import command
+from tests.support.processes import killed, python
 
 LOW = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3))]
 SHARED = {"language": ZipfFacts(vocabulary=8), "batch_tokens": 64, "post": (Quantizer(INT4, PerChannel()),)}
@@ -130,16 +131,14 @@ def test_killed_at_five_random_moments_no_run_is_lost_doubled_or_half_written(tm
     store, moments = tmp_path / "runs.db", random.Random(11)
     done = [0]
     for _ in range(5):
-        process = subprocess.Popen([sys.executable, "-c", script(store, cache, "Local(members=3)")])
         # the moment counts from the first sign of life, so that kills fall into the work and not the imports
         enough, deadline = done[-1] + moments.randrange(4), time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if store.exists() and count(store) >= enough:
-                time.sleep(moments.uniform(0, 0.6))
-                break
-            time.sleep(0.01)
-        process.kill()
-        process.wait()
+        with python(script(store, cache, "Local(members=3)")) as process:
+            while process.poll() is None and time.monotonic() < deadline:
+                if store.exists() and count(store) >= enough:
+                    time.sleep(moments.uniform(0, 0.6))
+                    break
+                time.sleep(0.01)
         done.append(count(store) if store.exists() else 0)
     assert done == sorted(done)  # nothing that was finished is lost
     subprocess.run([sys.executable, "-c", script(store, cache, "Local(members=3)")], check=True)
@@ -155,26 +154,23 @@ def count(store):
 @pytest.mark.slow
 def test_killed_workers_are_replaced_and_their_work_is_done(tmp_path, cache, quiet_workers):
     store = tmp_path / "runs.db"
-    process = subprocess.Popen([sys.executable, "-c", script(store, cache, "Cores(2, members=3)")])
-    killed = 0
-    while process.poll() is None:
-        time.sleep(1.0)  # both kills fall into the sweep, however quick the machine
-        for child in children(process.pid)[:1] if killed < 2 else []:
-            os.kill(child, signal.SIGKILL)
-            killed += 1
+    kills = 0
+    with python(script(store, cache, "Cores(2, members=3)")) as process:
+        while process.poll() is None:
+            time.sleep(1.0)  # both kills fall into the sweep, however quick the machine
+            for child in children(process.pid)[:1] if kills < 2 else []:
+                kills += killed(child)
     assert process.returncode == 0
-    assert killed == 2
+    assert kills == 2
     check_store(store, quiet_workers)
 
 
 @pytest.mark.slow
 def test_workers_end_with_their_parent(tmp_path, cache):
-    process = subprocess.Popen([sys.executable, "-c", script(tmp_path / "runs.db", cache, "Cores(2, members=3)")])
-    while not (workers := children(process.pid)):
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    deadline = time.monotonic() + 20
+    with python(script(tmp_path / "runs.db", cache, "Cores(2, members=3)")) as process:
+        while not (workers := children(process.pid)):
+            time.sleep(0.05)
+    deadline = time.monotonic() + 60
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
@@ -183,13 +179,11 @@ def test_workers_end_with_their_parent(tmp_path, cache):
 @pytest.mark.slow
 def test_an_interruption_stops_the_workers_and_leaves_a_usable_store(tmp_path, cache, quiet_workers):
     store = tmp_path / "runs.db"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script(store, cache, "Cores(2, members=3)")], stderr=subprocess.PIPE, text=True
-    )
-    while process.poll() is None and not (store.exists() and count(store)):
-        time.sleep(0.02)  # the first run is in the store: the workers are at work, and most of it is left
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    with python(script(store, cache, "Cores(2, members=3)"), stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (store.exists() and count(store)):
+            time.sleep(0.02)  # the first run is in the store: the workers are at work, and most of it is left
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
     assert process.returncode != 0
     assert 0 < count(store) < len(JOBS)
     sweep(JOBS, store, where=Cores(2, members=3), cache=cache, progress=False)

@@ -49,7 +49,7 @@ __all__ = [
 class CodeParams(NamedTuple):
     """What the loops below must know of a format's codes; `code` means a code without its sign bit."""
 
-    short: int  #: 1 if both signs are treated alike, -0 exists and infinity is like any overflow
+    inf_overflows: int  #: as in `Params`
     high: int  #: code of the largest value
     low: int  #: code of the magnitude of the most negative value
     overflow: int  #: image of what is beyond
@@ -86,7 +86,7 @@ def nan_code(fmt: Format) -> int:
     return 2 ** (fmt.bits - int(fmt.signed)) - 1
 
 
-def code_parameters(fmt: Format, grid: Grid, carrier: Carrier, short: bool) -> np.ndarray:
+def code_parameters(fmt: Format, grid: Grid, carrier: Carrier, inf_overflows: bool) -> np.ndarray:
     """Return the array of `CodeParams` for a format under a grid's rules."""
     kind = np.int32 if carrier.bits == 32 else np.int64
     real = np.float32 if carrier.bits == 32 else np.float64
@@ -105,7 +105,7 @@ def code_parameters(fmt: Format, grid: Grid, carrier: Carrier, short: bool) -> n
 
     low = 2**fmt.precision if fmt.is_integer and fmt.signed else (top if fmt.signed else 0)
     p = CodeParams(
-        short=int(short),
+        inf_overflows=int(inf_overflows),
         high=top,
         low=low,
         overflow=code(grid.overflow, top),
@@ -181,7 +181,7 @@ def encoded(value, c, k, short):
 def magic_encode(x, out, p, k):
     """Codes of the numbers rounded to nearest-even."""
     c, k = unpack(p), unpack_codes(k)
-    if k.short > 0:
+    if k.inf_overflows:
         for i in range(x.size):
             out[i] = encoded(x[i], c, k, True)
     else:
@@ -194,7 +194,7 @@ def magic_encode_checked(x, out, p, k):
     """The same; returns whether there was NaN."""
     c, k = unpack(p), unpack_codes(k)
     found = c.plus
-    if k.short > 0:
+    if k.inf_overflows:
         for i in range(x.size):
             out[i] = encoded(x[i], c, k, True)
             found = bor(found, sub(c.infinite, band(bits_of(x[i]), c.magnitude)))

@@ -110,7 +110,7 @@ def scaled(x, out, r, n, c, inverse, scale, center, low, high, wide):
     elif center > 0:
         for i in range(n):
             out[r, i] = evenly(x[r, i] * inverse, center, low, high) * scale
-    elif c.short > 1:
+    elif c.inf_overflows:
         for i in range(n):
             out[r, i] = bounded(x[r, i] * inverse, c) * scale
     else:
@@ -177,7 +177,7 @@ def quantize_columns(x, out, p, how):
         elif center > 0:
             for i in range(n):
                 out[r, i] = evenly(x[r, i] * inverse[i], center, low, high) * scale[i]
-        elif c.short > 1:
+        elif c.inf_overflows:
             for i in range(n):
                 out[r, i] = bounded(x[r, i] * inverse[i], c) * scale[i]
         else:
@@ -214,7 +214,7 @@ def quantize_two_level(x, out, p, e4m3, top, held):
                 s = even(block * (encode * (_ONE / top)), e, False)
                 scale[k] = s * (_ONE / encode)
                 inverse[k] = min(_ONE / scale[k], _LARGEST)
-        if n == 16 and c.short > 1:
+        if n == 16 and c.inf_overflows:
             for k in range(m):
                 block_floats(16, x, out, start + k, inverse[k], scale[k], short_steps(c))
         else:

@@ -47,7 +47,7 @@ __all__ = [
 def magic_even(x, out, p):
     """Each x to its nearest value, ties to the even code, by magic addition."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = even(x[i], c, True)
     else:
@@ -59,7 +59,7 @@ def magic_even(x, out, p):
 def magic_even_inplace(x, p):
     """`magic_even` written over its input."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             x[i] = even(x[i], c, True)
     else:
@@ -71,7 +71,7 @@ def magic_even_inplace(x, p):
 def magic_tie_away(x, out, p):
     """Each x to its nearest value, ties away from zero."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = tie_away(x[i], c, True)
     else:
@@ -83,7 +83,7 @@ def magic_tie_away(x, out, p):
 def magic_toward_zero(x, out, p):
     """Each x to the next value of no larger magnitude."""
     c = unpack(p)
-    if c.short:
+    if c.symmetric:
         for i in range(x.size):
             out[i] = toward_zero(x[i], c, True)
     else:
@@ -95,7 +95,7 @@ def magic_toward_zero(x, out, p):
 def magic_directed(x, out, p):
     """Each x to the next value above, or below, as the parameters say."""
     c = unpack(p)
-    if c.short:
+    if c.symmetric:
         for i in range(x.size):
             out[i] = directed(x[i], c, True)
     else:
@@ -107,7 +107,7 @@ def magic_directed(x, out, p):
 def magic_odd(x, out, p):
     """Each x that is no value to the neighbor with the odd code."""
     c = unpack(p)
-    if c.short:
+    if c.symmetric:
         for i in range(x.size):
             out[i] = odd(x[i], c, True)
     else:
@@ -120,7 +120,7 @@ def magic_even_checked(x, out, p):
     """Nearest-even; returns whether there was NaN."""
     c = unpack(p)
     found = c.plus
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = even(x[i], c, True)
             found = bor(found, sub(c.infinite, band(bits_of(x[i]), c.magnitude)))
@@ -135,7 +135,7 @@ def magic_even_checked(x, out, p):
 def wide_even(x, out, p):
     """Nearest-even, formats with the carrier's exponent range."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = fixed_even(x[i], c, True)
     else:
@@ -147,7 +147,7 @@ def wide_even(x, out, p):
 def wide_even_inplace(x, p):
     """`wide_even` written over its input."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             x[i] = fixed_even(x[i], c, True)
     else:
@@ -159,7 +159,7 @@ def wide_even_inplace(x, p):
 def wide_fixed(x, out, p):
     """Every deterministic mode of formats with the carrier's exponent range."""
     c = unpack(p)
-    if c.short:
+    if c.symmetric:
         for i in range(x.size):
             out[i] = fixed(x[i], c, True)
     else:
@@ -171,7 +171,7 @@ def wide_fixed(x, out, p):
 def magic_given(x, noise, out, p):
     """Stochastic, bits given by the caller."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = magic_random(x[i], lshr(word_like(noise[i], c.one), c.noise_shift), c, True)
     else:
@@ -183,7 +183,7 @@ def magic_given(x, noise, out, p):
 def wide_given(x, noise, out, p):
     """Stochastic, bits given by the caller; formats with the carrier's exponent range."""
     c = unpack(p)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = wide_random(x[i], lshr(word_like(noise[i], c.one), c.noise_shift), c, True)
     else:
@@ -196,7 +196,7 @@ def magic_counter(x, start, out, p):
     """Stochastic, bits made from the seed and the element's number, which begins at start."""
     c = unpack(p)
     h = first_count(start, c)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = magic_random(x[i], counted(h, c), c, True)
             h = next_count(h)
@@ -211,7 +211,7 @@ def wide_counter(x, start, out, p):
     """Stochastic, bits made here; formats with the carrier's exponent range."""
     c = unpack(p)
     h = first_count(start, c)
-    if c.short > 1:
+    if c.inf_overflows:
         for i in range(x.size):
             out[i] = wide_random(x[i], counted(h, c), c, True)
             h = next_count(h)

@@ -49,7 +49,8 @@ class Params(NamedTuple):
     noise_shift: int  #: stochastic: low bits of each random word that are not used
     left: int  #: wide, stochastic: how far the noise moves to meet the discarded bits
     right: int
-    short: int  #: 0, or where a short form of the last steps is enough: 1, and 2 if infinity is like any overflow
+    symmetric: int  #: 1 where both signs are treated alike, -0 is kept and nothing is flushed: shorter last steps
+    inf_overflows: int  #: 1 where, in addition, infinity is an overflow like any other: shorter still
     plus: int  #: zero
     seed_low: int
     seed_high: int
@@ -90,6 +91,7 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
     emax = _exponent(max(grid.maximum, grid.minimum))
     twice = int(rounding in (Rounding.STOCHASTIC_B, Rounding.STOCHASTIC_C))
     sign = -(1 << (carrier.bits - 1))
+    symmetric = not twice and _symmetric(grid, rounding)
     p = Params(
         one=1,
         magnitude=carrier.magnitude,
@@ -124,7 +126,8 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
         noise_shift=unused,
         left=max(dropped - width - twice, 0),
         right=max(width + twice - dropped, 0),
-        short=0 if twice else _shortness(grid, rounding),
+        symmetric=int(symmetric),
+        inf_overflows=int(symmetric and repr(grid.infinity) == repr(grid.overflow)),
         plus=0,
         seed_low=_word(seed),
         seed_high=_word(seed >> 32),
@@ -132,15 +135,13 @@ def parameters(grid: Grid, dtype: np.dtype, rounding: Rounding, width: int = 0, 
     return np.array(p, dtype=kind)
 
 
-def _shortness(grid: Grid, rounding: Rounding) -> int:
-    """1 if both signs are treated alike, -0 is kept and nothing is flushed; 2 if also infinity is a mere overflow."""
+def _symmetric(grid: Grid, rounding: Rounding) -> bool:
+    """Whether both signs are treated alike, -0 is kept and nothing is flushed."""
     pairs = [(grid.infinity, grid.minus_infinity), (grid.maximum, grid.minimum)]
     if rounding not in (Rounding.UP, Rounding.DOWN):  # their kernels look at the sign of an overflow anyway
         pairs.append((grid.overflow, grid.underflow))
     alike = all(repr(high) == repr(low) for high, low in pairs)
-    if not alike or not grid.negative_zero or grid.flush:
-        return 0
-    return 2 if repr(grid.infinity) == repr(grid.overflow) else 1
+    return bool(alike and grid.negative_zero and not grid.flush)
 
 
 def _word(seed: int) -> int:

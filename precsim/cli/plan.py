@@ -41,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--choice",
         action="append",
         metavar="W,A,KV[,POST]",
-        help="widths of one choice; full = not quantized; what else the law reads after them: 4,4,full,scheme=W4A4",
+        help="widths of one choice; full = not quantized; what else the law reads after them: 4,4,full,scheme=W4A4; "
+        "with --memory, experts=8 needs expert_share=, the share of the active parameters that one expert holds",
     )
     parser.add_argument(
         "--free-unread", action="store_true", help="let widths that the law does not read be narrow, at no loss"
@@ -88,7 +89,8 @@ def choices(bits: str | None, given: list[str] | None) -> tuple[Choice, ...] | N
             )
         pairs = (word.strip().partition("=") for word in text.split(",") if "=" in word)
         context = {name.strip(): _context(name.strip(), value.strip(), text) for name, _, value in pairs}
-        found.append(Choice(*(_bits(word, text) for word in words), context=context))
+        share: Any = context.pop("expert_share", None)
+        found.append(Choice(*(_bits(word, text) for word in words), context=context, expert_share=share))
     return tuple(found) or None
 
 

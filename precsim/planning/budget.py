@@ -30,11 +30,15 @@ class Choice:
     context : mapping
         What else some laws read, by the names of a law's call: ``{"scheme": "W4A4"}``, ``{"group": 128}``,
         ``{"experts": 8}``.
+    expert_share : float, optional
+        Of a mixture of experts: the share of the active parameters that its one active expert holds, 2/3 where the
+        feed-forward layers of a standard block (8 d² of 12 d²) are the experts. Laws of experts know the active
+        parameters; what is stored is more, and needs this.
 
     Raises
     ------
     ValueError
-        For an input that no law reads.
+        For an input that no law reads, and a share of experts outside (0, 1] or without ``experts``.
 
     Examples
     --------
@@ -42,6 +46,8 @@ class Choice:
     8.0
     >>> Choice(4, 4, context={"scheme": "QuEST"}).label
     'W4A4KV16 QuEST'
+    >>> Choice(context={"experts": 8}, expert_share=0.5).stored
+    4.5
     """
 
     weights: Any = np.inf
@@ -49,10 +55,16 @@ class Choice:
     kv: Any = np.inf
     post: Any = np.inf
     context: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    expert_share: float | None = None
 
     def __post_init__(self):
         if unknown := set(self.context) - CONTEXT:
             raise ValueError(f"no law reads {sorted(unknown)}; beside bits they read {', '.join(sorted(CONTEXT))}")
+        if self.expert_share is not None:
+            if not 0 < self.expert_share <= 1:
+                raise ValueError(f"expert_share is a share of the active parameters, got {self.expert_share}")
+            if "experts" not in self.context:
+                raise ValueError("expert_share is of a mixture of experts: give context={'experts': ...} with it")
 
     @staticmethod
     def tied(P, post=np.inf) -> Choice:
@@ -85,6 +97,14 @@ class Choice:
     def served_width(self) -> float:
         """Width that sets the price and the speed of a served FLOP: the wider of served weights and activations."""
         return max(self.serving, float(min(self.bits["activations"], _REFERENCE)))
+
+    @property
+    def stored(self) -> float | None:
+        """Parameters that are stored for each active one: 1 + (experts - 1)·share; None where the share is unknown."""
+        experts = float(self.context.get("experts", 1))
+        if experts == 1:
+            return 1.0
+        return None if self.expert_share is None else 1 + (experts - 1) * self.expert_share
 
     @property
     def label(self) -> str:

@@ -212,14 +212,19 @@ def _limits(
     least, none = parameters or smallest, (0.0, 0.0)
     if why := refusal(law, choice, unread):
         return why, none
-    if memory is not None and "experts" in choice.context:
-        return "memory holds all experts, and the law knows the active parameters only; leave memory out", none
+    if memory is not None and choice.stored is None:
+        return (
+            "memory holds all experts, and the law knows the active parameters only; say with expert_share= which "
+            "share of them one expert holds (2/3 in a standard block), or leave memory out"
+        ), none
     cache = kv_bytes * min(choice.bits["kv"], 16.0) / 16
-    most = np.inf if memory is None else 8 * max(memory - cache, 0.0) / choice.serving
+    each = 0.0 if memory is None else choice.serving / 8 * choice.stored  # bytes in memory for an active parameter
+    most = np.inf if memory is None else max(memory - cache, 0.0) / each
     if memory is not None and least > most:
         beside = f" and a cache of {cache:.3g} B" if cache else ""
-        need = least * choice.serving / 8 + cache
-        fits = f"{most:.3g} parameters, {8 * (memory - cache) / least:.2g} bits or" if most else "a smaller cache or"
+        need = least * each + cache
+        narrower = 8 * (memory - cache) / least / choice.stored
+        fits = f"{most:.3g} parameters, {narrower:.2g} bits or" if most else "a smaller cache or"
         return (
             f"{least:g} parameters at {choice.serving:g} bits{beside} need more than {memory:g} B, "
             f"{need / memory:.3g} times as much; {fits} {need:.3g} B would fit"

@@ -42,7 +42,7 @@ class ServedModel:
     source: str
 
     def weight_bytes(self, choice: Choice) -> float:
-        """Bytes of the stored weights, scales left out."""
+        """Bytes of the stored weights, scales left out; `N` counts all of them, experts included."""
         return self.N * choice.serving / 8
 
 

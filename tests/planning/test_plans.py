@@ -1,5 +1,7 @@
 """Plans against reference answers, a brute-force grid, closed forms and limits."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from precsim.planning import A100, H100, HARDWARE, Binding, Budget, Choice, chea
 from precsim.planning.serving import LLAMA3_8B, tokens_per_second
 
 LAW = published.KUMAR_2024
+MIXTURE = published.LUDZIEJEWSKI_2025
 
 
 def _option(answer, P):
@@ -132,6 +135,27 @@ def test_memory_and_data_limits_bind():
     assert scarce.D == pytest.approx(1e11)
     both = plan(LAW, compute=1e23, max_tokens=1e10, memory=1e9, choices=[Choice.tied(8)])
     assert both.binding is Binding.NOTHING
+
+
+@pytest.mark.parametrize(("experts", "share", "stored"), [(8, 2 / 3, 17 / 3), (2, 1.0, 2.0), (1, None, 1.0)])
+def test_memory_holds_all_experts(experts, share, stored):
+    """E experts of a share s beside what every token uses: 2 N ((1 - s) + E s) bytes at 16 bits."""
+    choice = Choice(context={"experts": experts}, expert_share=share)
+    found = plan(MIXTURE, compute=1e24, memory=4e9, choices=[choice])
+    assert found.binding is Binding.PARAMETERS
+    assert found.N == pytest.approx(2e9 / stored, rel=1e-5)
+
+
+def test_a_mixture_of_unknown_share_is_refused_under_a_memory_and_planned_without():
+    choice = Choice(context={"experts": 8})
+    assert plan(MIXTURE, compute=1e22, choices=[choice]).N > 0
+    with pytest.raises(ValueError, match=r"memory holds all experts.*expert_share="):
+        plan(MIXTURE, compute=1e22, memory=4e9, choices=[choice])
+    for share in (0.0, 1.5, math.nan):
+        with pytest.raises(ValueError, match="expert_share is a share"):
+            Choice(context={"experts": 8}, expert_share=share)
+    with pytest.raises(ValueError, match="of a mixture of experts"):
+        Choice(expert_share=0.5)
 
 
 def test_a_law_that_wants_no_parameters_says_so():

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from precsim.cli.law_words import form
+from precsim.cli.law_words import assignments, form
 from precsim.cli.printing import as_json, check_folders
 from precsim.cli.tables import LAW, RUNS, reading_of, rng_of, table_of, table_options
 from precsim.fitting import ByCompute, ByData, BySize, Comparison, Groups, Split, compare
+from precsim.laws import Law
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Judge laws by their error on runs left out."
     parser.add_argument("runs", metavar="RUNS", help=RUNS)
     parser.add_argument("--law", action="append", required=True, metavar="LAW", help=LAW)
+    parser.add_argument(
+        "--fix", action="append", metavar="NAME=VALUE", help="keep a parameter at a value, in every form that has it"
+    )
     parser.add_argument(
         "--split", required=True, help="compute, size or data (the largest rows), or a column: group:scheme"
     )
@@ -68,7 +72,7 @@ def _compare(options: argparse.Namespace) -> int:
     check_folders(options.html)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
-    forms = [form(text).blank() for text in options.law]
+    forms = _fixed([form(text).blank() for text in options.law], assignments(options.fix))
     rule, table = split(options.split, options.share), table_of(options)
     found = compare(
         forms,
@@ -85,6 +89,14 @@ def _compare(options: argparse.Namespace) -> int:
         Path(options.html).write_text(of_comparison(found, table, options.level), encoding="utf-8")
     print(as_json(_comparison(found, options)) if options.json else str(found))
     return 0
+
+
+def _fixed(forms: list[Law], values: dict[str, float]) -> list[Law]:
+    """Each form with the values of its own parameters."""
+    for name in values:
+        if not any(name in law.parameters for law in forms):
+            raise ValueError(f"none of these forms has a parameter {name!r} (--fix)")
+    return [law.replace(**{k: v for k, v in values.items() if k in law.parameters}) for law in forms]
 
 
 def _comparison(found: Comparison, options: argparse.Namespace) -> dict[str, Any]:
@@ -113,6 +125,7 @@ def _judgment(found: Comparison, names: dict[int, str]) -> dict[str, Any]:
         "verdict": None if found.verdict is None else names[id(found.verdict)],
         "candidates": [names[id(candidate)] for candidate in found.candidates],
         "preferred": names[id(found.preferred)],
+        "refused": [names[id(law)] for law in found.refused],
         "apart": found.apart,
         "delta": None if found.delta is None else _judgment(found.delta, names),
     }

@@ -73,7 +73,8 @@ class Comparison(Record):
     scores : tuple of Score
         On losses as trained; on δ for degradations alone.
     verdict : Law or None
-        The form that predicts held-out rows better than every other, None if the rows cannot tell.
+        The form that predicts held-out rows better than every other, None if the rows cannot tell, or if a form
+        that `fit` refuses predicts better than all that it accepts.
     candidates : tuple of Law
         Usable forms that the best one does not beat beyond chance, itself included.
     preferred : Law
@@ -82,6 +83,9 @@ class Comparison(Record):
         How far the candidates' predictions are from each other (of ln L or the response of δ) at ten times the
         largest compute of the table. Where that is more than the held-out error of the best, the choice matters and
         the rows do not make it.
+    refused : tuple of Law
+        Forms that `fit` refuses and that predict better, beyond chance, than every form that it accepts: as often as
+        not their E ran to zero, and they are usable with ``E=0.0`` given.
     delta : Comparison or None
         For laws of two stages, the same on δ, of those forms that predict it; the base then has all losses.
     """
@@ -91,24 +95,34 @@ class Comparison(Record):
     candidates: tuple[Law, ...]
     preferred: Law
     apart: float = 0.0
+    refused: tuple[Law, ...] = ()
     delta: Comparison | None = None
 
     def __str__(self) -> str:
         lines = self._table()
         if self.delta is not None:
             lines += ["delta, with the base fitted to all losses:", *self.delta._table()]
-        if self.verdict is not None:
-            return "\n".join([*lines, f"verdict: {self.verdict.label}"])
+        lines.append(f"verdict: {self.answer}")
         error = min(s.held_out for s in self.scores)
-        lines.append(
-            f"verdict: cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
-        )
-        if self.apart > error:
+        if self.verdict is None and not self.refused and self.apart > error:
             lines.append(
                 f"which matters: at {_FURTHER:g} times the largest compute they differ by {100 * self.apart:.2f} %, "
                 f"more than the held-out error of the best, {100 * error:.2f} %"
             )
         return "\n".join(lines)
+
+    @property
+    def answer(self) -> str:
+        """The verdict in words."""
+        if self.verdict is not None:
+            return self.verdict.label
+        if self.refused:
+            names = ", ".join(law.label for law in self.refused)
+            return (
+                f"none, for {names} predict better than what can be recommended: give them the value that their fit "
+                f"asks for and compare again; until then {self.preferred.label}"
+            )
+        return f"cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
 
     def _table(self) -> list[str]:
         lines = [f"{'held-out %':>24} {'RMSE %':>7} {'BIC':>8}  p  form"]
@@ -207,7 +221,8 @@ def compare(
     if not after:
         candidates = tuple(law for law, t in zip(laws, trained, strict=True) if t in first.candidates)
         verdict = simplest[first.verdict] if first.verdict is not None and len(candidates) == 1 else None
-        return Comparison(scores, verdict, candidates, simplest[first.preferred], first.apart)
+        refused = tuple(law for law, t in zip(laws, trained, strict=True) if t in first.refused)
+        return Comparison(scores, verdict, candidates, simplest[first.preferred], first.apart, refused)
     base_of = dict(zip(laws, trained, strict=True))
     given = {law: of[base_of[law]].fit for law in after}
     second = _judged(after, asked, paired=True, given=given)
@@ -215,9 +230,10 @@ def compare(
     candidates = both or tuple(dict.fromkeys([*(simplest[t] for t in first.candidates), *second.candidates]))
     parameters = {s.form: s.parameters + of[base_of[s.form]].parameters for s in second.scores}
     preferred = min(both or second.candidates, key=lambda law: parameters[law])
-    decided = len(both) == 1 and len(first.candidates) == 1
+    refused = tuple(law for law in laws if base_of[law] in first.refused or law in second.refused)
+    decided = len(both) == 1 and len(first.candidates) == 1 and not refused
     apart = max(first.apart, second.apart)
-    return Comparison(scores, both[0] if decided else None, candidates, preferred, apart, second)
+    return Comparison(scores, both[0] if decided else None, candidates, preferred, apart, refused, second)
 
 
 @dataclass(frozen=True)
@@ -331,18 +347,22 @@ def _verdict(scores, errors, rows, counts, level: float, data: Observations) -> 
     among = usable or list(range(len(scores)))
     best = min(among, key=lambda i: scores[i].held_out)
     tail = 50 * (1 - level)
-    close = []
-    for i in among:
-        if i == best:
-            close.append(i)
-        elif np.isfinite(sizes[i]).all():
-            advantage = (counts * (sizes[i] - sizes[best])).sum(-1) / counts.sum(-1)
-            if np.percentile(advantage, tail) <= 0:
-                close.append(i)
+
+    def beaten(loser: int, winner: int) -> bool:
+        """Whether the winner's error is less, beyond chance; a form that could not be fitted everywhere is beaten."""
+        if loser == winner or not np.isfinite(sizes[winner]).all():
+            return False
+        if not np.isfinite(sizes[loser]).all():
+            return True
+        return np.percentile((counts * (sizes[loser] - sizes[winner])).sum(-1) / counts.sum(-1), tail) > 0
+
+    close = [i for i in among if i == best or not beaten(i, best)]
+    refused = [i for i in range(len(scores)) if i not in among and beaten(best, i)]
     simplest = min(close, key=lambda i: (scores[i].parameters, scores[i].held_out))
     candidates = tuple(scores[i].form for i in close)
-    verdict = scores[best].form if len(close) == 1 and usable else None
-    return Comparison(scores, verdict, candidates, scores[simplest].form, _apart([scores[i] for i in close], data))
+    verdict = scores[best].form if len(close) == 1 and usable and not refused else None
+    apart = _apart([scores[i] for i in close], data)
+    return Comparison(scores, verdict, candidates, scores[simplest].form, apart, tuple(scores[i].form for i in refused))
 
 
 def _apart(scores: list[Score], data: Observations) -> float:

@@ -208,6 +208,17 @@ def test_compare_says_what_the_package_says(capsys, table):
     assert "verdict" in out
 
 
+def test_compare_keeps_a_parameter_in_every_form_that_has_it(capsys, table):
+    words = ["compare", table, "--law", "chinchilla", "--law", "outer", "--split", "compute", "--json"]
+    free = json.loads(call(capsys, *words)[1])
+    kept = json.loads(call(capsys, *words, "--fix", "E=1.7")[1])
+    assert [s["parameters"] for s in kept["scores"]] == [s["parameters"] - 1 for s in free["scores"]]
+    assert kept["refused"] == []
+    status, _, error = call(capsys, *words, "--fix", "gamma_D=1")
+    assert status == 2
+    assert "none of these forms has a parameter 'gamma_D'" in error
+
+
 def test_plan_gives_the_reference_answer(capsys):
     status, out, _ = call(capsys, "plan", "--compute", "1e23")
     assert status == 0

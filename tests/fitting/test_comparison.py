@@ -240,6 +240,20 @@ def test_a_law_that_fit_refuses_is_not_recommended(rng):
     assert "not recommended: " in str(found)
 
 
+def test_a_refused_form_that_predicts_better_leaves_no_verdict_until_it_is_given_its_value(rng):
+    """Step Law's table: E of every form that fits runs to zero, and the only accepted one is three times as bad."""
+    truth = laws.OuterExponent(E=0.0, A=40.0, B=60.0, alpha=0.25, beta=0.2, g=0.6)
+    runs = table(truth, rng, 0.001)
+    found = compare([laws.Tied(E=0.5), laws.OuterExponent()], runs, split=ByCompute(), rng=rng)
+    assert not found.scores[1].usable
+    assert found.scores[1].held_out < found.scores[0].held_out
+    assert (found.verdict, found.preferred, found.refused) == (None, laws.Tied(E=0.5), (laws.OuterExponent(),))
+    assert "verdict: none, for OuterExponent predict" in str(found)
+    again = compare([laws.Tied(E=0.5), laws.OuterExponent(E=0.0)], runs, split=ByCompute(), rng=rng)
+    assert again.verdict == laws.OuterExponent(E=0.0)
+    assert again.refused == ()
+
+
 def test_one_origin_does_not_choose_alone(rng):
     truth = laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37)
     (score,) = compare([laws.Chinchilla()], table(truth, rng, 0.002), split=ByCompute(), rng=rng).scores

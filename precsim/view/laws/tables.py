@@ -92,14 +92,11 @@ def comparison_table(comparison: Comparison, *, level: float = 0.95) -> Table:
         )
         for score in sorted(comparison.scores, key=lambda score: score.held_out)
     ]
-    verdict = (
-        f"{comparison.verdict.label} predicts better than every other"
-        if comparison.verdict is not None
-        else f"these rows cannot tell between {len(comparison.candidates)} laws; the simplest of them is "
-        f"{comparison.preferred.label}"
-    )
     head = ("law", "parameters", "held-out error [%]", f"{level:.0%} interval", "RMSE in sample [%]", "BIC", "fit")
-    caption = f"Mean absolute error on held-out rows, interval by resampling cells of equal settings: {verdict}."
+    caption = (
+        "Mean absolute error on held-out rows, interval by resampling cells of equal settings. "
+        f"Verdict: {comparison.answer}."
+    )
     return Table(head, tuple(rows), caption)
 
 

@@ -289,13 +289,8 @@ def held_out_error(comparison: Comparison, *, level: float = 0.95) -> alt.LayerC
         base.mark_point(color=HUES[0], size=90).encode(x=x, tooltip=["law:N", "error:Q", "low:Q", "high:Q"]),
     )
     lost = len(comparison.scores) - len(rows)
-    said = (
-        f"best is {comparison.verdict.label}"
-        if comparison.verdict is not None
-        else f"the rows cannot tell; the simplest candidate is {comparison.preferred.label}"
-    )
     text = (
         f"Error of {len(rows)} laws on held-out rows with {level:.0%} intervals; gray marks are the {len(folds)} folds."
-        f" Verdict: {said}.{f' {lost} laws could not be fitted.' if lost else ''}"
+        f" Verdict: {comparison.answer}.{f' {lost} laws could not be fitted.' if lost else ''}"
     )
     return finish(chart.properties(width=WIDTH, height=60 + 40 * len(rows)), text)

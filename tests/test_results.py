@@ -21,9 +21,13 @@ def test_twelve_formats_round_as_before_bit_for_bit():
     }
 
 
-@pytest.mark.parametrize(("group", "digits"), [(results.plans, 1e-6), (results.fits, 1e-9)])
+@pytest.mark.parametrize(("group", "digits"), [(results.plans, 1e-6), (results.fits, 1e-7)])
 def test_plans_and_fits_are_as_before(group, digits):
-    """Fits to nine digits: the last bits belong to the machine's matrix library. Plans to six, at a flat minimum."""
+    """Fits to seven digits, plans to six.
+
+    The last bits of an objective belong to the machine's matrix library, and where a minimum is flat 1e-16 of the
+    objective are 1e-8 of a parameter: `BetaOfN` was 9e-9 apart on two machines.
+    """
     kept = stored()
     for _, name, numbers in group():
         assert list(numbers) == pytest.approx(kept[name][1], rel=digits), name

@@ -312,7 +312,8 @@ TABLES: dict[str, PublicTable] = {
                 "backward": "which products of the backward pass are quantized",
             },
             sha256="60a814d56d049bf6d53c57fb34f21f4445dfba86947e075788937d35e77ec137",
-            note="34 schemes; families called backward, albert_tseng and bnrq keep the forward pass in BF16",
+            note="34 schemes; families called backward, albert_tseng and bnrq keep the forward pass in BF16; nvidia, "
+            "quartetv2 and tetrajetv2 quantize both passes, which the column backward does not say",
             read=_later("quartet2"),
             arrange=_later("arrange_quartet2"),
         ),

@@ -15,6 +15,7 @@ from precsim.fitting.fits import Fit, FitError, fit
 from precsim.fitting.uncertainty import Draws, bootstrap, interval
 from precsim.laws import ACTIVATIONS, WEIGHTS, Law
 from precsim.laws.published import EPOCH_2024, HOFFMANN_2022
+from precsim.laws.setting import Effective
 from precsim.runs import Table
 from precsim.runs.envelope import undominated
 
@@ -79,7 +80,7 @@ def _bootstrapped(found: Fit) -> tuple[dict[str, Any], Draws | None]:
 
 def _scores(forms: Sequence[Law], table: Table, split: Split, what: str) -> dict[str, Any]:
     """A comparison: what was held out, each form's error with its interval, and the verdict."""
-    found = compare(forms, table, split=split, rng=_rng(), level=_LEVEL)
+    found = compare(forms, table, split=split, rng=_rng(), level=_LEVEL, units_checked=True)
     return {
         "held_out": what,
         "rows": len(table),
@@ -98,6 +99,7 @@ def _scores(forms: Sequence[Law], table: Table, split: Split, what: str) -> dict
         ],
         "verdict": None if found.verdict is None else found.verdict.label,
         "preferred": found.preferred.label,
+        "refused": [law.label for law in found.refused],
     }
 
 
@@ -232,6 +234,79 @@ def quartet(tables: Mapping[str, Table]) -> dict[str, Any]:
         "source": _source("quartet-mxfp4", len(both)),
         "roll_out": _roll_out(full),
         "factor": {"scheme": "QuEST, MXFP4 in the forward pass", "fits": forms},
+        "passes": {kind: _pass(rows, "scheme") for kind, rows in quartet_passes(tables).items()},
+    }
+
+
+def quartet_passes(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """MXFP4 in the forward pass, in the backward pass, and in both, each with the BF16 runs."""
+    table = tables["quartet-mxfp4"]
+    ahead, behind = (table[column] != "BF16" for column in ("scheme", "backward"))
+    named = table.assign(scheme=table["scheme"].where(~behind, table["scheme"] + ", backward " + table["backward"]))
+    named.loc[~ahead & ~behind, "scheme"] = "BF16"
+    kinds = {"forward": ~behind, "backward": ~ahead, "both": ahead == behind}
+    return {kind: named[mask] for kind, mask in kinds.items()}
+
+
+#: Families of Quartet II's table by the passes that they quantize; in the last its column ``backward`` does not say so.
+_PASSES = {
+    "forward": ("forward_main", "forward_quartet"),
+    "backward": ("backward_main", "backward_quartet", "bnrq"),
+    "both": ("nvidia", "quartetv2", "tetrajetv2"),
+}
+
+
+def quartet2_passes(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """NVFP4 in the forward pass, in the backward pass, and in both, each with the BF16 runs; exact copies once."""
+    table = tables["quartet2-nvfp4"].drop_duplicates(["scheme", "N", "D", "loss"])
+    return {kind: table[table["family"].isin(["baseline", *some])] for kind, some in _PASSES.items()}
+
+
+def quartet2(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """NVFP4 in either pass: the roll-out of the BF16 rows, and whether rounding in a pass costs parameters or data."""
+    passes = quartet2_passes(tables)
+    full = passes["both"][passes["both"]["family"] == "baseline"]
+    return {
+        "source": _source("quartet2-nvfp4", len(tables["quartet2-nvfp4"])),
+        "roll_out": _roll_out(full),
+        "passes": {kind: _pass(rows, "baseline") for kind, rows in passes.items()},
+    }
+
+
+def _pass(rows: Table, full: str) -> dict[str, Any]:
+    """A factor for each scheme on N against one on D, sizes held out in turn; and the factors of the better base.
+
+    Whether rounding acts like fewer parameters or like fewer tokens depends on the base that is assumed, so both are
+    asked under two. Schemes at fewer than three sizes are left out: held out, they would leave one or none.
+    """
+    sizes = rows.groupby("scheme")["N"].nunique()
+    rows = rows.loc[rows["scheme"].isin(sizes.index[sizes >= 3]), ["N", "D", "loss", "scheme"]]
+    names = tuple(sorted(set(rows["scheme"]) - {full, "BF16"}))
+    on = {kind: laws.PerScheme(names, on=kind) for kind in Effective}
+    bases = (laws.Chinchilla(), laws.OuterExponent())
+    judged = {b.label: _scores([b | f for f in on.values()], rows, Groups("N"), "each size in turn") for b in bases}
+    found = fit(laws.OuterExponent() | on[Effective.N], rows, strict=False)
+    record, _ = _bootstrapped(found)
+    return {"schemes": list(names), "judged": judged, "fit": record}
+
+
+def paretoq(tables: Mapping[str, Table]) -> dict[str, Any]:
+    """Weights of 1 to 4 bits, trained last: gaps against 16 bits by size, and forms of f(P) by held-out widths.
+
+    All models saw the same number of tokens: E takes up what they cost, and N alone is left of the base.
+    """
+    table = tables["paretoq"]
+    forms = [laws.Frontier() | f(WEIGHTS) for f in (laws.Plain, laws.Offset, laws.Powered, laws.Saturating)]
+    rows = table.assign(D=1.0)
+    full = table[np.isinf(table["weights"])].set_index("N")["loss"]
+    gap = [float(loss - full[N]) for N, loss in zip(table["N"], table["loss"], strict=True)]
+    low = [k for k, bits in enumerate(table["weights"]) if np.isfinite(bits)]
+    columns = {c: table[c].to_numpy(dtype=float) for c in ("N", "weights")}
+    return {
+        "source": _source("paretoq", len(table)),
+        "gaps": [{"N": columns["N"][k], "weights": columns["weights"][k], "gap": gap[k]} for k in low],
+        "widths": _scores(forms, rows, Groups("weights", only=(1.58, 2.0, 3.0)), "weights of 1.58, 2 and 3 in turn"),
+        "sizes": _scores(forms, rows, Groups("N"), "each size in turn"),
     }
 
 
@@ -310,5 +385,7 @@ MAKERS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Table]], dict[st
     "gemstones": (("gemstones",), gemstones),
     "step-law": (("step-law",), step_law),
     "quartet-mxfp4": (("quartet-mxfp4",), quartet),
+    "quartet2-nvfp4": (("quartet2-nvfp4",), quartet2),
+    "paretoq": (("paretoq",), paretoq),
     "quest-qat": (("quest-qat", "quartet-mxfp4"), quest),
 }

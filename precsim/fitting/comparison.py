@@ -119,8 +119,8 @@ class Comparison(Record):
         if self.refused:
             names = ", ".join(law.label for law in self.refused)
             return (
-                f"none, for {names} predict better than what can be recommended: give them the value that their fit "
-                f"asks for and compare again; until then {self.preferred.label}"
+                f"none, for {names} predict better than what can be recommended: see why they were refused, mend "
+                f"that (a value for a parameter, more runs) and compare again; until then {self.preferred.label}"
             )
         return f"cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
 

@@ -84,8 +84,8 @@ class Comparison(Record):
         largest compute of the table. Where that is more than the held-out error of the best, the choice matters and
         the rows do not make it.
     refused : tuple of Law
-        Forms that `fit` refuses and that predict better, beyond chance, than every form that it accepts: as often as
-        not their E ran to zero, and they are usable with ``E=0.0`` given.
+        Forms that `fit` refuses and that no form which it accepts beats beyond chance: often their E ran to zero, and
+        they are usable with ``E=0.0`` given. Where one of them beats all that are accepted there is no verdict.
     delta : Comparison or None
         For laws of two stages, the same on δ, of those forms that predict it; the base then has all losses.
     """
@@ -104,7 +104,7 @@ class Comparison(Record):
             lines += ["delta, with the base fitted to all losses:", *self.delta._table()]
         lines.append(f"verdict: {self.answer}")
         error = min(s.held_out for s in self.scores)
-        if self.verdict is None and not self.refused and self.apart > error:
+        if len(self.candidates) > 1 and self.apart > error:
             lines.append(
                 f"which matters: at {_FURTHER:g} times the largest compute they differ by {100 * self.apart:.2f} %, "
                 f"more than the held-out error of the best, {100 * error:.2f} %"
@@ -115,14 +115,18 @@ class Comparison(Record):
     def answer(self) -> str:
         """The verdict in words."""
         if self.verdict is not None:
-            return self.verdict.label
+            text = self.verdict.label
+        else:
+            text = f"cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
+            if len(self.candidates) == 1:
+                text = f"none; until more is known {self.preferred.label}"
         if self.refused:
             names = ", ".join(law.label for law in self.refused)
-            return (
-                f"none, for {names} predict better than what can be recommended: see why they were refused, mend "
-                f"that (a value for a parameter, more runs) and compare again; until then {self.preferred.label}"
+            text += (
+                f"; not beaten by it, though refused by fit: {names} (mend what fit says, such as a parameter to be "
+                "given, and compare again)"
             )
-        return f"cannot tell between {len(self.candidates)} forms; the simplest is {self.preferred.label}"
+        return text
 
     def _table(self) -> list[str]:
         lines = [f"{'held-out %':>24} {'RMSE %':>7} {'BIC':>8}  p  form"]
@@ -231,7 +235,8 @@ def compare(
     parameters = {s.form: s.parameters + of[base_of[s.form]].parameters for s in second.scores}
     preferred = min(both or second.candidates, key=lambda law: parameters[law])
     refused = tuple(law for law in laws if base_of[law] in first.refused or law in second.refused)
-    decided = len(both) == 1 and len(first.candidates) == 1 and not refused
+    outdone = any(len(stage.candidates) == 1 and stage.verdict is None for stage in (first, second))
+    decided = len(both) == 1 and len(first.candidates) == 1 and not outdone
     apart = max(first.apart, second.apart)
     return Comparison(scores, both[0] if decided else None, candidates, preferred, apart, refused, second)
 
@@ -357,10 +362,11 @@ def _verdict(scores, errors, rows, counts, level: float, data: Observations) -> 
         return np.percentile((counts * (sizes[loser] - sizes[winner])).sum(-1) / counts.sum(-1), tail) > 0
 
     close = [i for i in among if i == best or not beaten(i, best)]
-    refused = [i for i in range(len(scores)) if i not in among and beaten(best, i)]
+    refused = [i for i, s in enumerate(scores) if i not in among and np.isfinite(s.held_out) and not beaten(i, best)]
     simplest = min(close, key=lambda i: (scores[i].parameters, scores[i].held_out))
     candidates = tuple(scores[i].form for i in close)
-    verdict = scores[best].form if len(close) == 1 and usable and not refused else None
+    outdone = any(beaten(best, i) for i in refused)
+    verdict = scores[best].form if len(close) == 1 and usable and not outdone else None
     apart = _apart([scores[i] for i in close], data)
     return Comparison(scores, verdict, candidates, scores[simplest].form, apart, tuple(scores[i].form for i in refused))
 

@@ -7,10 +7,10 @@ law of losses is given from elsewhere, the network without quantization that wou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.stats import ttest_ind, ttest_rel
 
 from precsim.equality import Record
@@ -161,12 +161,13 @@ def gaps(
             alone += len(members)
             continue
         shown = dict(zip((*same, *label), (*place[2:], *kind[3:]), strict=True))
-        N, D = map(float, place[:2])
+        N, D, (w, a, kv) = float(place[0]), float(place[1]), map(float, kind[:3])
         mean, low, high, pairs = _difference(data.value, keys, members, references, level)
-        sizes = [_share(law, N, D, g) for g in (mean, high, low)] if law is not None else []
-        rows.append(
-            Gap(N, D, *map(float, kind[:3]), shown, len(members), len(references), pairs, mean, low, high, *sizes)
-        )
+        gap = Gap(N, D, w, a, kv, shown, len(members), len(references), pairs, mean, low, high)
+        if law is not None:  # a larger gap is a smaller network
+            share, least, most = (_share(law, N, D, nats) for nats in (mean, high, low))
+            gap = replace(gap, share=share, share_low=least, share_high=most)
+        rows.append(gap)
     if not rows:
         where = ", ".join(("N", "D", *same))
         raise ValueError(f"none of {alone} rows in low precision has a row in full precision of the same {where}")
@@ -188,7 +189,7 @@ def _difference(
             a, b = loss[low], loss[[partner[key] for key in mine]]
             if len(low) == 1:
                 return float(a[0] - b[0]), nan, nan, 1
-            if np.ptp(a - b) == 0:  # not a test: every pair says the same
+            if np.ptp(a - b) == 0:  # every pair says the same: no spread, where SciPy warns and returns NaN
                 return float(a[0] - b[0]), float(a[0] - b[0]), float(a[0] - b[0]), len(low)
             ends = ttest_rel(a, b).confidence_interval(level)
             return float((a - b).mean()), float(ends.low), float(ends.high), len(low)
@@ -214,4 +215,4 @@ def _share(law: Law, N: float, D: float, gap: float) -> float:
         return 0.0
     if excess(large) > 0:
         return float("inf")
-    return float(np.exp(brentq(excess, small, large, xtol=1e-12)))
+    return float(np.exp(root_scalar(excess, bracket=(small, large), xtol=1e-12).root))

@@ -335,7 +335,8 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
 
     Notes
     -----
-    The unit is κ = Σψ²/(n − p) / mean ψ′, which makes the robust likelihood-ratio (τ) statistic χ² distributed.
+    The unit is κ = Σψ²/(n − p) / mean ψ′, which makes the robust likelihood-ratio (τ) statistic χ² distributed. Where
+    the profile falls below the fit's own objective (it had not converged), the interval is around that lower place.
 
     Examples
     --------
@@ -377,10 +378,13 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     r = stage.residuals
     psi = np.clip(r, -stage.delta, stage.delta)
     noise = (psi**2).sum() / (len(r) - len(centre)) / np.mean(np.abs(r) <= stage.delta)
-    excess = 2 * (least - stage.objective) / noise
+    # a fit that did not converge is not at the least value on its own profile: then that value is what counts
+    floor = min(stage.objective, np.min(least[known], initial=np.inf))
+    excess = 2 * (least - floor) / noise
+    middle = points // 2 if floor == stage.objective else int(np.argmin(np.where(known, least, np.inf)))
     limit = NormalDist().inv_cdf(0.5 + level / 2) ** 2
     ends = []
-    for side, order in ((-np.inf, range(points // 2, -1, -1)), (np.inf, range(points // 2, points))):
+    for side, order in ((-np.inf, range(middle, -1, -1)), (np.inf, range(middle, points))):
         order = list(order)
         # where the others found no minimum, the excess is no more than an upper bound: nothing is beyond the limit
         over = next((k for k in range(1, len(order)) if known[order[k]] and excess[order[k]] > limit), None)

@@ -1,5 +1,7 @@
 """Intervals: of anything, by cluster, by profile, and whether they cover."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.simulated import TRUTH, grid
@@ -49,6 +51,23 @@ def test_profile_and_wald_agree_where_the_law_is_nearly_linear(rng):
     assert min(excess) == pytest.approx(0.0, abs=1e-6)
     assert (bounds.high - bounds.low) / (2 * 1.96 * error) == pytest.approx(1.0, abs=0.25)
     assert values[0] < bounds.low < found.law.alpha < bounds.high < values[-1]
+
+
+@pytest.mark.parametrize("shift", [-1.5, 1.5])
+def test_the_profile_of_a_fit_that_stopped_too_early_is_around_the_minimum_that_it_missed(shift, rng):
+    """It measured from where the fit stood, so that the side away from the minimum ended too soon."""
+    found = fit(laws.Chinchilla(), grid(noise=0.0005, rng=rng, sizes=8, lengths=8))
+    stage = found.stages[0]
+    i = stage.names.index("alpha")
+    theta = stage.theta + shift * stage.covariance[:, i] / np.sqrt(stage.covariance[i, i])
+    law = stage.law.replace(**dict(zip(stage.names, np.exp(theta), strict=True)))
+    value = float(stage.problem.value(theta, stage.observations.weight, stage.delta))
+    off = replace(found, stages=(replace(stage, law=law, objective=value),))
+    assert value > stage.objective
+    (_, excess, moved), (_, _, true) = profile(off, "alpha", points=161), profile(found, "alpha", points=161)
+    assert excess.min() == 0
+    assert moved.low == pytest.approx(true.low, rel=2e-4)
+    assert moved.high == pytest.approx(true.high, rel=2e-4)
 
 
 def test_a_profile_of_what_the_rows_do_not_determine_ends_where_floats_do():

@@ -140,11 +140,12 @@ def mutated(rng: np.random.Generator) -> str:
     return json.dumps(record)
 
 
-def test_mutated_laws_end_in_a_plan_or_a_reason(tmp_path, capsys):
-    """97 of 3,140 random laws ended in tracebacks; of 2,000 made by this function none did."""
+@pytest.mark.parametrize("many", [60, pytest.param(2000, marks=pytest.mark.weekly)])
+def test_mutated_laws_end_in_a_plan_or_a_reason(tmp_path, capsys, many):
+    """97 of 3,140 random laws ended in tracebacks."""
     rng = np.random.default_rng(3)
     planned = 0
-    for k in range(60):
+    for k in range(many):
         path = tmp_path / f"{k}.json"
         path.write_text(mutated(rng))
         status = main(["plan", "--law", str(path), "--compute", "1e21"])
@@ -152,7 +153,7 @@ def test_mutated_laws_end_in_a_plan_or_a_reason(tmp_path, capsys):
         assert status in (0, 2), path.read_text()
         assert out if status == 0 else err.startswith("precsim plan: "), path.read_text()
         planned += status == 0
-    assert 5 < planned < 55
+    assert 0.1 < planned / many < 0.9
 
 
 def test_critical_tokens_are_not_known_where_the_law_is_not():

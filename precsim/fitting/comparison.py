@@ -113,7 +113,7 @@ class Comparison(Record):
 
     @property
     def answer(self) -> str:
-        """The verdict in words."""
+        """The verdict in words, with the forms that it cannot exclude."""
         if self.verdict is not None:
             text = self.verdict.label
         else:

@@ -14,6 +14,7 @@ from precsim.view.laws.effective_parameters import effective_parameters
 from precsim.view.laws.explorer import Explored, Explorer, explore
 from precsim.view.laws.formula_and_numbers import formula_and_numbers
 from precsim.view.laws.how_many_bits import how_many_bits
+from precsim.view.laws.paper_and_ours import paper_and_ours
 from precsim.view.laws.runs_and_laws import (
     delta_against_tokens,
     loss_against_bits,
@@ -35,7 +36,7 @@ from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, ser
 from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.report import page
 from precsim.view.table import Table, Words
-from precsim.view.theme import enable, finish
+from precsim.view.theme import captioned, enable, finish
 from precsim.view.training.paired_runs import joint_penalties, paired_runs
 from precsim.view.training.recipe_map import recipe_map
 from precsim.view.training.straight_through import descent, straight_through
@@ -53,6 +54,7 @@ __all__ = [
     "bit_flipper",
     "bit_map",
     "block_scale",
+    "captioned",
     "comparison_table",
     "delta_against_tokens",
     "derivation",
@@ -81,6 +83,7 @@ __all__ = [
     "number_line",
     "page",
     "paired_runs",
+    "paper_and_ours",
     "parameter_table",
     "plan_table",
     "predicted_against_observed",

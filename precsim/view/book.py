@@ -31,12 +31,26 @@ def chart_html(spec: dict[str, Any]) -> str:
         raise ValueError(
             f"a chart of the book needs a description in words, got {description!r}: .properties(description=…)"
         )
-    spec = {key: value for key, value in spec.items() if key != "$schema"}
+    caption = _caption(spec.get("usermeta", {}).get("caption", {}))
+    spec = {key: value for key, value in spec.items() if key not in ("$schema", "usermeta")}
     label = html.escape(description, quote=True)
     return (
         f'<figure class="ps-chart" role="group" aria-label="{label}">'
         f'<div class="ps-canvas"></div><script type="application/json">{json_in_script(spec)}</script>'
-        f"<noscript>{html.escape(description)}</noscript></figure>"
+        f"<noscript>{html.escape(description)}</noscript>{caption}</figure>"
+    )
+
+
+def _caption(parts: dict[str, str]) -> str:
+    """The caption of a figure: message, reading, source; empty without one."""
+    said = {name: html.escape(text) for name, text in parts.items() if text}
+    if not said:
+        return ""
+    tags = {"message": "strong", "reading": "span", "source": "small"}
+    return (
+        "<figcaption>"
+        + " ".join(f"<{tags[name]}>{text}</{tags[name]}>" for name, text in said.items())
+        + "</figcaption>"
     )
 
 

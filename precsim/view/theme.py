@@ -75,6 +75,28 @@ def finish(chart: alt.TopLevelMixin, description: str) -> Any:
     return chart.properties(description=description).configure(**_config())
 
 
+def captioned(chart: alt.TopLevelMixin, message: str, *, reading: str = "", source: str = "") -> Any:
+    """Return the chart with a caption, which the book prints below it.
+
+    Parameters
+    ----------
+    chart : altair chart
+    message : str
+        What the figure says, in a sentence.
+    reading : str
+        How it is read: what lines, marks and colors are.
+    source : str
+        Table, selection and number of models, or the work that the numbers are of.
+
+    Examples
+    --------
+    >>> chart = alt.Chart(values([{"x": 1.0}])).mark_point().encode(x="x:Q")
+    >>> captioned(chart, "One point.", source="made up").to_dict()["usermeta"]["caption"]["source"]
+    'made up'
+    """
+    return chart.properties(usermeta={"caption": {"message": message, "reading": reading, "source": source}})
+
+
 def values(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
     """Return rows as chart data in plain JSON types; infinities and NaN, which JSON lacks, are refused.
 

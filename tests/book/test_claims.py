@@ -23,7 +23,7 @@ REASONS = {
     "general": "of practice or of other people's models, without a number of ours",
     "open": "a result of ours that is not bound yet",
 }
-MOST = {"by hand": 82, "set up": 94, "general": 25, "open": 0}
+MOST = {"by hand": 81, "set up": 91, "general": 25, "open": 0}
 GENERATED = {"appendix/api"}
 PAGES = {
     path.relative_to(BOOK).with_suffix("").as_posix(): path
@@ -68,7 +68,7 @@ def test_a_claim_quotes_its_page_word_for_word(name):
 
 
 def test_the_number_of_claims_only_grows():
-    assert sum(len(prose.quoted(path)) for path in PAGES.values()) >= 294
+    assert sum(len(prose.quoted(path)) for path in PAGES.values()) >= 310
 
 
 PAGE = """---

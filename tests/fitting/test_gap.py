@@ -115,6 +115,15 @@ def test_a_run_agrees_with_its_reference_in_what_is_named():
     ]
 
 
+def test_references_without_a_run_do_not_hinder_pairs_and_runs_without_a_reference_do():
+    rows = table(widths=((INF, INF), (4, INF)), cost=(0.0, 0.05))
+    fewer, unpaired = ({name: v[:5] for name, v in rows.items()}, {name: v[1:] for name, v in rows.items()})
+    assert [(g.runs, g.references, g.pairs) for g in (gaps(fewer).rows[0], gaps(unpaired).rows[0])] == [
+        (2, 3, 2),
+        (3, 2, 0),
+    ]
+
+
 def test_pairs_may_share_more_than_a_seed():
     one, two = table(), table()
     two["loss"] = [loss + 1 for loss in two["loss"]]

@@ -152,7 +152,7 @@ def draw_read_off_ours() -> Drawing:
     }
     points = {words: (rows[kept]["weights"], rows[kept]["share"]) for words, kept in groups.items()}
     lines: dict[str, tuple[ArrayLike, ArrayLike]] = {"fit, 2 bits and more": (b, law.n_eff(1.0, weights=b))}
-    return Drawing(lines, points, "bits of weights in training [bits]", "N_eff / N [1]", level=1.0)
+    return Drawing(lines, points, "P [bits]", "N_eff / N [1]", level=1.0)
 
 
 EXHIBITS = (

@@ -52,6 +52,28 @@ def formula_and_numbers(
     >>> chart.description
     'MSE against h. Lines: h²/12 from 0.0833 to 0.333. Points: seen, 1 from 0.0833 to 0.0833.'
     """
+    chart, text = panel(lines, points, x=x, y=y, log_x=log_x, log_y=log_y, level=level)
+    return finish(chart, text)
+
+
+def panel(
+    lines: Curves,
+    points: Curves | None = None,
+    *,
+    x: str,
+    y: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    level: float | None = None,
+    dashed: frozenset[str] = frozenset(),
+    hue_of: Mapping[str, str] | None = None,
+    height: int = 300,
+) -> tuple[Any, str]:
+    """The chart of `formula_and_numbers` without the common look, as a part of another, and its words.
+
+    Lines whose names are `dashed` are drawn so, and such marks open; a name has the hue of the one that `hue_of`
+    gives for it.
+    """
     points = points or {}
     names = list(dict.fromkeys([*lines, *points]))
     drawn = {name: _rows(name, *lines[name]) for name in lines}
@@ -69,7 +91,7 @@ def formula_and_numbers(
         "x": _axis(alt.X, "x", x, log_x, _ticks(every, "x", log_x)),
         "y": _axis(alt.Y, "y", y, log_y, _ticks(every, "y", log_y)),
         "color": alt.Color("name:N", title=None, sort=None, legend=alt.Legend(columns=2)).scale(
-            domain=names, range=list(HUES[: len(names)])
+            domain=names, range=_hues(names, hue_of or {})
         ),
     }
     tip = [
@@ -78,12 +100,13 @@ def formula_and_numbers(
         alt.Tooltip("y:Q", title=_short(y), format=".4~g"),
     ]
     layers = []
-    if any(drawn.values()):
-        rows = [row for rows in drawn.values() for row in rows]
-        layers.append(alt.Chart(values(rows)).mark_line(strokeWidth=1.8).encode(**place))
-    if any(marks.values()):
-        rows = [row for rows in marks.values() for row in rows]
-        layers.append(alt.Chart(values(rows)).mark_point(size=48).encode(**place, tooltip=tip))
+    dashes: dict[str, Any]
+    open_marks: dict[str, Any]
+    for broken, dashes, open_marks in ((False, {}, {}), (True, {"strokeDash": [6, 4]}, {"filled": False})):
+        if rows := [row for name, rows in drawn.items() if (name in dashed) is broken for row in rows]:
+            layers.append(alt.Chart(values(rows)).mark_line(strokeWidth=1.8, **dashes).encode(**place))
+        if rows := [row for name, rows in marks.items() if (name in dashed) is broken for row in rows]:
+            layers.append(alt.Chart(values(rows)).mark_point(size=48, **open_marks).encode(**place, tooltip=tip))
     if level is not None:
         rule = alt.Chart(values([{"level": float(level)}])).mark_rule(color=GRAY, strokeDash=[5, 4])
         layers.append(rule.encode(y="level:Q"))
@@ -92,7 +115,13 @@ def formula_and_numbers(
         text += " Lines: " + "; ".join(f"{n} {_span(r)}" for n, r in drawn.items()) + "."
     if marks:
         text += " Points: " + "; ".join(f"{n}, {len(r)} {_span(r)}" for n, r in marks.items()) + "."
-    return finish(alt.layer(*layers).properties(width=WIDTH, height=300), text)
+    return alt.layer(*layers).properties(width=WIDTH, height=height), text
+
+
+def _hues(names: list[str], hue_of: Mapping[str, str]) -> list[str]:
+    whose = [hue_of.get(name, name) for name in names]
+    order = list(dict.fromkeys(whose))
+    return [HUES[order.index(name)] for name in whose]
 
 
 def _rows(name: str, x: ArrayLike, y: ArrayLike) -> list[dict[str, Any]]:
@@ -117,7 +146,8 @@ def _ticks(rows: list[dict[str, Any]], name: str, logarithmic: bool) -> alt.Axis
     if not logarithmic or max(heights) < 1e3 * min(heights):
         return alt.Axis(format="~e" if max(map(abs, heights)) >= 1e6 else "~g", tickCount=7, **shared)
     powers = range(math.ceil(math.log10(min(heights))), math.floor(math.log10(max(heights))) + 1)
-    return alt.Axis(format="~e", values=[10.0**k for k in powers], **shared)
+    plain = 1e-3 <= min(heights) and max(heights) < 1e6
+    return alt.Axis(format="~g" if plain else "~e", values=[10.0**k for k in powers], **shared)
 
 
 def _short(title: str) -> str:

@@ -14,5 +14,5 @@ __getattr__, __dir__, __all__ = names(
     __name__,
     {name: "." for name in "architecture drift experiments findings fitted paper predictions records".split()}
     | {name: "." for name in "resampling rows trends unified".split()}
-    | {"claims": "claim checked"},
+    | {"claims": "claim checked counted sourced"},
 )

@@ -95,8 +95,36 @@ def claim(sentence: str, holds: bool, *, of: Source = "", by: str = "", **number
         raise ClaimError(f"no longer true: “{sentence}” ({said})")
     if not of and (alone := sorted(SHARED & set(numbers))):
         raise ValueError(f"{', '.join(alone)} is printed on other pages too: say of which rows it is, of=rows.damage")
-    source = of if isinstance(of, str) else described(of)
-    return Claim(sentence, texts, "; ".join(filter(None, (source, by and f"intervals by {by}"))))
+    return Claim(sentence, texts, sourced(of, by=by))
+
+
+def sourced(of: Source, *, by: str = "") -> str:
+    """Where numbers come from and how sure they are, in a line: for claims, and below tables.
+
+    Parameters
+    ----------
+    of, by
+        As in `claim`.
+
+    Examples
+    --------
+    >>> sourced("Epoch AI's 240 points", by="4,000 bootstrap draws, 95 %")
+    "Epoch AI's 240 points; intervals by 4,000 bootstrap draws, 95 %"
+    """
+    return "; ".join(filter(None, (of if isinstance(of, str) else described(of), by and f"intervals by {by}")))
+
+
+def counted(name: str, rows: Table) -> str:
+    """Rows in a line: their name, and how many models, languages and seeds are in them.
+
+    Examples
+    --------
+    >>> from precsim.evidence import rows
+    >>> table = rows.open_table()
+    >>> counted("precsim-2026, batch text", table[table["batch"] == "text"])
+    'precsim-2026, batch text: 160 models, 1 language, 2 seeds'
+    """
+    return f"{name}: {_counts(rows)}"
 
 
 def described(selection: Callable[[Table], Any]) -> str:
@@ -110,12 +138,13 @@ def described(selection: Callable[[Table], Any]) -> str:
     """
     found = selection(open_table())
     parts = found if isinstance(found, tuple) else (found,)
-    counts = [
-        f"{part['job'].nunique():,} models, {_plural(part['language_seed'].nunique(), 'language')}, "
-        f"{_plural(part['seed'].nunique(), 'seed')}"
-        for part in parts
-    ]
-    return f"open table, rows.{selection.__name__}: {' and '.join(counts)}"
+    return f"open table, rows.{selection.__name__}: {' and '.join(map(_counts, parts))}"
+
+
+def _counts(rows: Table) -> str:
+    languages = _plural(rows["language_seed"].nunique(), "language")
+    seeds = _plural(rows["seed"].nunique(), "seed")
+    return f"{rows['job'].nunique():,} models, {languages}, {seeds}"
 
 
 class Claims(tuple[Claim, ...]):

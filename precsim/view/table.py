@@ -19,6 +19,8 @@ class Table:
         Each as long as the head; the first cell names the row. A power such as ``2^-4`` is raised in HTML.
     caption : str
         What the numbers are, with their unit and method.
+    source : str
+        Table, selection and number of models behind the numbers; a line that opens below them.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    source: str = ""
 
     _style: ClassVar[str] = "ps-formats"  #: of the book's style sheet: numbers, right-aligned and in one line
     _rule: ClassVar[str] = "---:"
@@ -49,7 +52,7 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table in Markdown, the caption as a paragraph below."""
         lines = [_line(self.head), "| --- |" + f" {self._rule} |" * (len(self.head) - 1), *map(_line, self.rows)]
-        return "\n".join(lines) + (f"\n\n{self.caption}" if self.caption else "")
+        return "\n".join(lines) + "".join(f"\n\n{text}" for text in (self.caption, self.source) if text)
 
     __str__ = to_markdown
 
@@ -60,9 +63,11 @@ class Table:
             for first, *rest in self.rows
         )
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        source = html.escape(self.source)
+        source = f"<details class='ps-source'><summary>of which runs</summary>{source}</details>" if source else ""
         return (
             f'<div class="ps-scroll" tabindex="0"><table class="table {self._style}">{caption}<thead><tr>{head}</tr>'
-            f"</thead><tbody>{body}</tbody></table></div>"
+            f"</thead><tbody>{body}</tbody></table></div>{source}"
         )
 
 

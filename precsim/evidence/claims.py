@@ -144,7 +144,7 @@ def described(selection: Callable[[Table], Any]) -> str:
 def _counts(rows: Table) -> str:
     languages = _plural(rows["language_seed"].nunique(), "language")
     seeds = _plural(rows["seed"].nunique(), "seed")
-    return f"{rows['job'].nunique():,} models, {languages}, {seeds}"
+    return f"{_plural(rows['job'].nunique(), 'model')}, {languages}, {seeds}"
 
 
 class Claims(tuple[Claim, ...]):
@@ -241,4 +241,4 @@ def _plain(markdown: str) -> str:
 
 
 def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{count} {word}" if count == 1 else f"{count:,} {word}s"

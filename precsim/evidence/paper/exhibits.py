@@ -48,6 +48,8 @@ class Exhibit:
         () → Compared.
     published, ours : callable or None
         () → Drawing from the published constants, and from our runs; None where there is nothing to draw.
+    table : callable or None
+        () → (head, rows) of a table of the paper beside ours.
     """
 
     number: str
@@ -55,6 +57,7 @@ class Exhibit:
     compare: Callable[[], Compared]
     published: Callable[[], Drawing] | None = None
     ours: Callable[[], Drawing] | None = None
+    table: Callable[[], tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] | None = None
 
 
 class Verdict(enum.Enum):

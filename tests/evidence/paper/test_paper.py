@@ -223,3 +223,19 @@ def test_a_chart_of_a_formula_has_every_point_and_units():
     text = view.Words(("claim", "verdict"), (("1 < 2", "confirmed"),), "Claims")._repr_html_()
     assert "1 &lt; 2" in text
     assert "<caption>Claims</caption>" in text
+
+
+def test_the_two_tables_are_tables_with_the_numbers_of_their_rows():
+    head, forms = paper.exhibit("T1").table()
+    assert {row[0] for row in forms} == set(tables.FORMS)
+    far = [float(row[3].partition(" ")[0]) for row in forms]
+    assert far == sorted(far, reverse=True)
+    assert all(len(row) == len(head) for row in forms)
+    printed = {row[0]: row[4] for row in forms}
+    assert printed["N_eff"] == "0.82"
+    assert printed["N_eff that drifts with N and D"] == ""
+    head, constants = paper.exhibit("T2").table()
+    by_letter = {row[0]: row[1:] for row in constants}
+    assert by_letter["γ_D"][0] == f"{KUMAR_2024.gamma_D:.2f}"
+    assert by_letter["γ_D"][2] == "below"
+    assert by_letter["γ_D"][1] == f"{tables.ours()['gamma_D']:.2f}"

@@ -18,6 +18,7 @@ from precsim.evidence.paper import (
 )
 from precsim.fitting import Status
 from precsim.laws import WEIGHTS
+from precsim.laws.published import KUMAR_2024
 
 
 @pytest.fixture(scope="module")

@@ -140,6 +140,28 @@ def served_like_trained(table: Table, bits: float) -> Table:
     return rows.loc[rows["weights"] >= bits]
 
 
+def two_ways(table: Table, N: int = 24_576) -> Table:
+    """One network of the main batch in both ways, trained in 2 to 8 bits and rounded to them: the home page's picture.
+
+    Columns way, bits, N, D, gap: weights in integers by channel, to nearest, the same languages and seeds in every cell.
+    Full precision stands in both ways.
+    """
+    ended = _ended(table, "main")
+    ended = ended.loc[
+        (ended["N"] == N) & np.isinf(ended[["activations", "kv", "post_activations", "post_kv"]]).all(axis=1)
+    ]
+    trained = ended.loc[np.isinf(ended["post"])].assign(way="trained", bits=lambda r: r["weights"])
+    rounded = ended.loc[
+        np.isinf(ended["weights"])
+        & (ended["post_method"] == "rtn")
+        & (ended["post_scaling"] == "channel")
+        & ended["post_format"].str.startswith("INT")
+    ].assign(way="rounded", bits=lambda r: r["post"])
+    rounded = joined(rounded, trained.loc[np.isinf(trained["bits"])].assign(way="rounded"))
+    both = joined(trained, rounded.loc[rounded["bits"].isin(trained["bits"])])
+    return both[["way", "bits", "N", "D", "gap", "job", "language_seed", "seed"]]
+
+
 def repeated(table: Table) -> Table:
     """Models as trained, for the spread between seeds: `precsim.evidence.findings.seed_noise`.
 

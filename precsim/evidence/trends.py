@@ -103,15 +103,26 @@ def damage_of_large(table: Table) -> Table:
 
 def robustness_by_budget(table: Table, post: int = 3, trained: int = 4) -> dict[int, Number]:
     """δ at `post` bits after training at `trained` bits over that after full precision, for each D."""
+    return _robustness(rows.trained_and_rounded(table, bits=(post,)), trained, "D")
+
+
+def robustness_by_size(table: Table, tokens: int, post: int = 3, trained: int = 4) -> dict[int, Number]:
+    """The same for each N, after so many tokens; sizes with fewer than three networks of each kind have none."""
     some = rows.trained_and_rounded(table, bits=(post,))
+    return _robustness(some.loc[some["D"] == tokens], trained, "N")
+
+
+def _robustness(some: Table, trained: int, along: str) -> dict[int, Number]:
     some = some.loc[some["weights"].isin([trained, np.inf])]
     out = {}
-    for tokens, one in some.groupby("D"):
+    for value, one in some.groupby(along):
+        if one.groupby(list(TWINS)).ngroups < 3:
+            continue
         _, widths, means = redraw(one, unit=TWINS).table("delta", ["N", "D"], "weights")
         if len(widths) == 2:
             with np.errstate(invalid="ignore", divide="ignore"):
                 logs = np.log(np.where(means > 0, means, np.nan))
-            out[int(tokens)] = number(np.exp(np.nanmean(logs[..., 0] - logs[..., 1], axis=1)))
+            out[int(value)] = number(np.exp(np.nanmean(logs[..., 0] - logs[..., 1], axis=1)))
     return out
 
 

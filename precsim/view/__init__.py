@@ -37,6 +37,7 @@ from precsim.view.planning.decisions import design_map, held_out_error, profile_
 from precsim.view.report import page
 from precsim.view.table import Table, Words
 from precsim.view.theme import captioned, enable, finish
+from precsim.view.training.hero import hero
 from precsim.view.training.paired_runs import joint_penalties, paired_runs
 from precsim.view.training.recipe_map import recipe_map
 from precsim.view.training.straight_through import descent, straight_through
@@ -71,6 +72,7 @@ __all__ = [
     "format_table",
     "formula_and_numbers",
     "held_out_error",
+    "hero",
     "how_many_bits",
     "iso_flop",
     "iso_loss",

@@ -152,6 +152,29 @@ def _calculate(text: str) -> str:
     return re.search(r'"calculate": "((?:[^"\\]|\\.)*quantized after(?:[^"\\]|\\.)*)"', text).group(1)
 
 
+@pytest.mark.slow
+def test_the_picture_of_the_home_page_says_what_the_package_says_in_all_84_settings(visit):
+    from precsim.evidence import rows
+
+    found = ps.view.hero(rows.two_ways(rows.open_table()))
+    page = visit("intro.html")
+    for way in ("trained", "rounded"):
+        page.locator(f".ps-hero input[value={way}]").check()
+        for bit in range(len(found.bits)):
+            for stop in range(len(found.tokens)):
+                for place, value in ((0, bit), (1, stop)):
+                    page.locator(".ps-hero .slider input").nth(place).fill(str(value))
+                assert page.locator(".ps-hero output").inner_text() == found.answer(way, bit, stop)
+                assert page.locator(".ps-hero svg .ring").count() == 1
+    outside = page.evaluate(
+        "() => [...document.querySelectorAll('.ps-hero svg text')].filter((t) => {"
+        " const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();"
+        " return a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1;"
+        "}).map((t) => t.textContent)"
+    )
+    assert outside == []
+
+
 def test_sliders_keep_their_place_when_the_theme_changes(visit):
     names = pages_with('"bind"')
     page = visit(names[0])

@@ -73,7 +73,7 @@ function render({ model, el }) {
     const width = Math.max(Math.floor(picture.clientWidth), 280);
     const height = Math.round(Math.min(Math.max(width * 0.62, 260), 420));
     const narrow = width < 480;
-    const edge = { left: 46, right: narrow ? 12 : 128, top: 14, bottom: 42 };
+    const edge = { left: 46, right: narrow ? 14 : 134, top: 14, bottom: 42 };
     const x = (d) =>
       edge.left + ((Math.log(d) - Math.log(tokens[0])) / (Math.log(tokens.at(-1)) - Math.log(tokens[0]))) * (width - edge.left - edge.right);
     const y = (gap) => edge.top + ((top - gap) / (top - bottom)) * (height - edge.top - edge.bottom);
@@ -131,7 +131,7 @@ function render({ model, el }) {
       const labels = ends.map(([name, m]) => [name, y(Math.min(m, top))]).sort((a, b) => a[1] - b[1]);
       labels.forEach((label, k) => k && (label[1] = Math.max(label[1], labels[k - 1][1] + 16)));
       for (const [name, py] of labels)
-        svg.append(node("text", { class: name, x: width - edge.right + 8, y: py + 4 }, names[name]));
+        svg.append(node("text", { class: name, x: width - edge.right + 14, y: py + 4 }, names[name]));
     }
     const means = (bits[model.get("bit")] === null ? full : series(way)).map(mean);
     const least = means.indexOf(Math.min(...means));

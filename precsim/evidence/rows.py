@@ -143,7 +143,7 @@ def served_like_trained(table: Table, bits: float) -> Table:
 def two_ways(table: Table, N: int = 24_576) -> Table:
     """One network of the main batch in both ways, trained in 2 to 8 bits and rounded to them: the home page's picture.
 
-    Columns way, bits, N, D, gap: weights in integers by channel, to nearest, the same languages and seeds in every cell.
+    Columns way, bits, N, D, gap: weights in integers by channel, to nearest, equal languages and seeds in every cell.
     Full precision stands in both ways.
     """
     ended = _ended(table, "main")

@@ -356,8 +356,9 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
         raise ValueError(f"{name!r} was not estimated; the estimated ones are {', '.join(fit.parameters)}")
     i = stage.names.index(name)
     data, centre = stage.observations, stage.theta
-    step = np.sqrt(stage.covariance[i, i])
     positive = stage.problem.positive[i]
+    step = stage.standard_errors[name]  # inf where rounding left no variance: then as far as makes sense
+    step = step if np.isfinite(step) else LOG_MAX if positive else max(abs(centre[i]), 1.0)
     reach = min(width * step, LOG_MAX - abs(centre[i])) if positive else width * step  # as far as a float64 goes
     grid = centre[i] + reach * np.linspace(-1, 1, points)
     rest = [j for j in range(len(centre)) if j != i]
@@ -368,7 +369,9 @@ def profile(fit: Fit, name: str, *, level: float = 0.95, points: int = 41, width
     problem = Objective(stage.form, names, tied, data, given)
     if rest:
         covariance = stage.covariance
-        slope = covariance[rest, i] / covariance[i, i]
+        with np.errstate(all="ignore"):
+            slope = covariance[rest, i] / covariance[i, i]
+        slope = np.where(np.isfinite(slope), slope, 0.0)
         start = centre[rest] + (grid - centre[i])[:, None] * slope
         end = minimize(lambda t, lanes: problem.curvature(t, data.weight, stage.delta, lanes), start)
         least, known = end.value, end.converged & np.isfinite(end.value)

@@ -70,6 +70,19 @@ def test_the_profile_of_a_fit_that_stopped_too_early_is_around_the_minimum_that_
     assert moved.high == pytest.approx(true.high, rel=2e-4)
 
 
+def test_a_profile_where_rounding_left_no_variance_goes_as_far_as_makes_sense(rng):
+    """On one build of Python the variance of an undetermined parameter came out below zero."""
+    found = fit(laws.Chinchilla(), grid(noise=0.0005, rng=rng, sizes=8, lengths=8))
+    stage = found.stages[0]
+    broken = stage.covariance.copy()
+    i = stage.names.index("alpha")
+    broken[i, i] = -1e-12
+    stage.__dict__["covariance"] = broken
+    values, _, band = profile(found, "alpha", points=401)
+    assert np.isfinite(values).all()
+    assert band.low <= found.law.alpha <= band.high
+
+
 def test_a_profile_of_what_the_rows_do_not_determine_ends_where_floats_do():
     """Two budgets a billionth apart: four standard errors of C_T reached beyond e^709, with a warning for an answer."""
     rng = np.random.default_rng(0)

@@ -154,8 +154,7 @@ def _report(found: Fit, draws: Draws | None, level: float, left: tuple[misfit.Mi
         {"parameter": name, "value": found.parameters[name], "low": i.low, "high": i.high} for name, i in spread.items()
     ]
     failed = f", {draws.failed} resamples without a fit left out" if draws.failed else ""
-    if draws.rescanned:
-        failed += f", {draws.rescanned} searched from new starts"
+    failed += f", {draws.rescanned} searched from new starts" if draws.rescanned else ""
     text = f"{found.report()}\n\n{columns(rows)}\n{level:.0%} intervals, {draws.method}, n = {len(draws)}{failed}"
     if left is None:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ def project(tmp_path):
     book.mkdir()
     (book / "intro.md").write_text("# Opening\n")
     (book / "references.bib").write_text("")
+    shutil.copytree(ROOT / "book" / "_assets" / "icons", book / "_assets" / "icons")
     (tmp_path / "_config.yml").write_text((ROOT / "_config.yml").read_text(encoding="utf-8"), encoding="utf-8")
     names: list[str] = []
 

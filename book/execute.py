@@ -28,6 +28,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode, v4
 from sphinx_external_toc.parsing import parse_toc_yaml
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 AT_ONCE = 2
 _NEVER = 10**9  # seconds; nbclient has no word for "wait as long as it takes" when a kernel starts
@@ -97,6 +99,10 @@ class Results:
 
     def __init__(self, folder: Path, key: str) -> None:
         self._cache, self._key = get_cache(folder), key
+        # Its pool keeps connections that nobody closes, of which Python 3.13 warns: one for each question, and closed.
+        pooled = self._cache.db
+        self._cache._db = create_engine(pooled.url, poolclass=NullPool)
+        pooled.dispose()
 
     def _note(self, page: Page) -> dict | None:
         try:

@@ -173,6 +173,13 @@ def intervals(form: Form, found: Table, rng: np.random.Generator, draws: int = 4
 
 
 def tensors(table: Table) -> Table:
+    """The cells of `together` in which every tensor costs something, alone and together: a law of ln says so much."""
+    found = together(table)
+    usable = [min(alone) > 0 and row > 0 for alone, row in zip(found["alone"], found["together"], strict=True)]
+    return found.loc[usable].reset_index(drop=True)
+
+
+def together(table: Table) -> Table:
     """Of the batch of parts: what two or three tensors add together and what each of them adds alone, cell by cell.
 
     Returns
@@ -200,9 +207,7 @@ def tensors(table: Table) -> Table:
             one = [b if m == n else np.inf for m, b in enumerate(bits)]
             alone.append(single.get((N, D, *one, scaling if n == 1 else ""), np.nan))
         found.append(dict(zip(keys, key, strict=True)) | dict(row) | {"alone": tuple(alone)})
-    found = pd.DataFrame(found)
-    usable = [min(alone) > 0 and row > 0 for alone, row in zip(found["alone"], found["together"], strict=True)]
-    return found.loc[usable].reset_index(drop=True)
+    return pd.DataFrame(found)
 
 
 def fit_joint(form: Form, found: Table) -> Response:

@@ -48,13 +48,15 @@ def vendor(target: Path) -> None:
 
 def widgets(source: Path, target: Path) -> None:
     """Write each widget's module as a classic script that sets window.precsim.NAME, for pages opened from a folder."""
+    from precsim.view.widget import script
+
     target.mkdir(parents=True, exist_ok=True)
-    for module in sorted(source.glob("*.js")):
-        text = module.read_text(encoding="utf-8")
-        if text.count("export default ") != 1:
-            raise ValueError(f"{module} must have exactly one `export default`, and nothing else exported")
-        body = text.replace("export default ", f"(window.precsim ??= {{}}).{module.stem} = ")
-        (target / module.name).write_text(f"(() => {{\n{body}}})();\n", encoding="utf-8")
+    for style in sorted(source.glob("*.css")):  # a module without one is no widget, but what widgets share
+        text = script(style.stem)
+        if text.count("export ") != 1:
+            raise ValueError(f"{style.stem}.js must have exactly one `export default`, and nothing else exported")
+        body = text.replace("export default ", f"(window.precsim ??= {{}}).{style.stem} = ")
+        (target / f"{style.stem}.js").write_text(f"(() => {{\n{body}}})();\n", encoding="utf-8")
     styles = "".join(style.read_text(encoding="utf-8") for style in sorted(source.glob("*.css")))
     (target / "widgets.css").write_text(styles, encoding="utf-8")
 

@@ -186,10 +186,11 @@ def least_budget(lanes: Lanes, loss, start: float, near=None, accuracy: float = 
     from scipy.optimize.elementwise import find_root
 
     target, highest = np.broadcast_to(loss, len(lanes)), 1e3 + np.max(np.abs(loss), initial=0.0)
+    sharp = max(accuracy, 1e-7)  # of ln N: where the data set ends the minimum is a kink, and an error costs its like
 
     def above(log_flops, i):  # nothing to be had counts as far above: the root lies where something is
         around = None if near is None else near[i] * np.exp((log_flops - np.log(start)) / 2)
-        found = least_loss(_some(lanes, i), np.exp(log_flops), around, accuracy=1e-5)  # flat there: loss good to 1e-11
+        found = least_loss(_some(lanes, i), np.exp(log_flops), around, sharp)
         return np.minimum(found[2], highest) - target[i]
 
     lane, ends = np.arange(len(lanes)), np.full((2, len(lanes)), np.log(start))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import re
 from abc import ABC, abstractmethod
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -64,10 +65,25 @@ def _live(module: str, names: tuple[str, ...]) -> type[AnyWidget] | None:
         import traitlets
     except ImportError:
         return None
-    folder = files("precsim.view").joinpath("modules")
-    code = {f"_{kind}": folder.joinpath(f"{module}.{end}").read_text("utf-8") for kind, end in _FILES.items()}
+    code = {"_esm": script(module), "_css": _MODULES.joinpath(f"{module}.css").read_text("utf-8")}
     state = {name: traitlets.Any().tag(sync=True) for name in names}
     return type(f"Live_{module}", (anywidget.AnyWidget,), code | state)
 
 
-_FILES = {"esm": "js", "css": "css"}
+def script(module: str) -> str:
+    """Return a widget's module as one text: what it imports from its neighbours stands once, in place of the import."""
+    return "".join(_bundle(module, set()))
+
+
+def _bundle(module: str, seen: set[str]) -> list[str]:
+    text = _MODULES.joinpath(f"{module}.js").read_text("utf-8")
+    parts: list[str] = []
+    for name in _IMPORT.findall(text):
+        if name not in seen:
+            seen.add(name)
+            parts += [part.replace("\nexport ", "\n") for part in _bundle(name, seen)]
+    return [*parts, _IMPORT.sub("", text)]
+
+
+_MODULES = files("precsim.view").joinpath("modules")
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)

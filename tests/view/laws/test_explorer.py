@@ -15,8 +15,8 @@ from precsim import laws
 from precsim.fitting import Draws, interval
 from precsim.laws.published import KUMAR_2024, KUMAR_2024_MAIN_TEXT
 from precsim.view.laws.explorer import Explored, explore
+from precsim.view.widget import script
 
-SCRIPT = ROOT / "precsim/view/modules/explorer.js"
 RANGES = {"N": (3e7, 2.2e8), "D": (1.5e9, 2.6e10)}
 TWO_FORMS = (
     laws.OuterExponent(E=1.3, A=1.5e5, B=5.25e5, alpha=0.589, beta=0.544, g=0.274)
@@ -88,7 +88,7 @@ def page(chromium):
     problems: list[str] = []
     page.on("pageerror", lambda e: problems.append(str(e)))
     page.set_content("<main></main>")
-    page.add_script_tag(content=SCRIPT.read_text(encoding="utf-8").replace("export default", "window.explorer ="))
+    page.add_script_tag(content=script("explorer").replace("export default", "window.explorer ="))
     page.evaluate(
         "state => explorer.render({ model: { get: (name) => state[name] }, el: document.querySelector('main') })",
         json.loads(json.dumps(explore(*OFFERED).state)),

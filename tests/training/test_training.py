@@ -58,7 +58,8 @@ BASE = Job(model=MLP(4), language=FACTS, tokens=50 * 64, batch_tokens=64)
 
 @pytest.fixture
 def compiles():
-    """Names of the programs compiled while the test runs, as JAX itself reports them."""
+    """Names of the programs compiled while the test runs, as JAX itself reports them, whatever ran before it."""
+    jax.clear_caches()
     names = []
 
     def listen(event, duration, **details):

@@ -16,7 +16,6 @@ from precsim import laws
 from precsim.evidence import fitted, rows
 from precsim.evidence.findings.damage import law_of_small
 from precsim.evidence.findings.effective import Part, beside
-from precsim.evidence.findings.number_formats import labels
 from precsim.evidence.resampling import LEVEL, TWINS, Number, number, redraw, slope
 from precsim.fitting.fits import Fit, fit
 from precsim.fitting.uncertainty import bootstrap, interval
@@ -165,15 +164,3 @@ def _by_size(some: Table) -> dict[int, Number]:
         drawn = redraw(one)
         out[int(size)] = number(np.exp(drawn.counts @ drawn.rows["y"].to_numpy() / drawn.counts.sum(axis=1)))
     return out
-
-
-def format_by_size(table: Table, name: str, over: str = "INT4") -> dict[int, float]:
-    """δ of rounding weights afterwards to one format over that of another, geometric mean over budgets, for each size.
-
-    Formats by their names in the table of formats: INT4, MXFP4, NVFP4.
-    """
-    some = rows.formats_after_training(table)
-    some = some.assign(label=labels(some, "post"))
-    means = some.groupby(["N", "D", "label"])["delta"].mean().unstack()
-    ratio = np.log(means[name] / means[over]).dropna()
-    return {int(n): float(np.exp(v)) for n, v in ratio.groupby(level="N").mean().items()}

@@ -71,7 +71,7 @@ def _live(module: str, names: tuple[str, ...]) -> type[AnyWidget] | None:
 
 
 def script(module: str) -> str:
-    """Return a widget's module as one text: what it imports from its neighbours stands once, in place of the import."""
+    """Return a widget's module as one text: what it imports from its neighbors stands once, in place of the import."""
     return "".join(_bundle(module, set()))
 
 

@@ -96,5 +96,3 @@ def test_ratios_by_size(table):
     found = trends.method_by_size(table)
     assert {n: v.value for n, v in found.items()} == pytest.approx({int(n): np.exp(v) for n, v in expected.items()})
     assert list(trends.schedule_by_size(table)) == [24576, 98304]
-    blocks = trends.format_by_size(table, "MXFP4")
-    assert blocks[24576] > 1 > blocks[393216]

@@ -8,7 +8,7 @@ import pytest
 from precsim import laws
 from precsim.fitting import Draws
 from precsim.laws import WEIGHTS, published
-from precsim.planning import A100, H100, HARDWARE, Binding, Budget, Choice, cheapest, plan
+from precsim.planning import A100, H100, HARDWARE, Binding, Budget, Choice, Unread, cheapest, plan
 from precsim.planning.serving import LLAMA3_8B, tokens_per_second
 
 LAW = published.KUMAR_2024
@@ -109,6 +109,15 @@ def test_served_tokens_shrink_the_model():
 def test_loss_falls_with_the_budget():
     losses = [plan(LAW, compute=c).loss for c in np.geomspace(1e19, 1e26, 8)]
     assert (np.diff(losses) < 0).all()
+
+
+def test_where_the_data_set_ends_the_compute_to_equal_the_best_is_the_closed_form():
+    """All D is read, so equal loss is equal f·N: P bits cost P/f(P) over that of the best. The minimum is a kink."""
+    law = laws.Chinchilla(E=1.7, A=400.0, B=2000.0, alpha=0.35, beta=0.37) | laws.Saturating(WEIGHTS, c=1.0, gamma=2.0)
+    answer = plan(law, compute=1e23, max_tokens=1e10, choices=[Choice(p, p) for p in (3, 4, 6, 8)], unread=Unread.FREE)
+    assert [o.D for o in answer.options] == pytest.approx([1e10] * 4, rel=1e-6)
+    price = np.array([o.choice.width * o.N / law.n_eff(o.N, o.D, **o.choice.bits) for o in answer.options])
+    assert [o.extra_compute for o in answer.options] == pytest.approx(price / price.min() - 1, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(("N", "P"), [(8e9, 13.5), (70e9, 10.5), (405e9, 8.2)])

@@ -208,6 +208,11 @@ MUTANTS: list[Mutant] = [
         ("most = np.minimum(most, self.most_tokens)", "most = most * 1.0"),
     ),
     *_of(
+        "planning/search",
+        "tests/planning/test_plans.py -k 'equal_the_best'",
+        ("sharp = max(accuracy, 1e-7)", "sharp = max(accuracy, 1e-5)"),
+    ),
+    *_of(
         "planning/hardware",
         "tests/planning -k 'hardware or price or width'",
         ("able = [w for w in self.peak if w >= bits]", "able = [w for w in self.peak if w > bits]"),

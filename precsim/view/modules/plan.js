@@ -102,24 +102,28 @@ function leastBudget(one, target, start, near) {
   return Math.exp(right);
 }
 
+// Bytes of the KV cache, and the most parameters that the memory holds beside it.
+const cache = (c, budget) => budget.kv_bytes * Math.min(c.kv, REFERENCE) / REFERENCE;
+const room = (c, budget) => budget.memory === null ? Infinity : Math.max(budget.memory - cache(c, budget), 0) * 8 / stored(c);
+
 // Why a choice cannot be planned, as { kind, ... } with the numbers that say it; null if it can.
 export function refusal(law, c, budget) {
   const unread = ["weights", "activations", "kv"].filter((t) => c[t] < REFERENCE && !law.factors.some((f) => f.tensor === t));
   if (unread.length) return { kind: "unread", tensors: unread };
   if (c.post < Math.min(c.weights, REFERENCE) && law.degradation === null) return { kind: "unread", tensors: ["post"] };
-  const least = budget.parameters ?? budget.smallest, each = stored(c) / 8;
-  const cache = budget.kv_bytes * Math.min(c.kv, REFERENCE) / REFERENCE;
-  if (budget.memory !== null && least > Math.max(budget.memory - cache, 0) / each)
-    return { kind: "memory", needs: least * each + cache, times: (least * each + cache) / budget.memory };
+  const least = budget.parameters ?? budget.smallest;
+  if (least > room(c, budget)) {
+    const needs = least * stored(c) / 8 + cache(c, budget);
+    return { kind: "memory", needs, times: needs / budget.memory };
+  }
   const [train, serve] = prices(budget, c), one = 6 * train + 2 * budget.served * serve;
   if (budget.flops < least * one) return { kind: "compute", times: least * one / budget.flops };
   return null;
 }
 
 function ends(c, budget) {
-  if (budget.parameters !== null) return [budget.parameters, budget.parameters];
-  const cache = budget.kv_bytes * Math.min(c.kv, REFERENCE) / REFERENCE;
-  return [budget.smallest, budget.memory === null ? Infinity : Math.max(budget.memory - cache, 0) / (stored(c) / 8)];
+  const fixed = budget.parameters;
+  return fixed === null ? [budget.smallest, room(c, budget)] : [fixed, fixed];
 }
 
 // What binds the best option: compute, tokens, parameters, damage (more data would hurt), or nothing.

@@ -62,6 +62,7 @@ def asked(rng: np.random.Generator) -> dict:
     post = rng.choice([3.0, 4.0, 6.0, math.inf])
     tied = bool(rng.random() < 0.7)
     found["choices"] = [Choice.tied(p, post) if tied else Choice(p, post=post) for p in (3, 4, 5, 6, 8, 12, 16)]
+    found["choices"].append(Choice(8, 4, post=3))  # a served FLOP has another width than one of training
     return found
 
 
@@ -106,6 +107,8 @@ def test_fifty_random_budgets_are_planned_as_the_package_plans_them(page, name):
         for row in found["refused"]:
             label = next(k for k, c in labels.items() if c.bits == row["choice"])
             assert re.search(KINDS[row["why"]["kind"]], expected.refused[label])
+            if "times" in row["why"]:
+                assert f"{row['why']['times']:.3g} times" in expected.refused[label]
             refusals += 1
     assert planned > 5, "the cases must plan"
     assert refusals > 20, "and refuse"

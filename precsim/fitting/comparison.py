@@ -46,6 +46,9 @@ class Score(Record):
         The same for each fold.
     note : str
         Why a fold or the fit failed, or the status of the fit.
+    unasked : bool
+        Whether some fold leaves rows that cannot determine this form, such as five for five parameters: it is not
+        judged by them, though `held_out` is inf.
     """
 
     form: Law
@@ -57,6 +60,7 @@ class Score(Record):
     interval: tuple[float, float]
     folds: dict[str, float]
     note: str
+    unasked: bool = False
 
     @property
     def usable(self) -> bool:
@@ -85,7 +89,9 @@ class Comparison(Record):
         the rows do not make it.
     refused : tuple of Law
         Forms that `fit` refuses and that no form which it accepts beats beyond chance: often their E ran to zero, and
-        they are usable with ``E=0.0`` given. Where one of them beats all that are accepted there is no verdict.
+        they are usable with ``E=0.0`` given. Where one of them beats all that are accepted there is no verdict. Also
+        forms that were not judged, because a fold leaves too few rows for them, though they describe all rows better
+        than the best one (BIC): there is no verdict beside them either.
     delta : Comparison or None
         For laws of two stages, the same on δ, of those forms that predict it; the base then has all losses.
     """
@@ -123,8 +129,8 @@ class Comparison(Record):
         if self.refused:
             names = ", ".join(law.label for law in self.refused)
             text += (
-                f"; not beaten by it, though refused by fit: {names} (mend what fit says, such as a parameter to be "
-                "given, and compare again)"
+                f"; not beaten by it, though refused by fit, whole or in a fold: {names} (mend what fit says, "
+                "such as a parameter to be given, and compare again)"
             )
         return text
 
@@ -271,14 +277,14 @@ def _judged(laws: tuple[Law, ...], asked: _Asked, *, paired: bool, given: dict |
         held += mask
     forms = [_given(law, (given or {}).get(law)) for law in laws]
     found = [_errors(law, asked, data, folds) for law in forms]
-    errors, why = [rows for rows, _ in found], [reason for _, reason in found]
+    errors = [rows for rows, _, _ in found]
     rows = np.flatnonzero(held)
     groups, where = np.unique(_cells(data)[rows], return_inverse=True)
     counts = asked.rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=asked.n)[:, where]
     counts = counts * held[rows]  # a row held out by several folds counts as often
     scores = tuple(
-        replace(_score(form, asked, data, error, rows, held, counts, reason), form=law)
-        for law, form, error, reason in zip(laws, forms, errors, why, strict=True)
+        replace(_score(form, asked, data, error, rows, held, counts, why), form=law, unasked=unasked)
+        for law, form, (error, why, unasked) in zip(laws, forms, found, strict=True)
     )
     return _verdict(scores, errors, rows, counts, asked.level, data)
 
@@ -297,10 +303,10 @@ def _cells(data: Observations) -> np.ndarray:
     return np.ravel(np.unique(keys, axis=0, return_inverse=True)[1])
 
 
-def _errors(law: Law, asked: _Asked, data: Observations, folds) -> tuple[dict[str, np.ndarray], str]:
-    """Fold → residual of each held-out row (NaN elsewhere), inf where the fit failed; and why the first one did."""
+def _errors(law: Law, asked: _Asked, data: Observations, folds) -> tuple[dict[str, np.ndarray], str, bool]:
+    """Fold → residual of each held-out row (NaN elsewhere), inf where the fit failed; why; whether for want of rows."""
     response = Response(data.floor)
-    out, why = {}, ""
+    out, why, unasked = {}, "", False
     for label, mask in folds:
         row = np.full(len(data), np.nan)
         weight = np.zeros(len(asked.runs["N"]))
@@ -316,8 +322,9 @@ def _errors(law: Law, asked: _Asked, data: Observations, folds) -> tuple[dict[st
         except (FitError, ValueError) as failure:  # this form cannot be fitted without these rows: that is its score
             row[mask] = np.inf
             why = why or f"without {label}: {failure}"
+            unasked |= isinstance(failure, ValueError)  # `require` says what the rows lack
         out[label] = row
-    return out, why
+    return out, why, unasked
 
 
 def _mean_error(error: dict[str, np.ndarray]) -> np.ndarray:
@@ -363,12 +370,14 @@ def _verdict(scores, errors, rows, counts, level: float, data: Observations) -> 
 
     close = [i for i in among if i == best or not beaten(i, best)]
     refused = [i for i, s in enumerate(scores) if i not in among and np.isfinite(s.held_out) and not beaten(i, best)]
+    unasked = [i for i, s in enumerate(scores) if s.unasked and s.bic < scores[best].bic]
     simplest = min(close, key=lambda i: (scores[i].parameters, scores[i].held_out))
     candidates = tuple(scores[i].form for i in close)
-    outdone = any(beaten(best, i) for i in refused)
+    outdone = bool(unasked) or any(beaten(best, i) for i in refused)
     verdict = scores[best].form if len(close) == 1 and usable and not outdone else None
     apart = _apart([scores[i] for i in close], data)
-    return Comparison(scores, verdict, candidates, scores[simplest].form, apart, tuple(scores[i].form for i in refused))
+    open_ones = tuple(scores[i].form for i in (*refused, *unasked))
+    return Comparison(scores, verdict, candidates, scores[simplest].form, apart, open_ones)
 
 
 def _apart(scores: list[Score], data: Observations) -> float:

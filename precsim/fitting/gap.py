@@ -135,6 +135,11 @@ def gaps(
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
     names = set(map(str, names_of(runs)))
+    if absent := [name for name in ("N", "D") if name not in names]:
+        raise ValueError(
+            f"the table has no column {' and '.join(absent)}: a gap is that of runs of one size and length. Add the "
+            f"column, with one number in every row if all runs are alike; it has {', '.join(sorted(names))}"
+        )
     if pair is None:
         pair = ("seed",) if "seed" in names else ()
     if absent := [name for name in (*pair, *same) if name not in names]:

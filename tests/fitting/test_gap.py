@@ -156,3 +156,8 @@ def test_schemes_of_the_same_widths_are_kept_apart():
 def test_refuses_what_has_no_answer(change, options, message):
     with pytest.raises(ValueError, match=message):
         gaps(table() | change, **options)
+
+
+def test_a_table_of_pairs_without_a_size_is_told_what_to_add():
+    with pytest.raises(ValueError, match=r"no column N and D: .*one number in every row if all runs are alike"):
+        gaps({"weights": [np.inf, 4.0], "loss": [3.0, 3.1]})

@@ -238,7 +238,9 @@ MUTANTS: list[Mutant] = [
     *_of(
         "fitting/comparison",
         "tests/fitting/test_comparison.py",
-        ("outdone = any(beaten(best, i) for i in refused)", "outdone = False"),
+        ("outdone = bool(unasked) or any(beaten(best, i) for i in refused)", "outdone = bool(unasked)"),
+        ("outdone = bool(unasked) or any(", "outdone = any("),
+        ("s.unasked and s.bic < scores[best].bic", "s.unasked"),
         ("np.isfinite(s.held_out) and not beaten(i, best)", "np.isfinite(s.held_out)"),
     ),
     *_of(

@@ -101,16 +101,24 @@
   const all = () => figures.forEach((f) => { f.dataset.seen = "yes"; draw(f); });
   window.addEventListener("beforeprint", all);
 
-  // What the theme leaves to do for keyboards and screen readers: tables that scroll take the focus, the entries of
-  // the bibliography are items of its list, and the search button has one name.
+  // What the theme leaves to do for keyboards and screen readers: tables and formulas that scroll take the focus, and
+  // those that fit do not; the entries of the bibliography are items of its list, and the search button has one name.
+  const scrolls = new ResizeObserver((seen) => {
+    for (const { target } of seen)
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+  });
   for (const table of document.querySelectorAll("article table")) {
     const box = document.createElement("div");
     box.className = "ps-scroll";
     table.replaceWith(box);
     box.append(table);
-    const focusable = () => (box.scrollWidth > box.clientWidth ? (box.tabIndex = 0) : box.removeAttribute("tabindex"));
-    new ResizeObserver(focusable).observe(box);
+    scrolls.observe(box);
   }
+  window.addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise; // absent where a page has no formula
+    document.querySelectorAll('mjx-container[display="true"]').forEach((formula) => scrolls.observe(formula));
+  });
   document.querySelectorAll('.citation[role="doc-biblioentry"]').forEach((entry) => entry.setAttribute("role", "listitem"));
   document.querySelectorAll(".search-button__button").forEach((b) => b.setAttribute("aria-label", b.textContent.trim() || "Search"));
 })();

@@ -91,6 +91,9 @@ def test_a_page_works_without_a_network_says_nothing_and_passes_axe_in_both_them
         assert image.get_attribute("alt")
     # Formulas are drawn: MathJax has left no source behind.
     assert page.locator("span.math, div.math").count() <= page.locator("mjx-container").count()
+    # Only those that scroll are stops of the Tab key (that these are is a rule of axe, below).
+    fits = "all => all.filter(x => x.tabIndex === 0 && x.scrollWidth <= x.clientWidth).length"
+    assert page.locator("mjx-container").evaluate_all(fits) == 0
     for steps in page.locator(".ps-steps").all():
         assert r"\[" not in steps.inner_text()
     for theme in ("light", "dark"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from precsim.view.laws.formulas import numbers, trees
+from precsim.view.laws.formulas import numbers, python_of, trees
 from precsim.view.widget import Widget
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class Explored:
     assumed : str
         Where the draws are no measurement: what they assume, after "expected if". Intervals beyond the runs are
         withheld for every law.
+    source : str
+        Where its numbers stand.
+    predicts : str
+        What it predicts [nats/token], as a word for sentences: a loss, or a gap above the best possible.
+    furthest : float
+        Factor outside the runs beyond which a plan from it is not shown as an answer.
 
     Raises
     ------
@@ -56,6 +63,9 @@ class Explored:
     draws: Draws | None = None
     level: float = 0.95
     assumed: str = ""
+    source: str = ""
+    predicts: str = "loss"
+    furthest: float = 1000.0
 
     def __post_init__(self) -> None:
         """Check ranges, level, and that the law can be written down for the page."""
@@ -64,6 +74,8 @@ class Explored:
                 raise ValueError(f"{what} must be (least, largest) of the runs, got {(low, high)}")
         if not 0 < self.level < 1:
             raise ValueError(f"level must be between 0 and 1, got {self.level}")
+        if not self.furthest >= 1:
+            raise ValueError(f"furthest is a factor outside the runs, 1 or more, got {self.furthest}")
         trees(self.law)
         if self.draws is not None and set(self.draws.values) - set(self.law.parameters):
             raise ValueError(
@@ -71,10 +83,16 @@ class Explored:
             )
 
     @property
+    def slug(self) -> str:
+        """Its name in links, which for a published law is the one on the command line."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+    @property
     def state(self) -> dict[str, Any]:
         """What the script needs, in JSON types; numbers are not rounded."""
         found = {"name": self.name, "note": self.note, "N": list(self.N), "D": list(self.D), "level": self.level}
-        found |= {"assumed": self.assumed}
+        found |= {"assumed": self.assumed, "slug": self.slug, "source": self.source, "predicts": self.predicts}
+        found |= {"furthest": self.furthest, "python": python_of(self.law)}
         return found | trees(self.law) | {"draws": None if self.draws is None else numbers(self.draws.values)}
 
 

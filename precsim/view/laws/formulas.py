@@ -30,6 +30,21 @@ def _symbolic() -> ModuleType:
     return symbolic
 
 
+def python_of(law: Law) -> str:
+    """The law as an expression in Python, with every constant; `laws` in it is `precsim.laws`.
+
+    Examples
+    --------
+    >>> from precsim.laws import WEIGHTS, Chinchilla, Saturating
+    >>> python_of(Chinchilla(E=1.5, A=4.0, B=8.0, alpha=0.5, beta=0.25) | Saturating(WEIGHTS, c=6.0, gamma=1.5))
+    'laws.Chinchilla(E=1.5, A=4.0, B=8.0, alpha=0.5, beta=0.25) | laws.Saturating(tensor=laws.WEIGHTS, c=6.0, gamma=1.5)'
+    """
+    printed = re.sub(r"<Tensor\.(\w+): [^>]*>", r"laws.\1", repr(law))
+    printed = printed.replace(", on=<Effective.N: 'N'>", "")  # the default
+    printed = re.sub(r"<(\w+)\.(\w+): [^>]*>", r"laws.\1.\2", printed)
+    return re.sub(r"(?<![\w.])([A-Z]\w+)\(", r"laws.\1(", printed)
+
+
 def at(formula: str, **names: str) -> str:
     """A formula with other expressions in the places of its symbols N, D, P.
 

@@ -10,9 +10,9 @@ const NONE = 1e100; // stands for "no prediction": larger than any loss, and fin
 const MOST = 1e40; // tokens that no run reads
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-const training = (c) => Math.min(Math.max(c.weights, c.activations), REFERENCE);
+export const training = (c) => Math.min(Math.max(c.weights, c.activations), REFERENCE);
 export const stored = (c) => Math.min(c.post, c.weights, REFERENCE);
-const serving = (c) => Math.max(stored(c), Math.min(c.activations, REFERENCE));
+const servedWidth = (c) => Math.max(stored(c), Math.min(c.activations, REFERENCE));
 
 // A width that the device lacks costs what the next wider one costs.
 function price(budget, bits) {
@@ -20,7 +20,7 @@ function price(budget, bits) {
   const wide = budget.price.filter(([width]) => width >= bits);
   return wide.reduce((a, b) => (b[0] < a[0] ? b : a))[1];
 }
-const prices = (budget, c) => [price(budget, training(c)), price(budget, serving(c))];
+const prices = (budget, c) => [price(budget, training(c)), price(budget, servedWidth(c))];
 
 export function cost(budget, c, N, D) {
   const [train, serve] = prices(budget, c);
@@ -84,8 +84,8 @@ function leastLoss(one, flops, near = null, steps = 50) {
 }
 
 // FLOPs that reach a loss, serving included; Infinity where no budget does.
-function leastBudget(one, target, start, near) {
-  const above = (x) => leastLoss(one, Math.exp(x), near * Math.exp((x - Math.log(start)) / 2), 40)[2] - target;
+function leastBudget(one, target, start, near, halvings = 48, steps = 40) {
+  const above = (x) => leastLoss(one, Math.exp(x), near * Math.exp((x - Math.log(start)) / 2), steps)[2] - target;
   const origin = Math.log(start), enough = above(origin) <= 0;
   let [left, right] = [origin, origin];
   for (const reach of [2, 8, 32, 60]) {
@@ -94,7 +94,7 @@ function leastBudget(one, target, start, near) {
     if (short === enough) break;
     if (reach === 60) return Infinity;
   }
-  for (let i = 0; i < 48; i++) {
+  for (let i = 0; i < halvings; i++) {
     const middle = 0.5 * (left + right);
     if (above(middle) > 0) left = middle;
     else right = middle;
@@ -103,8 +103,8 @@ function leastBudget(one, target, start, near) {
 }
 
 // Bytes of the KV cache, and the most parameters that the memory holds beside it.
-const cache = (c, budget) => budget.kv_bytes * Math.min(c.kv, REFERENCE) / REFERENCE;
-const room = (c, budget) => budget.memory === null ? Infinity : Math.max(budget.memory - cache(c, budget), 0) * 8 / stored(c);
+export const cache = (c, budget) => budget.kv_bytes * Math.min(c.kv, REFERENCE) / REFERENCE;
+export const room = (c, budget) => budget.memory === null ? Infinity : Math.max(budget.memory - cache(c, budget), 0) * 8 / stored(c);
 
 // Why a choice cannot be planned, as { kind, ... } with the numbers that say it; null if it can.
 export function refusal(law, c, budget) {
@@ -121,6 +121,7 @@ export function refusal(law, c, budget) {
   return null;
 }
 
+// Fewest and most parameters of a choice.
 function ends(c, budget) {
   const fixed = budget.parameters;
   return fixed === null ? [budget.smallest, room(c, budget)] : [fixed, fixed];
@@ -161,8 +162,31 @@ export function plan(law, choices, budget) {
   return { options: found, refused, best, binding: binding(budget, best, ends(best.choice, budget)) };
 }
 
-// Loss of each choice under each draw, a draw planning for itself around the N of the best estimate.
-export function drawn(law, parameters, options, budget) {
-  return options.map(({ choice, N }) => parameters.map((values) =>
-    leastLoss(lane(law, values, choice, budget, ...ends(choice, budget)), budget.flops, N)[2]));
+// Draw after draw, each planning for itself around the N of the best estimate: the loss of each option, and the compute
+// that it would need beyond the budget to equal the best one. A generator, so that a page can stop between two draws.
+export function* draws(law, parameters, options, budget) {
+  for (const values of parameters) {
+    const lanes = options.map(({ choice }) => lane(law, values, choice, budget, ...ends(choice, budget)));
+    const found = options.map(({ N }, i) => leastLoss(lanes[i], budget.flops, N));
+    const least = Math.min(...found.map(([, , loss]) => loss));
+    const extra = found.map(([N, , loss], i) => {
+      if (loss === least) return 0;
+      return Math.max(leastBudget(lanes[i], least, budget.flops, N, 15, 24) / budget.flops - 1, 0); // to 1e-4 of the budget
+    });
+    yield { losses: found.map(([, , loss]) => loss), extra };
+  }
+}
+
+// Range of N around the best option over which the least loss stays within a tolerance, at the same budget and widths.
+export function flat(law, option, budget, tolerance) {
+  const [least, most] = ends(option.choice, budget);
+  const one = lane(law, law.values, option.choice, budget, least, most);
+  const low = Math.log(least), high = Math.log(Math.min(most, budget.flops / one.each));
+  if (low >= high) return [option.N, option.N];
+  let [from, to] = [option.N, option.N];
+  for (let k = 0; k <= 2000; k++) {
+    const N = Math.exp(low + (k * (high - low)) / 2000);
+    if (one.loss(N, one.tokens(N, budget.flops)) <= option.loss + tolerance) [from, to] = [Math.min(from, N), Math.max(to, N)];
+  }
+  return [from, to];
 }

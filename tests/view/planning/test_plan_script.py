@@ -84,7 +84,10 @@ def test_fifty_random_budgets_are_planned_as_the_package_plans_them(page, name):
         arguments = asked(rng)
         state = trees(law)
         found = page.evaluate(
-            "([law, choices, budget]) => plan(law, choices, budget)",
+            """([law, choices, budget]) => {
+              const found = plan(law, choices, budget);
+              return { ...found, flat: found.best && flat(law, found.best, budget, 1e-3) };
+            }""",
             [state, [c.bits for c in arguments["choices"]], budget(arguments)],
         )
         if not found["options"]:
@@ -104,6 +107,7 @@ def test_fifty_random_budgets_are_planned_as_the_package_plans_them(page, name):
             assert mine["extra_compute"] == pytest.approx(theirs.extra_compute, rel=2e-6, abs=1e-6), arguments
             planned += 1
         assert found["binding"] == expected.binding.name.lower(), arguments
+        assert found["flat"] == pytest.approx(expected.sizes, rel=3e-6), arguments
         for row in found["refused"]:
             label = next(k for k, c in labels.items() if c.bits == row["choice"])
             assert re.search(KINDS[row["why"]["kind"]], expected.refused[label])
@@ -137,8 +141,10 @@ def test_each_draw_plans_for_itself(page):
     found = page.evaluate(
         """([law, choices, budget]) => {
           const { options } = plan(law, choices, budget);
-          return drawn(law, parametersOf(law), options, budget).map((losses) => interval(losses, 0.8));
+          const all = [...draws(law, parametersOf(law), options, budget)];
+          return ["losses", "extra"].map((name) => options.map((_, i) => interval(all.map((one) => one[name][i]), 0.8)));
         }""",
         [state, [c.bits for c in choices], budget({"compute": 1e23, "hardware": None})],
     )
-    assert np.array(found) == pytest.approx(np.array([o.loss_interval for o in expected.options]), rel=1e-9)
+    assert np.array(found[0]) == pytest.approx(np.array([o.loss_interval for o in expected.options]), rel=1e-9)
+    assert np.array(found[1]) == pytest.approx(np.array([o.extra_interval for o in expected.options]), abs=2e-4)

@@ -77,7 +77,7 @@ mutants: $(STAMP)  ## small changes to fits and laws that some test must notice;
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)
 
-course: $(STAMP)  ## student notebooks, answer key, graded release
+course: $(STAMP)  ## student notebooks and answer key; a class to grade: precsim course init FOLDER
 	$(BIN)/python -m precsim.course build
 
 plain: $(STAMP)  ## the wheel without extras, in an empty environment
@@ -107,5 +107,7 @@ lock: $(STAMP)  ## solve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
 
-clean:  ## remove what was built (not the environment)
+clean:  ## remove what was built (not the environment, never a class)
+	@! find dist _build -name gradebook.db -o -name submitted 2>/dev/null | grep . || \
+	  { echo "the above belongs to a class: move it out of what is built, then make clean"; exit 1; }
 	rm -rf _build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks book/_assets/vendor

@@ -42,11 +42,18 @@ def decode(code: int) -> float:
 
 # %% exercise="decode" role="check" points=3
 ps.course.check(ps1.DECODE, decode)
-### BEGIN HIDDEN TESTS
-for code in range(256):
-    got, value = decode(code), ps.FP8_E4M3.value(code)
-    assert got == value or (math.isnan(got) and math.isnan(value)), "a code outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="decode" role="group" group="normal numbers" points=1
+inputs = [(code,) for code in range(256) if code & 0x78 and code & 0x7F != 0x7F]
+
+
+# %% exercise="decode" role="group" group="subnormals and zero" points=1
+inputs = [(code,) for code in (*range(17), *range(0x80, 0x91))]
+
+
+# %% exercise="decode" role="group" group="not a number, and its neighbors" points=1
+inputs = [(code,) for code in (0x7D, 0x7E, 0x7F, 0xFD, 0xFE, 0xFF, 0x3F, 0xBF)]
 
 
 # %% exercise="decode" role="wrong" mistake="bias"
@@ -108,15 +115,27 @@ def round_e4m3(x: float) -> float:
 
 # %% exercise="round_e4m3" role="check" points=4
 ps.course.check(ps1.ROUND, round_e4m3)
-### BEGIN HIDDEN TESTS
+
+
+# %% exercise="round_e4m3" role="group" group="between two values" points=1
 import itertools
 
-grid = ps.FP8_E4M3.values().tolist()
-for low, high in itertools.pairwise(grid):
-    for x in (low, low + 0.25 * (high - low), (low + high) / 2, low + 0.75 * (high - low)):
-        assert round_e4m3(x) == ps1.ROUND.truth(x), "a number outside the visible ones"
-assert round_e4m3(-1e30) == -448
-### END HIDDEN TESTS
+pairs = [(a, b) for a, b in itertools.pairwise(ps.FP8_E4M3.values().tolist()) if min(abs(a), abs(b)) >= 2**-6]
+inputs = [(low + share * (high - low),) for low, high in pairs for share in (0.0, 0.25, 0.75)]
+
+
+# %% exercise="round_e4m3" role="group" group="halfway" points=1
+import itertools
+
+inputs = [((low + high) / 2,) for low, high in itertools.pairwise(ps.FP8_E4M3.values().tolist())]
+
+
+# %% exercise="round_e4m3" role="group" group="below the smallest normal number" points=1
+inputs = [(n / 8 * 2.0**-9 * sign,) for n in range(65) for sign in (1, -1)]
+
+
+# %% exercise="round_e4m3" role="group" group="beyond the largest" points=1
+inputs = [(sign * x,) for x in (433.0, 447.0, 448.0, 449.0, 465.0, 1e6, 1e30) for sign in (1, -1)]
 
 
 # %% exercise="round_e4m3" role="wrong" mistake="cut"
@@ -178,11 +197,10 @@ def turning_point(rows) -> float:
 
 # %% exercise="turning_point" role="check" points=3
 ps.course.check(ps1.TURNING_POINT, turning_point)
-### BEGIN HIDDEN TESTS
-for bits in (2.5, 3.2, 4.5, 6):
-    rows = ps1.damage_table(bits, N=110e6)
-    assert turning_point(rows) == ps1.TURNING_POINT.truth(rows), "a table outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="turning_point" role="group" group="other tables" points=2
+inputs = [(ps1.damage_table(bits, N=110e6),) for bits in (2.5, 3.2, 4.5, 6)]
 
 
 # %% exercise="turning_point" role="wrong" mistake="never"

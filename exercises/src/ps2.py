@@ -9,7 +9,6 @@
 # $(1 + T/4)\,2^{E-3}$ for $E > 0$ and $(T/4)\,2^{-2}$ for $E = 0$. The largest is 28; there is no infinity and no NaN.
 
 # %%
-import itertools
 import math
 
 import numpy as np
@@ -39,11 +38,10 @@ def encode_e3m2(x: float) -> int:
 
 # %% exercise="encode_e3m2" role="check" points=2
 ps.course.check(ps2.ENCODE, encode_e3m2)
-### BEGIN HIDDEN TESTS
-for code in range(64):
-    if code != 32:  # -0
-        assert encode_e3m2(ps.FP6_E3M2.value(code)) == code, "a code outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="encode_e3m2" role="group" group="other values" points=1
+inputs = [(ps.FP6_E3M2.value(code),) for code in range(64) if code != 32]  # 32 is -0
 
 
 # %% exercise="encode_e3m2" role="wrong" mistake="hidden bit"
@@ -85,10 +83,10 @@ def spacing(x: float) -> float:
 
 # %% exercise="spacing" role="check" points=1
 ps.course.check(ps2.SPACING, spacing)
-### BEGIN HIDDEN TESTS
-for x in np.linspace(0.01, 27.9, 313).tolist():
-    assert spacing(x) == spacing(-x) == float(ps.ulp(x, ps.FP6_E3M2)), "a number outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="spacing" role="group" group="other numbers" points=1
+inputs = [(sign * x,) for x in np.linspace(0.01, 27.9, 313).tolist() for sign in (1, -1)]
 
 
 # %% exercise="spacing" role="wrong" mistake="no emin"
@@ -127,11 +125,10 @@ def next_above(x: float) -> float:
 
 # %% exercise="next_above" role="check" points=2
 ps.course.check(ps2.NEXT_UP, next_above)
-### BEGIN HIDDEN TESTS
-values = ps.FP6_E3M2.values().tolist()
-for low, high in itertools.pairwise(values):
-    assert next_above(low) == high, "a value outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="next_above" role="group" group="other values" points=1
+inputs = [(x,) for x in ps.FP6_E3M2.values().tolist()]
 
 
 # %% exercise="next_above" role="wrong" mistake="power of two"
@@ -169,12 +166,11 @@ def round_by(x: float, mode: str) -> float:
 
 # %% exercise="round_by" role="check" points=3
 ps.course.check(ps2.DIRECTED, round_by)
-### BEGIN HIDDEN TESTS
-for x in np.linspace(-27.9, 27.9, 401).tolist():
-    for mode in ("up", "down", "toward zero", "to odd"):
-        if x:
-            assert round_by(x, mode) == ps2.DIRECTED.truth(x, mode), "a number outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="round_by" role="group" group="other numbers" points=2
+modes = ("up", "down", "toward zero", "to odd")
+inputs = [(x, mode) for x in np.linspace(-27.9, 27.9, 401).tolist() if x for mode in modes]
 
 
 # %% exercise="round_by" role="wrong" mistake="mirror"
@@ -220,11 +216,10 @@ def stochastic_round(x: float, bits: int, width: int) -> float:
 
 # %% exercise="stochastic_round" role="check" points=3
 ps.course.check(ps2.STOCHASTIC, stochastic_round)
-### BEGIN HIDDEN TESTS
-for x in (0.26, -3.3, 17.0, 0.05):
-    for bits in range(32):
-        assert stochastic_round(x, bits, 5) == ps2.STOCHASTIC.truth(x, bits, 5), "a number outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="stochastic_round" role="group" group="other numbers" points=2
+inputs = [(x, bits, 5) for x in (0.26, -3.3, 17.0, 0.05) for bits in range(32)]
 
 
 # %% exercise="stochastic_round" role="wrong" mistake="reversed"
@@ -266,11 +261,11 @@ def mx_exponent(block) -> int:
 
 # %% exercise="mx_exponent" role="check" points=2
 ps.course.check(ps2.MX_SCALE, mx_exponent)
-### BEGIN HIDDEN TESTS
-for k in range(-20, 20):
-    for block in ((2.0**k, 0.0), (1.999 * 2.0**k, -(2.0**k)), (0.0, -1.5 * 2.0**k)):
-        assert mx_exponent(block) == k - 2, "a block outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="mx_exponent" role="group" group="other blocks" points=1
+shapes = ((1.0, 0.0), (1.999, -1.0), (0.0, -1.5))
+inputs = [(tuple(x * 2.0**k for x in shape),) for k in range(-20, 20) for shape in shapes]
 
 
 # %% exercise="mx_exponent" role="wrong" mistake="emax"
@@ -310,12 +305,11 @@ def mx_value(block, place: int) -> float:
 
 # %% exercise="mx_value" role="check" points=3
 ps.course.check(ps2.MX_ELEMENT, mx_value)
-### BEGIN HIDDEN TESTS
-rng = np.random.default_rng(0)
-for block in rng.normal(size=(50, 8)).astype(np.float32):
-    stored = [mx_value(block.tolist(), place) for place in range(8)]
-    assert stored == ps.MXFP4(block).tolist(), "a block outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="mx_value" role="group" group="other blocks" points=2
+blocks = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32).tolist()
+inputs = [(tuple(block), place) for block in blocks for place in range(8)]
 
 
 # %% exercise="mx_value" role="wrong" mistake="not scaled back"
@@ -357,14 +351,12 @@ def aligned_sum(terms, f: int) -> float:
 
 # %% exercise="aligned_sum" role="check" points=3
 ps.course.check(ps2.ALIGNED, aligned_sum)
-### BEGIN HIDDEN TESTS
+
+
+# %% exercise="aligned_sum" role="group" group="other terms" points=2
 rng = np.random.default_rng(0)
-for x, y in rng.choice([-1.75, -1.25, 1.0, 1.125, 1.5, 1.875], (50, 2, 8)):
-    powers = rng.integers(-6, 7, (2, 8))
-    steps = ps.arithmetic.instruction(*(np.array([x, y]) * 2.0**powers).tolist(), ps.arithmetic.H100_FP8)
-    terms = list(zip((x * y).tolist(), powers.sum(0).tolist(), strict=True))
-    assert aligned_sum(terms, 13) == float(steps.total), "terms outside the visible ones"
-### END HIDDEN TESTS
+products = [np.prod(rng.choice([-1.75, -1.25, 1.0, 1.125, 1.5, 1.875], (2, 8)), axis=0) for _ in range(50)]
+inputs = [(tuple(zip(s.tolist(), rng.integers(-12, 13, 8).tolist(), strict=True)), 13) for s in products]
 
 
 # %% exercise="aligned_sum" role="wrong" mistake="toward minus infinity"

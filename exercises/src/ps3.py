@@ -42,11 +42,10 @@ def kahan_sum(terms) -> float:
 
 # %% exercise="kahan_sum" role="check" points=3
 ps.course.check(ps3.KAHAN, kahan_sum)
-### BEGIN HIDDEN TESTS
-for n in (1, 2, 50, 400):
-    x = ps3.terms(n, seed=n + 10)
-    assert kahan_sum(x) == ps3.KAHAN.truth(x), "terms outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="kahan_sum" role="group" group="other terms" points=2
+inputs = [(ps3.terms(n, seed=n + 10),) for n in (1, 2, 50, 400)]
 
 
 # %% exercise="kahan_sum" role="wrong" mistake="naive"
@@ -98,11 +97,10 @@ def pairwise_sum(terms) -> float:
 
 # %% exercise="pairwise_sum" role="check" points=2
 ps.course.check(ps3.PAIRWISE, pairwise_sum)
-### BEGIN HIDDEN TESTS
-for n in (1, 2, 3, 63, 64, 65, 1000):
-    x = ps3.terms(n, seed=n + 20)
-    assert pairwise_sum(x) == ps3.PAIRWISE.truth(x), "terms outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="pairwise_sum" role="group" group="other terms" points=1
+inputs = [(ps3.terms(n, seed=n + 20),) for n in (1, 2, 3, 63, 64, 65, 1000)]
 
 
 # %% exercise="pairwise_sum" role="wrong" mistake="one by one"
@@ -151,11 +149,11 @@ def chunked_dot(x, y, block: int) -> float:
 
 # %% exercise="chunked_dot" role="check" points=3
 ps.course.check(ps3.CHUNKED_DOT, chunked_dot)
-### BEGIN HIDDEN TESTS
+
+
+# %% exercise="chunked_dot" role="group" group="other chunk sizes" points=2
 x, y = (ps.round_to(v, ps.FP8_E4M3).tolist() for v in np.random.default_rng(5).normal(size=(2, 777)))
-for block in (1, 7, 64, 777, 1000):
-    assert chunked_dot(x, y, block) == ps3.CHUNKED_DOT.truth(x, y, block), "a chunk size outside the visible ones"
-### END HIDDEN TESTS
+inputs = [(tuple(x), tuple(y), block) for block in (1, 7, 64, 777, 1000)]
 
 
 # %% exercise="chunked_dot" role="wrong" mistake="no chunks"
@@ -209,11 +207,10 @@ def precision_needed(n: int, tolerance: float) -> int:
 
 # %% exercise="precision_needed" role="check" points=2
 ps.course.check(ps3.PRECISION, precision_needed)
-### BEGIN HIDDEN TESTS
-for n in (2, 3, 17, 129, 5000, 10**5):
-    for tolerance in (1e-4, 0.004, 0.3):
-        assert precision_needed(n, tolerance) == ps3.PRECISION.truth(n, tolerance), "a case outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="precision_needed" role="group" group="other numbers of terms" points=1
+inputs = [(n, t) for n in (2, 3, 17, 129, 5000, 10**5) for t in (1e-4, 0.004, 0.3)]
 
 
 # %% exercise="precision_needed" role="wrong" mistake="eps"
@@ -250,12 +247,10 @@ def loss_scale(gradients) -> int:
 
 # %% exercise="loss_scale" role="check" points=2
 ps.course.check(ps3.LOSS_SCALE, loss_scale)
-### BEGIN HIDDEN TESTS
-for seed in range(20):
-    gradients = (np.random.default_rng(seed).standard_cauchy(50) * 1e-5).tolist()
-    k = loss_scale(gradients)
-    assert max(map(abs, gradients)) * 2.0**k <= 65504 < max(map(abs, gradients)) * 2.0 ** (k + 1), "other gradients"
-### END HIDDEN TESTS
+
+
+# %% exercise="loss_scale" role="group" group="other gradients" points=1
+inputs = [(tuple((np.random.default_rng(s).standard_cauchy(50) * 1e-5).tolist()),) for s in range(20)]
 
 
 # %% exercise="loss_scale" role="wrong" mistake="signed"

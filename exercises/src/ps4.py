@@ -36,10 +36,14 @@ def ste_weight(w: float, x: float, y: float, h: float, rate: float, steps: int) 
 
 # %% exercise="ste_weight" role="check" points=2
 ps.course.check(ps4.STE_WEIGHT, ste_weight)
-### BEGIN HIDDEN TESTS
-for case in ((0.125, 2.0, 1.75, 0.5, 0.0625, 30), (-3.0, 1.0, 0.5, 2.0, 0.5, 3), (1.0, 1.0, 1.0, 1.0, 0.5, 5)):
-    assert ste_weight(*case) == ps4.STE_WEIGHT.truth(*case), "a case outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="ste_weight" role="group" group="other cases" points=1
+inputs = [
+    (0.125, 2.0, 1.75, 0.5, 0.0625, 30),
+    (-3.0, 1.0, 0.5, 2.0, 0.5, 3),
+    (1.0, 1.0, 1.0, 1.0, 0.5, 5),
+]
 
 
 # %% exercise="ste_weight" role="wrong" mistake="unrounded"
@@ -91,13 +95,11 @@ def layer_output(W, x, bits: int, j: int) -> float:
 
 # %% exercise="layer_output" role="check" points=3
 ps.course.check(ps4.LAYER_OUTPUT, layer_output)
-### BEGIN HIDDEN TESTS
-for seed in range(10, 20):
-    W, x = ps4.layer(7, 5, 3 + seed % 3, seed=seed)
-    for j in range(5):
-        case = (W, x, 3 + seed % 3, j)
-        assert layer_output(*case) == ps4.LAYER_OUTPUT.truth(*case), "a layer outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="layer_output" role="group" group="other layers" points=2
+layers = [(*ps4.layer(7, 5, 3 + seed % 3, seed=seed), 3 + seed % 3) for seed in range(10, 20)]
+inputs = [(*layer, j) for layer in layers for j in range(5)]
 
 
 # %% exercise="layer_output" role="wrong" mistake="per tensor"
@@ -139,14 +141,14 @@ def gptq_second(w1: float, w2: float, a: float, b: float, c: float, h: float) ->
 
 # %% exercise="gptq_second" role="check" points=3
 ps.course.check(ps4.GPTQ_SECOND, gptq_second)
-### BEGIN HIDDEN TESTS
-for case in (
+
+
+# %% exercise="gptq_second" role="group" group="other cases" points=2
+inputs = [
     (0.4375, 0.3125, 1.0, 0.5, 0.5, 0.5),
     (-1.3125, 0.1875, 3.0, -1.0, 1.0, 1.0),
     (0.3125, 0.0625, 1, 0, 1, 1),
-):
-    assert gptq_second(*case) == ps4.GPTQ_SECOND.truth(*case), "a case outside the visible ones"
-### END HIDDEN TESTS
+]
 
 
 # %% exercise="gptq_second" role="wrong" mistake="nearest"
@@ -191,13 +193,11 @@ def best_tokens(rows, bits: float) -> float:
 
 # %% exercise="best_tokens" role="check" points=2
 ps.course.check(ps4.BEST_TOKENS, best_tokens)
-### BEGIN HIDDEN TESTS
-for N in (1024, 4096):
-    for drop in (0, 3, 5, 6, 9):
-        for bits in (2.0, 3.0, 4.0):
-            rows = ps4.runs(N, drop=drop)
-            assert best_tokens(rows, bits) == ps4.BEST_TOKENS.truth(rows, bits), "rows outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="best_tokens" role="group" group="other rows" points=1
+tables = [ps4.runs(N, drop=drop) for N in (1024, 4096) for drop in (0, 3, 5, 6, 9)]
+inputs = [(rows, bits) for rows in tables for bits in (2.0, 3.0, 4.0)]
 
 
 # %% exercise="best_tokens" role="wrong" mistake="sum"
@@ -251,13 +251,15 @@ def hardest_part(rows) -> str:
 
 # %% exercise="hardest_part" role="check" points=2
 ps.course.check(ps4.HARDEST_PART, hardest_part)
-### BEGIN HIDDEN TESTS
-for bits in (2, 3, 4):
-    for seed in range(8):
-        rows = ps4.part_runs(bits, lost=[("activations", s) for s in range(8) if s != seed] + [("none", 7 - seed)])
-        if len({row.part for row in rows}) == 4 and seed != 7 - seed:
-            assert hardest_part(rows) == ps4.HARDEST_PART.truth(rows), "rows outside the visible ones"
-### END HIDDEN TESTS
+
+
+# %% exercise="hardest_part" role="group" group="other rows" points=1
+def without(bits, seed):
+    return ps4.part_runs(bits, lost=[("activations", s) for s in range(8) if s != seed] + [("none", 7 - seed)])
+
+
+tables = [without(bits, seed) for bits in (2, 3, 4) for seed in range(8)]
+inputs = [(rows,) for rows in tables if len({row.part for row in rows}) == 4]
 
 
 # %% exercise="hardest_part" role="wrong" mistake="not paired"

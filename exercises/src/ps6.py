@@ -31,11 +31,10 @@ def best_size(A: float, B: float, alpha: float, beta: float, C: float) -> float:
 
 # %% exercise="best_size" role="check" points=2
 ps.course.check(ps6.SIZE, best_size)
-### BEGIN HIDDEN TESTS
-for C in (1e18, 3e25):
-    case = (300.0, 900.0, 0.3, 0.4, C)
-    assert abs(best_size(*case) / ps6.SIZE.truth(*case) - 1) < 1e-6, "another law"
-### END HIDDEN TESTS
+
+
+# %% exercise="best_size" role="group" group="other laws" points=1
+inputs = [(300.0, 900.0, 0.3, 0.4, C) for C in (1e18, 3e25)]
 
 
 # %% exercise="best_size" role="wrong" mistake="six"
@@ -74,11 +73,11 @@ def best_width(shares, able) -> int:
 
 # %% exercise="best_width" role="check" points=3
 ps.course.check(ps6.WIDTH, best_width)
-### BEGIN HIDDEN TESTS
-for able in ((5, 10, 16), (3, 16)):
-    shares = {3: 0.2, 4: 0.5, 5: 0.52, 9: 0.95, 16: 1.0}
-    assert best_width(shares, able) == ps6.WIDTH.truth(shares, able), "another machine"
-### END HIDDEN TESTS
+
+
+# %% exercise="best_width" role="group" group="other machines" points=2
+shares = {3: 0.2, 4: 0.5, 5: 0.52, 9: 0.95, 16: 1.0}
+inputs = [(shares, able) for able in ((5, 10, 16), (3, 16))]
 
 
 # %% exercise="best_width" role="wrong" mistake="price by bits"
@@ -115,10 +114,10 @@ def fixed_bits(N: float, C: float) -> int:
 
 # %% exercise="fixed_bits" role="check" points=3
 ps.course.check(ps6.FIXED, fixed_bits)
-### BEGIN HIDDEN TESTS
-for case in ((3e9, 1e23), (3e9, 1e25), (1e11, 1e24)):
-    assert fixed_bits(*case) == ps6.FIXED.truth(*case), "another model"
-### END HIDDEN TESTS
+
+
+# %% exercise="fixed_bits" role="group" group="other models" points=2
+inputs = [(3e9, 1e23), (3e9, 1e25), (1e11, 1e24)]
 
 
 # %% exercise="fixed_bits" role="wrong" mistake="same tokens"
@@ -154,10 +153,10 @@ def served_size(target: float, served: float) -> float:
 
 # %% exercise="served_size" role="check" points=3
 ps.course.check(ps6.SERVED, served_size)
-### BEGIN HIDDEN TESTS
-for case in ((2.15, 3e12), (2.02, 1e11), (2.1, 1e14)):
-    assert served_size(*case) == ps6.SERVED.truth(*case), "another demand"
-### END HIDDEN TESTS
+
+
+# %% exercise="served_size" role="group" group="other demands" points=2
+inputs = [(2.15, 3e12), (2.02, 1e11), (2.1, 1e14)]
 
 
 # %% exercise="served_size" role="wrong" mistake="training only"
@@ -195,10 +194,10 @@ def half_width(sizes, noise: float) -> float:
 
 # %% exercise="half_width" role="check" points=3
 ps.course.check(ps6.HALF_WIDTH, half_width)
-### BEGIN HIDDEN TESTS
-for sizes in ((1e3, 1e4, 1e4), (2e8, 3e8, 5e8, 9e8, 1e10)):
-    assert abs(half_width(sizes, 0.01) / ps6.HALF_WIDTH.truth(sizes, 0.01) - 1) < 1e-4, "another list"
-### END HIDDEN TESTS
+
+
+# %% exercise="half_width" role="group" group="other lists" points=2
+inputs = [(sizes, 0.01) for sizes in ((1e3, 1e4, 1e4), (2e8, 3e8, 5e8, 9e8, 1e10))]
 
 
 # %% exercise="half_width" role="wrong" mistake="not centered"

@@ -39,10 +39,10 @@ def best_bits(gamma: float, parts: int) -> float:
 
 # %% exercise="best_bits" role="check" points=3
 ps.course.check(ps7.BEST_BITS, best_bits)
-### BEGIN HIDDEN TESTS
-for gamma, parts in ((1.3, 3), (2.2, 4), (0.5, 2)):
-    assert best_bits(gamma, parts) == ps7.BEST_BITS.truth(gamma, parts), "other constants"
-### END HIDDEN TESTS
+
+
+# %% exercise="best_bits" role="group" group="other constants" points=2
+inputs = [(1.3, 3), (2.2, 4), (0.5, 2)]
 
 
 # %% exercise="best_bits" role="wrong" mistake="spare alpha"
@@ -77,10 +77,10 @@ def data_ratio(P: float, f: float, alpha: float, beta: float) -> float:
 
 # %% exercise="data_ratio" role="check" points=2
 ps.course.check(ps7.DATA_RATIO, data_ratio)
-### BEGIN HIDDEN TESTS
-for P, f, alpha, beta in ((5.0, 0.4, 0.2, 0.3), (10.0, 0.9, 0.6, 0.1)):
-    assert data_ratio(P, f, alpha, beta) == ps7.DATA_RATIO.truth(P, f, alpha, beta), "other exponents"
-### END HIDDEN TESTS
+
+
+# %% exercise="data_ratio" role="group" group="other exponents" points=1
+inputs = [(5.0, 0.4, 0.2, 0.3), (10.0, 0.9, 0.6, 0.1)]
 
 
 # %% exercise="data_ratio" role="wrong" mistake="printed"
@@ -111,10 +111,10 @@ def grid_rate(P: int) -> float:
 
 # %% exercise="grid_rate" role="check" points=2
 ps.course.check(ps7.GRID_RATE, grid_rate)
-### BEGIN HIDDEN TESTS
-for P in (2, 7, 12):
-    assert grid_rate(P) == ps7.GRID_RATE.truth(P), "other numbers of bits"
-### END HIDDEN TESTS
+
+
+# %% exercise="grid_rate" role="group" group="other numbers of bits" points=1
+inputs = [(2,), (7,), (12,)]
 
 
 # %% exercise="grid_rate" role="wrong" mistake="amplitude"
@@ -151,12 +151,10 @@ def critical_decades(N: float, bits: float) -> float:
 
 # %% exercise="critical_decades" role="check" points=3
 ps.course.check(ps7.CRITICAL, critical_decades)
-### BEGIN HIDDEN TESTS
-for N, bits in ((1e6, 2), (1e9, 6)):
-    assert critical_decades(N, bits) == ps7.CRITICAL.truth(N, bits), "other models"
-law = ps.laws.published.KUMAR_2024
-assert abs(critical_decades(1e8, 4) - math.log10(ps.laws.critical_tokens(law, 1e8, 4))) < 1e-8, "the package's root"
-### END HIDDEN TESTS
+
+
+# %% exercise="critical_decades" role="group" group="other models" points=2
+inputs = [(1e6, 2), (1e9, 6), (1e8, 4)]
 
 
 # %% exercise="critical_decades" role="wrong" mistake="balance"
@@ -192,12 +190,10 @@ def terms_allowed(precision: int, tolerance: float, mean_zero: bool) -> int:
 
 # %% exercise="terms_allowed" role="check" points=2
 ps.course.check(ps7.TERMS, terms_allowed)
-### BEGIN HIDDEN TESTS
-for precision, tolerance in ((4, 0.3), (11, 0.05), (16, 0.002)):
-    for mean_zero in (False, True):
-        truth = ps7.TERMS.truth(precision, tolerance, mean_zero)
-        assert terms_allowed(precision, tolerance, mean_zero) == truth, "other formats"
-### END HIDDEN TESTS
+
+
+# %% exercise="terms_allowed" role="group" group="other formats" points=1
+inputs = [(*case, zero) for case in ((4, 0.3), (11, 0.05), (16, 0.002)) for zero in (False, True)]
 
 
 # %% exercise="terms_allowed" role="wrong" mistake="swap"
@@ -239,10 +235,10 @@ def largest_square(n: int) -> float:
 
 # %% exercise="largest_square" role="check" points=2
 ps.course.check(ps7.LARGEST, largest_square)
-### BEGIN HIDDEN TESTS
-for n in (5, 256):
-    assert abs(largest_square(n) / ps7.LARGEST.truth(n) - 1) < 1e-6, "other numbers"
-### END HIDDEN TESTS
+
+
+# %% exercise="largest_square" role="group" group="other numbers" points=1
+inputs = [(5,), (256,)]
 
 
 # %% exercise="largest_square" role="wrong" mistake="leading term"
@@ -276,10 +272,10 @@ def chatter(h: float, nu: float) -> float:
 
 # %% exercise="chatter" role="check" points=2
 ps.course.check(ps7.CHATTER, chatter)
-### BEGIN HIDDEN TESTS
-for h, nu in ((3.0, 0.9), (0.25, 0.4)):
-    assert chatter(h, nu) == ps7.CHATTER.truth(h, nu), "other steps"
-### END HIDDEN TESTS
+
+
+# %% exercise="chatter" role="group" group="other steps" points=1
+inputs = [(3.0, 0.9), (0.25, 0.4)]
 
 
 # %% exercise="chatter" role="wrong" mistake="nearest"
@@ -310,10 +306,10 @@ def kept(v: float, K: float) -> float:
 
 # %% exercise="kept" role="check" points=2
 ps.course.check(ps7.KEPT, kept)
-### BEGIN HIDDEN TESTS
-for v, K in ((0.3, 0.04), (0.004, 0.2)):
-    assert kept(v, K) == ps7.KEPT.truth(v, K), "other constants"
-### END HIDDEN TESTS
+
+
+# %% exercise="kept" role="group" group="other constants" points=1
+inputs = [(0.3, 0.04), (0.004, 0.2)]
 
 
 # %% exercise="kept" role="wrong" mistake="share of the gap"
@@ -345,10 +341,10 @@ def joint_gap(g1: float, g2: float, K: float) -> float:
 
 # %% exercise="joint_gap" role="check" points=2
 ps.course.check(ps7.JOINT, joint_gap)
-### BEGIN HIDDEN TESTS
-for g1, g2, K in ((0.4, 0.1, 0.3), (0.02, 0.03, 0.04)):
-    assert abs(joint_gap(g1, g2, K) - ps7.JOINT.truth(g1, g2, K)) < 1e-8, "other gaps"
-### END HIDDEN TESTS
+
+
+# %% exercise="joint_gap" role="group" group="other gaps" points=1
+inputs = [(0.4, 0.1, 0.3), (0.02, 0.03, 0.04)]
 
 
 # %% exercise="joint_gap" role="wrong" mistake="sum"

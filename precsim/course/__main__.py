@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from precsim.course.notebooks import Edition, dumps, notebook, read
-
-#: nbgrader's own rules for a course folder; hidden tests stay out of what students get back.
-_NBGRADER = """c = get_config()
-c.CourseDirectory.course_id = "precsim"
-c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError'}
-c.ExecutePreprocessor.timeout = 120
-"""
 
 
 def _say(text: str) -> None:
@@ -33,31 +24,26 @@ def student_notebooks(exercises: Path) -> dict[Path, str]:
 
 
 def build(exercises: Path, out: Path) -> int:
-    """Write the student notebooks, and in `out` the key and nbgrader's course folder with its release."""
+    """Write the student notebooks, and the answer key as notebooks in `out`; nothing is removed, no class is touched.
+
+    Raises
+    ------
+    ValueError
+        `out` holds submissions or grades: a class is made by ``precsim course init``, elsewhere.
+    """
+    for kept in ("submitted", "graded", "gradebook.db"):
+        if (out / kept).exists():
+            raise ValueError(f"{out} holds a class ({kept}); give another folder with --out")
     for path, text in student_notebooks(exercises).items():
         path.write_text(text, encoding="utf-8")
         _say(f"{path}: the student's notebook")
-    course = out / "nbgrader"
-    shutil.rmtree(out, ignore_errors=True)
+    (out / "key").mkdir(parents=True, exist_ok=True)
     for source in sorted((exercises / "src").glob("ps*.py")):
-        text = dumps(notebook(read(source), Edition.INSTRUCTOR))
-        for target in (out / "key" / f"{source.stem}.ipynb", course / "source" / source.stem / f"{source.stem}.ipynb"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-        _say(f"{out / 'key' / source.stem}.ipynb: the answer key, with the hidden tests")
-    (course / "nbgrader_config.py").write_text(_NBGRADER, encoding="utf-8")
-    command = [sys.executable, "-m", "nbgrader", "generate_assignment", "--create", "--force", "--log-level=ERROR"]
-    for folder in sorted((course / "source").iterdir()):
-        code = subprocess.run([*command, folder.name], cwd=course, env=own_programs(), check=False).returncode
-        if code:
-            return code
-        _say(f"{course / 'release' / folder.name}: the graded release; submissions go to {course / 'submitted'}")
+        path = out / "key" / f"{source.stem}.ipynb"
+        path.write_text(dumps(notebook(read(source), Edition.INSTRUCTOR)), encoding="utf-8")
+        _say(f"{path}: the answer key")
+    _say("a class to be graded: precsim course init FOLDER")
     return 0
-
-
-def own_programs() -> dict[str, str]:
-    """The environment variables with this Python's programs found first: nbgrader calls alembic by its name."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def check(exercises: Path) -> int:
@@ -89,13 +75,16 @@ def main() -> int:
     parser.add_argument(
         "--exercises", type=Path, default=Path("exercises"), help="folder with src/ (default: exercises)"
     )
-    parser.add_argument("--out", type=Path, default=Path("dist/course"), help="folder for key and release")
+    parser.add_argument("--out", type=Path, default=Path("dist/course"), help="folder for the answer key")
     options = parser.parse_args()
     if not (options.exercises / "src").is_dir():
         parser.error(f"{options.exercises} has no folder src; run this from the project's folder or give --exercises")
     match options.command:
         case "build":
-            return build(options.exercises, options.out)
+            try:
+                return build(options.exercises, options.out)
+            except ValueError as failure:
+                parser.error(str(failure))
         case "check":
             return check(options.exercises)
     return lab(options.exercises.parent)

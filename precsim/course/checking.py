@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import copy
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
+
+from precsim.course.values import equal
 
 
 class WrongAnswer(AssertionError):
@@ -67,8 +70,8 @@ class Exercise:
     tolerance: float = 0.0
 
 
-def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
-    """Compare an answer with the truth on the visible inputs; a wrong one is told its likely mistake.
+def check(exercise: Exercise, answer: Callable[..., Any]) -> None:
+    """Compare an answer with the truth on the visible inputs and print that all were right, or raise.
 
     Parameters
     ----------
@@ -78,37 +81,33 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
         The student's function. Exceptions that it raises, ``NotImplementedError`` of the empty stub
         among them, pass through.
 
-    Returns
-    -------
-    str
-        A sentence that says how many inputs were right: all.
-
     Raises
     ------
     WrongAnswer
-        The answer differs from the truth for some input.
+        The answer differs from the truth for some input. The message shows one, and the likely mistake.
 
     Notes
     -----
-    Two results are the same if they are equal words or equal numbers, within the exercise's tolerance; NaN equals NaN,
-    and where the tolerance is 0 the signs of zeros agree. Among the known mistakes the one that agrees with most of the
-    answer's results is named, if it explains the first wrong one.
+    Results are compared as the grader compares them (`precsim.course.values.equal`): 0 equals -0, NaN equals NaN, and
+    an array of one number is that number. Each call gets inputs of its own, which it may change. Among the known
+    mistakes the one that agrees with most of the answer's results is named, if it explains the first wrong one.
 
     Examples
     --------
     >>> import precsim as ps
     >>> from precsim.course import ps1
     >>> check(ps1.DECODE, ps.FP8_E4M3.value)
-    'decode: 10 of 10 right.'
+    decode: 10 of 10 right.
     >>> check(ps1.DECODE, lambda code: abs(ps.FP8_E4M3.value(code)))
     Traceback (most recent call last):
         ...
     precsim.course.checking.WrongAnswer: decode(184) gave 1, the value is -1 (9 of 10 right). Likely mistake: ...
     """
-    results = [(args, answer(*args), exercise.truth(*args)) for args in exercise.inputs()]
+    results = [(args, _plain(answer(*_fresh(args))), exercise.truth(*_fresh(args))) for args in exercise.inputs()]
     wrong = [(args, got, true) for args, got, true in results if not _same(got, true, exercise.tolerance)]
     if not wrong:
-        return f"{exercise.name}: {len(results)} of {len(results)} right."
+        sys.stdout.write(f"{exercise.name}: {len(results)} of {len(results)} right.\n")
+        return
     args, got, true = wrong[0]
     mistake = _explain(exercise, args, got, results)
     shown = ", ".join(map(_shown, args))
@@ -124,25 +123,31 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> str:
 def _explain(
     exercise: Exercise, first: tuple[Any, ...], got: object, results: Sequence[tuple[Any, Any, Any]]
 ) -> Mistake | None:
-    candidates = [m for m in exercise.mistakes if _same(m.rule(*first), got, exercise.tolerance)]
-    return max(
-        candidates,
-        key=lambda m: sum(_same(m.rule(*args), a, exercise.tolerance) for args, a, _ in results),
-        default=None,
-    )
+    def agrees(mistake: Mistake, args: tuple[Any, ...], value: object) -> bool:
+        return _same(value, mistake.rule(*_fresh(args)), exercise.tolerance)
+
+    candidates = [m for m in exercise.mistakes if agrees(m, first, got)]
+    return max(candidates, key=lambda m: sum(agrees(m, args, a) for args, a, _ in results), default=None)
 
 
-def _same(one: object, other: object, tolerance: float = 0.0) -> bool:
-    if isinstance(one, str) and isinstance(other, str):
-        return one == other
-    if isinstance(one, bool) or isinstance(other, bool):
-        return False
-    if not (isinstance(one, SupportsFloat) and isinstance(other, SupportsFloat)):
-        return False
-    a, b = float(one), float(other)
-    if tolerance:
-        return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=tolerance)
-    return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return copy.deepcopy(args)
+
+
+def _plain(answer: Any) -> object:
+    """An answer as plain data: arrays as lists, fractions and the like as floats; what is none of them as it is."""
+    if hasattr(answer, "tolist"):
+        return answer.tolist()
+    if isinstance(answer, SupportsFloat) and not isinstance(answer, int):
+        try:
+            return float(answer)
+        except (TypeError, ValueError):
+            return answer
+    return answer
+
+
+def _same(got: object, truth: object, tolerance: float) -> bool:
+    return equal(got, _plain(truth), tolerance)
 
 
 def _shown(value: object) -> str:

@@ -4,8 +4,9 @@ A source is a script in jupytext's percent format. Cells of an exercise carry ``
 
 ========  ==========================================================================================
 answer    the function with its solution between ``### BEGIN SOLUTION`` and ``### END SOLUTION``
-check     the visible check, with ``points=``; lines between ``### BEGIN HIDDEN TESTS`` and
-          ``### END HIDDEN TESTS`` are run in grading only
+check     the visible check, with ``points=``
+group     further inputs under a name, with ``group=`` and its share ``points=``: the code defines ``inputs``, a list
+          of the arguments of one call each; only the grader's key has them, no notebook
 wrong     a stored wrong answer, with ``mistake=`` naming the hint that it must get; in no notebook
 ========  ==========================================================================================
 """
@@ -23,8 +24,8 @@ from typing import Any
 class Edition(Enum):
     """For whom a notebook is made."""
 
-    STUDENT = "stubs instead of solutions, no hidden tests"
-    INSTRUCTOR = "solutions and hidden tests: the source of nbgrader's release"
+    STUDENT = "stubs instead of solutions: also the graded release"
+    INSTRUCTOR = "solutions: the answer key"
 
 
 class Role(Enum):
@@ -34,6 +35,7 @@ class Role(Enum):
     CODE = "code"
     ANSWER = "answer"
     CHECK = "check"
+    GROUP = "group"
     WRONG = "wrong"
 
 
@@ -46,11 +48,10 @@ class Cell:
     exercise: str = ""
     points: int = 0
     mistake: str = ""
+    group: str = ""
 
 
-_BLOCK = r"(?m)^(?P<indent>[ \t]*)### BEGIN {0}\n(?s:.*?)^[ \t]*### END {0}\n?"
-_SOLUTION = re.compile(_BLOCK.format("SOLUTION"))
-_HIDDEN = re.compile(_BLOCK.format("HIDDEN TESTS"))
+_SOLUTION = re.compile(r"(?m)^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?s:.*?)^[ \t]*### END SOLUTION\n?")
 
 
 def read(source: Path) -> tuple[Cell, ...]:
@@ -74,13 +75,16 @@ def _cell(raw: Any, where: str) -> Cell:
     meta = raw.metadata
     name = meta.get("role", "code")
     if name not in {role.value for role in Role}:
-        raise ValueError(f"{where}: role must be answer, check or wrong, got {name!r}")
-    cell = Cell(Role(name), raw.source + "\n", meta.get("exercise", ""), meta.get("points", 0), meta.get("mistake", ""))
-    left = _HIDDEN.sub("", _SOLUTION.sub("", cell.text))
+        raise ValueError(f"{where}: role must be answer, check, group or wrong, got {name!r}")
+    words = {word: meta.get(word, "") for word in ("exercise", "mistake", "group")}
+    cell = Cell(Role(name), raw.source + "\n", points=meta.get("points", 0), **words)
+    left = _SOLUTION.sub("", cell.text)
     problems = {
         "a block ### BEGIN ... ### END ... is not closed": "###" in left,
         "the answer has no ### BEGIN SOLUTION": cell.role is Role.ANSWER and not _SOLUTION.search(cell.text),
         "the check needs points=": cell.role is Role.CHECK and cell.points <= 0,
+        "the group needs points=": cell.role is Role.GROUP and cell.points <= 0,
+        "the group needs group=, its name": cell.role is Role.GROUP and not cell.group,
         "the wrong answer needs mistake=": cell.role is Role.WRONG and not cell.mistake,
         "the cell needs exercise=": cell.role is not Role.CODE and not cell.exercise,
     }
@@ -95,25 +99,20 @@ def stub(cell: Cell) -> str:
     return _SOLUTION.sub(r"\g<indent>raise NotImplementedError\n", cell.text)
 
 
-def visible(cell: Cell) -> str:
-    """Return the check cell without its hidden tests."""
-    return _HIDDEN.sub("", cell.text)
-
-
 def notebook(cells: tuple[Cell, ...], edition: Edition) -> Any:
     """Return the notebook of an edition: no outputs, cell identities that depend only on what the cell is."""
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     made = []
     for cell in cells:
-        if cell.role is Role.WRONG:
+        if cell.role in (Role.WRONG, Role.GROUP):
             continue
         if cell.role is Role.TEXT:
             made.append(new_markdown_cell(cell.text, id=_digest(cell)))
             continue
         text = cell.text
-        if edition is Edition.STUDENT:
-            text = stub(cell) if cell.role is Role.ANSWER else visible(cell)
+        if edition is Edition.STUDENT and cell.role is Role.ANSWER:
+            text = stub(cell)
         metadata = {} if cell.role is Role.CODE else {"nbgrader": _nbgrader(cell)}
         name = f"{cell.exercise}-{cell.role.value}".replace("_", "-") if metadata else _digest(cell)
         made.append(new_code_cell(text.rstrip("\n"), id=name, metadata=metadata))

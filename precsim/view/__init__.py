@@ -34,6 +34,7 @@ from precsim.view.numbers.sums import error_curves, running_sum
 from precsim.view.numbers.weight_distribution import weight_distribution
 from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, serving_cost
 from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
+from precsim.view.planning.planner import planner
 from precsim.view.report import page
 from precsim.view.table import Table, Words
 from precsim.view.theme import captioned, enable, finish
@@ -88,6 +89,7 @@ __all__ = [
     "paper_and_ours",
     "parameter_table",
     "plan_table",
+    "planner",
     "predicted_against_observed",
     "profile_likelihood",
     "recipe_map",

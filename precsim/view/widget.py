@@ -35,6 +35,11 @@ class Widget(ABC):
         """What the reader sees where no script runs, in a sentence."""
 
     @property
+    def static(self) -> str:
+        """The same as HTML; a widget that can say more without a script says it here."""
+        return html.escape(self.text)
+
+    @property
     @abstractmethod
     def description(self) -> str:
         """What can be done with it, in words: the text alternative of the page's element."""
@@ -45,16 +50,16 @@ class Widget(ABC):
         """What the script needs, by name and in JSON types."""
 
     def _repr_mimebundle_(self, **_: object) -> Any:
-        static = html.escape(self.text)
+        static = self.static
         page = {"module": self.module, "state": self.state, "description": self.description, "static": static}
         live = _live(self.module, tuple(self.state))
         if live is None:
             lacking = f"Live in a notebook after: {INSTALL}"
-            shown = f"<p>{static}</p><p>{html.escape(lacking)}</p>"
+            shown = f"<div>{static}</div><p>{html.escape(lacking)}</p>"
             return {WIDGET: page, "text/html": shown, "text/plain": f"{self.text} {lacking}"}
         view = live(**self.state)._repr_mimebundle_()
         data, metadata = view if isinstance(view, tuple) else (view, {})
-        return {**(data or {}), WIDGET: page, "text/html": f"<p>{static}</p>", "text/plain": self.text}, metadata
+        return {**(data or {}), WIDGET: page, "text/html": f"<div>{static}</div>", "text/plain": self.text}, metadata
 
 
 @functools.cache

@@ -36,8 +36,8 @@ def python_of(law: Law) -> str:
     Examples
     --------
     >>> from precsim.laws import WEIGHTS, Chinchilla, Saturating
-    >>> python_of(Chinchilla(E=1.5, A=4.0, B=8.0, alpha=0.5, beta=0.25) | Saturating(WEIGHTS, c=6.0, gamma=1.5))
-    'laws.Chinchilla(E=1.5, A=4.0, B=8.0, alpha=0.5, beta=0.25) | laws.Saturating(tensor=laws.WEIGHTS, c=6.0, gamma=1.5)'
+    >>> python_of(Chinchilla(E=1.5, A=4, B=8, alpha=0.5, beta=0.25) | Saturating(WEIGHTS, c=6, gamma=2))
+    'laws.Chinchilla(E=1.5, A=4, B=8, alpha=0.5, beta=0.25) | laws.Saturating(tensor=laws.WEIGHTS, c=6, gamma=2)'
     """
     printed = re.sub(r"<Tensor\.(\w+): [^>]*>", r"laws.\1", repr(law))
     printed = printed.replace(", on=<Effective.N: 'N'>", "")  # the default

@@ -130,7 +130,7 @@ export function read(text, kind, least = Number.MIN_VALUE) {
 
 // A budget in words: { by: "flop" | "gpus" | "dollars", and texts of its fields }, or { error }.
 // devices: { slug: name }; a device is found by its slug without dashes, as "H100" or "TPUv5p".
-export function budget(text, devices) {
+export function spokenBudget(text, devices) {
   const clean = plain(text);
   if (/^\$|\$$|dollars?$|usd$/i.test(clean)) {
     const found = read(clean, "dollars");

@@ -142,7 +142,8 @@ def test_each_draw_plans_for_itself(page):
         """([law, choices, budget]) => {
           const { options } = plan(law, choices, budget);
           const all = [...draws(law, parametersOf(law), options, budget)];
-          return ["losses", "extra"].map((name) => options.map((_, i) => interval(all.map((one) => one[name][i]), 0.8)));
+          const of = (name, i) => interval(all.map((one) => one[name][i]), 0.8);
+          return ["losses", "extra"].map((name) => options.map((_, i) => of(name, i)));
         }""",
         [state, [c.bits for c in choices], budget({"compute": 1e23, "hardware": None})],
     )

@@ -94,9 +94,9 @@ def test_thirty_that_are_unclear_are_refused_and_say_what_is_expected(page):
 @pytest.mark.browser
 def test_a_budget_in_words_fills_its_fields(page):
     for text, fields in BUDGETS.items():
-        assert page.evaluate("([t, d]) => budget(t, d)", [text, DEVICES]) == fields, text
+        assert page.evaluate("([t, d]) => spokenBudget(t, d)", [text, DEVICES]) == fields, text
     for text in ("64 H100", "64 Z80 for 14 days", "64 H100 for 14", "soon", "$", "x H100 2w"):
-        assert "error" in page.evaluate("([t, d]) => budget(t, d)", [text, DEVICES]), text
+        assert "error" in page.evaluate("([t, d]) => spokenBudget(t, d)", [text, DEVICES]), text
 
 
 @pytest.mark.browser

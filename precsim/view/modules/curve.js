@@ -46,8 +46,9 @@ export function curve(box, rows, { pick, label, assumed, axis }) {
     out.append(svg("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: y(tick), y2: y(tick) }));
     out.append(svg("text", { x: edge.left - 8, y: y(tick) + 4, "text-anchor": "end" }, percent(tick)));
   }
-  const line = finite.map((r) => [x(rows.indexOf(r)), y(r.extra)]);
-  if (line.length > 1) out.append(svg("path", { class: "path", d: `M${line.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}` }));
+  const ok = (r) => r && r.extra !== null && Number.isFinite(r.extra);
+  const line = rows.map((r, i) => (ok(r) ? `${ok(rows[i - 1]) ? "L" : "M"}${x(i).toFixed(1)} ${y(r.extra).toFixed(1)}` : "")).join("");
+  if (line) out.append(svg("path", { class: "path", d: line }));
   rows.forEach((row, i) => {
     const group = svg("g", { class: `mark${row.pinned ? " pinned" : ""}`, "data-bits": row.name });
     group.append(svg("rect", { class: "column", x: x(i) - step / 2, y: edge.top, width: step, height: height - edge.top - edge.bottom, fill: row.extra === null ? `url(#${id})` : "transparent" }));

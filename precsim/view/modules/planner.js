@@ -108,7 +108,7 @@ function render({ model, el }) {
       text("use", "used at", { unit: "of the peak" }),
       select("device", "device", Object.values(data.devices).map((d) => [d.slug, d.name])),
       radios("price", "narrow FLOPs cost", [["device", "as on it"], ["paper", "P/16"]])),
-    group("Law", select("law", "law", data.laws.map((l) => [l.slug, l.name])), lawNote,
+    group("Law", select("law", "law", data.laws.map((l) => [l.slug, l.name]), { plain: true }), lawNote,
       text("widths", "bits", { words: true }),
       select("tensors", "of", [["all", "all that it reads"], ["wa", "weights and activations"], ["w", "weights alone"]])),
     group("Model and data",
@@ -124,7 +124,7 @@ function render({ model, el }) {
   for (const [name, hint] of [["D", "no limit"], ["post", "as trained"], ["act", "not counted"]]) controls[name].placeholder = hint;
 
   // -- the answer ---------------------------------------------------------------------------------------------------
-  const problem = element("p", { class: "problem", role: "alert" });
+  const problem = element("p", { class: "problem", role: "alert" }), strange = element("p", { class: "problem" });
   const line = element("p", { class: "line" }), loss = element("p", { class: "loss" }), warning = element("p", { class: "badge" }), limit = element("p", { class: "limit" });
   const verdict = element("div", { class: "verdict", role: "status" }, line, loss, warning, limit);
   const memory = element("div", { class: "memories" });
@@ -145,7 +145,7 @@ function render({ model, el }) {
     ...(paged ? [copying("Copy link", () => `${location.href.split("#")[0]}#${toLink(fields)}`)] : []),
     copying("Copy as Python", () => code.textContent), copying("Copy table (CSV)", () => csv(found, spread)),
     button("Reset", () => { fields = initial(data); presets.value = ""; sync(); commit(); said.textContent = ""; }), said);
-  const answers = element("div", { class: "answer" }, problem, verdict, figure, fold, memory, tools, shown);
+  const answers = element("div", { class: "answer" }, strange, problem, verdict, figure, fold, memory, tools, shown);
   box.append(form, answers);
   el.append(box);
 
@@ -182,13 +182,13 @@ function render({ model, el }) {
     if (paged) history.replaceState(null, "", toLink(fields) === "v=1" ? location.pathname + location.search : `#${toLink(fields)}`);
     run++;
     const wrong = Object.keys(asked.errors);
+    if (!found) for (const part of [verdict, figure, fold, memory, tools, shown]) part.hidden = wrong.length > 0;
     box.dataset.settled = "";
     answers.classList.toggle("stale", wrong.length > 0);
-    problem.textContent = wrong.length ? `Not planned: “${fields[wrong[0]]}” ${rows[wrong[0]].querySelector("label").textContent ? `(${rows[wrong[0]].querySelector("label").textContent})` : ""} cannot be read. What is below is of before.` : "";
+    problem.textContent = wrong.length ? `Not planned: “${fields[wrong[0]]}” ${rows[wrong[0]].querySelector("label").textContent ? `(${rows[wrong[0]].querySelector("label").textContent})` : ""} cannot be read.${found ? " What is below is of before." : ""}` : "";
     if (wrong.length) { box.dataset.settled = "yes"; return; }
     spread = null;
     found = answer(asked);
-    if (linked?.strange.length && run === 1) problem.textContent = `The link says what this page does not know, and leaves out: ${linked.strange.join(", ")}.`;
     show();
     const { law } = asked;
     if (found.best && law.draws && !found.withheld && !found.silent) later(law, asked, run);
@@ -274,7 +274,7 @@ function render({ model, el }) {
       extra: r.option ? r.option.extra_compute : null, between: r.option && !isFar(asked, r.option) ? spread?.get(r.choice)?.extra : null, dotted: !Number.isInteger(r.P),
     }));
     const wasted = points.filter((p) => p.extra !== null).map((p) => `${p.name} bits ${p.best ? "best" : percent(p.extra)}`).join(", ");
-    figure.querySelector("figcaption").textContent = "How much more compute each width would need to be as good as the best";
+    figure.querySelector("figcaption").textContent = "What each width wastes: compute to equal the best";
     curve(picture, points, { pick, assumed: Boolean(asked.law.assumed), axis: asked.afterOnly ? "bits when served" : asked.trained.length < 3 ? `bits of ${asked.trained.map((t) => TENSOR_NAMES[t]).join(" and ")}` : "bits of weights, activations and KV cache", label: `Compute to equal the best: ${wasted}.` });
   }
   function drawMemory() {
@@ -283,7 +283,7 @@ function render({ model, el }) {
     const of = option === found.best ? "the best" : "the chosen row";
     memory.replaceChildren(
       memoryBar("Training", train, `${of}, ${key} bits, on ${short(train.devices)} × ${gigabytes(train.each)}; ${asked.act === null ? "activations not counted" : "activations as given"}.`),
-      memoryBar("Serving", serve, `${asked.fields.sequences} sequences of ${asked.fields.context} tokens, cache as in ${serve.model.name}; scales left out.`));
+      memoryBar("Serving", serve, `${asked.fields.sequences} sequences of ${asked.fields.context} tokens, ${serve.model ? `cache as in ${serve.model.name}` : "cache not counted: no model on the list is of that size"}; scales left out.`));
   }
 
   if (paged) addEventListener("hashchange", () => {
@@ -292,12 +292,16 @@ function render({ model, el }) {
     fields = again.fields;
     sync();
     commit();
-    if (again.strange.length) problem.textContent = `The link says what this page does not know, and leaves out: ${again.strange.join(", ")}.`;
+    complain(again.strange);
   });
+  function complain(unknown) {
+    strange.textContent = unknown.length ? `The link has what this page does not know, and it was left out: ${unknown.join(", ")}.` : "";
+  }
   let seen = 0;
   new ResizeObserver(() => { if (found?.best && picture.clientWidth !== seen) { seen = picture.clientWidth; drawCurve(); } }).observe(picture);
   sync();
   commit();
+  complain(linked?.strange ?? []);
 }
 
 export default { render };

@@ -37,6 +37,12 @@ export function fromLink(text, data) {
 }
 export const initial = (data) => ({ ...FIELDS, law: data.laws[0].slug, first: data.laws[0].slug });
 
+// A time [hours] in words of its size.
+const span = (hours) => {
+  const [size, word] = hours < 1 / 60 ? [1 / 3600, "seconds"] : hours < 2 ? [1 / 60, "minutes"] : hours < 72 ? [1, "hours"] : hours < 8760 * 3 ? [24, "days"] : [8760, "years"];
+  return `${short(hours / size)} ${word}`;
+};
+
 // -- the arguments of a plan -----------------------------------------------------------------------------------------
 const reads = (law, tensor) => (tensor === "post" ? law.degradation !== null : law.factors.some((f) => f.tensor === tensor));
 export const readBy = (law) => ["weights", "activations", "kv", "post"].filter((t) => reads(law, t));
@@ -59,7 +65,7 @@ export function ask(fields, data) {
     const words = spokenBudget(fields.C, data.devices);
     if (words.error || words.by !== "flop") errors.C = words.error ?? "Expected FLOP such as 1e23.";
     else flops = take("C", "flop").value;
-    if (flops) echo.C = `= ${short(flops)} FLOP at 16 bits; ${short(flops / device.rate / 0.4 / 86400)} days of one ${device.name} at 40 %`;
+    if (flops) echo.C = `= ${short(flops)} FLOP at 16 bits; ${span(flops / device.rate / device.utilization / 3600)} of one ${device.name} at ${short(100 * device.utilization)} %`;
   } else {
     const [rate, share] = speed();
     let hours;
@@ -68,7 +74,7 @@ export function ask(fields, data) {
       hours = devices * take("time", "hours").value;
     } else hours = take("dollars", "dollars").value / take("rate", "dollars").value;
     flops = hours * 3600 * rate * share;
-    if (flops > 0) echo[fields.by === "gpus" ? "time" : "rate"] = `= ${short(flops)} FLOP at 16 bits: ${short(hours)} hours at ${short(100 * share)} % of ${short(rate / 1e12)} TFLOP/s`;
+    if (flops > 0) echo[fields.by === "gpus" ? "time" : "rate"] = `= ${short(flops)} FLOP at 16 bits: ${span(hours)} at ${short(100 * share)} % of ${short(rate / 1e12)} TFLOP/s`;
   }
 
   const fixed = fields.size === "fixed" ? take("N", "count", 1).value ?? null : null;
@@ -81,8 +87,12 @@ export function ask(fields, data) {
   const act = optional("act", "bytes");
   const limited = fields.fit === "yes";
   const shape = fields.shape === "near" ? null : data.models[fields.shape];
-  const nearest = (N) => shape ?? Object.values(data.models).reduce((a, b) => (Math.abs(Math.log(b.N / N)) < Math.abs(Math.log(a.N / N)) ? b : a));
-  const numbers = (model) => 2 * model.layers * model.kv_heads * model.head_size * context * sequences; // kept in the cache
+  const away = (model, N) => Math.abs(Math.log(model.N / N));
+  const nearest = (N) => { // null where no model on the list is within a factor of 30
+    const near = shape ?? Object.values(data.models).reduce((a, b) => (away(b, N) < away(a, N) ? b : a));
+    return shape || away(near, N) < Math.log(30) ? near : null;
+  };
+  const numbers = (model) => (model ? 2 * model.layers * model.kv_heads * model.head_size * context * sequences : 0); // kept in the cache
   const guess = nearest(fixed ?? room1.value); // of a model that is to fit: as many parameters as 8 bits leave room for
   const budget = { flops, price, served, most_tokens: most, memory: limited ? room1.value : null, kv_bytes: limited ? 2 * numbers(guess) : 0, parameters: fixed, smallest: 1 };
 
@@ -101,14 +111,14 @@ export function trainingMemory(asked, N, choice) {
   const [master, moments, gradients] = OPTIMIZERS[asked.fields.optimizer];
   const parts = [["master weights", master * N], ["moments", moments * N], ["gradients", gradients * N], ["working copy", (N * Math.min(choice.weights, 16)) / 8]];
   if (asked.act !== null) parts.push(["activations", asked.act * asked.rack.devices]);
-  return verdict(parts.filter(([, bytes]) => bytes > 0), asked.rack);
+  return held(parts.filter(([, bytes]) => bytes > 0), asked.rack);
 }
 export function servingMemory(asked, N, choice) {
   const model = asked.limited ? asked.guess : asked.nearest(N);
   const parts = [["weights", (N * stored(choice)) / 8], ["KV cache", (asked.numbers(model) * Math.min(choice.kv, 16)) / 8]];
-  return { ...verdict(parts, asked.serving), model };
+  return { ...held(parts.filter(([, bytes]) => bytes > 0), asked.serving), model };
 }
-function verdict(parts, { value, devices, each }) {
+function held(parts, { value, devices, each }) {
   const total = parts.reduce((sum, [, bytes]) => sum + bytes, 0), share = total / value;
   const needs = Math.ceil(total / each / 0.9);
   const word = share < 0.9 ? "fits" : share <= 1 ? "tight" : `needs ${short(needs)} devices`;
@@ -116,22 +126,22 @@ function verdict(parts, { value, devices, each }) {
 }
 
 // -- the same question in Python -------------------------------------------------------------------------------------
-const bitsText = (P) => (P === Infinity ? "float(\"inf\")" : String(P));
+const floating = (x) => x.toExponential().replace("e+", "e"); // 1e21 is a float in Python, 1000000000000000000000 is not
 export function python(asked, best) {
   const { law, budget, fields, device, choices } = asked;
   const sheet = fields.price === "device", pieces = ["law"];
   const uses = read(fields.use, "share").value;
   const machine = uses !== undefined && uses !== device.utilization && fields.by !== "flop" ? `replace(HARDWARE["${device.slug}"], utilization=${uses})` : `HARDWARE["${device.slug}"]`;
-  if (fields.by === "flop" || !sheet) pieces.push(`compute=${budget.flops}`);
+  if (fields.by === "flop" || !sheet) pieces.push(`compute=${floating(budget.flops)}`);
   else if (fields.by === "gpus") pieces.push(`hours=${read(fields.gpus, "count").value} * ${read(fields.time, "hours").value}`);
-  else pieces.push(`dollars=${read(fields.dollars, "dollars").value}`, `dollars_per_hour=${read(fields.rate, "dollars").value}`);
+  else pieces.push(`dollars=${floating(read(fields.dollars, "dollars").value)}`, `dollars_per_hour=${read(fields.rate, "dollars").value}`);
   if (sheet) pieces.push("hardware=device");
-  if (budget.parameters !== null) pieces.push(`parameters=${budget.parameters}`);
-  if (budget.most_tokens !== null) pieces.push(`max_tokens=${budget.most_tokens}`);
-  if (budget.served) pieces.push(`served_tokens=${budget.served}`);
-  if (budget.memory !== null) pieces.push(`memory=${budget.memory}`, `kv_bytes=${budget.kv_bytes}`);
+  if (budget.parameters !== null) pieces.push(`parameters=${floating(budget.parameters)}`);
+  if (budget.most_tokens !== null) pieces.push(`max_tokens=${floating(budget.most_tokens)}`);
+  if (budget.served) pieces.push(`served_tokens=${floating(budget.served)}`);
+  if (budget.memory !== null) pieces.push(`memory=${floating(budget.memory)}`, `kv_bytes=${floating(budget.kv_bytes)}`);
   const called = (c) => {
-    const given = ["weights", "activations", "kv", "post"].filter((t) => c[t] !== Infinity).map((t) => `${t}=${bitsText(c[t])}`);
+    const given = ["weights", "activations", "kv", "post"].filter((t) => c[t] !== Infinity).map((t) => `${t}=${c[t]}`);
     return `Choice(${given.join(", ")})`;
   };
   pieces.push(`choices=[\n        ${choices.map(called).join(",\n        ")},\n    ]`);

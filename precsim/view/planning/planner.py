@@ -58,8 +58,8 @@ class Planner(Widget):
         best = self.first.best
         return (
             f"Under {self.laws[0].name}, {FLOPS:g} FLOP on {H100.name} are best spent on {si(best.N)} parameters and "
-            f"{si(best.D)} tokens in {best.choice.width:g} bits: predicted {self.laws[0].predicts} {best.loss:.4f} nats "
-            f"per token."
+            f"{si(best.D)} tokens in {best.choice.width:g} bits: predicted {self.laws[0].predicts} {best.loss:.4f} "
+            "nats per token."
         )
 
     @property
@@ -119,8 +119,8 @@ def planner(*laws: Explored) -> Planner:
     >>> from precsim.laws.published import KUMAR_2024
     >>> from precsim.view import Explored
     >>> shown = planner(Explored("Kumar 2024", KUMAR_2024, (3e7, 2.2e8), (1.5e9, 2.6e10), "Printed constants."))
-    >>> shown.text[:70]
-    'Under Kumar 2024, 1e+21 FLOP on H100 SXM are best spent on 2.18G param'
+    >>> shown.text[:75]
+    'Under Kumar 2024, 1e+21 FLOP on H100 SXM are best spent on 4.73G parameters'
     """
     return Planner(laws)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": "parameters, tokens and widths for a budget",
     "weights": "what number formats would do to the weights of a checkpoint",
     "data": "public tables of training runs: list them, fetch one",
+    "course": "a class and its grades",
 }
 
 

@@ -1,0 +1,43 @@
+"""A class for the tests, and the sandbox of this machine; where there must be one, its absence is a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from support.places import ROOT
+
+from precsim.course.grading.classroom import Classroom, create
+from precsim.course.grading.probe import trusted
+from precsim.course.grading.sandbox import NoSandboxError
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    try:
+        return trusted()
+    except NoSandboxError as failure:
+        if os.environ.get("PRECSIM_REQUIRE_SANDBOX"):
+            raise
+        pytest.skip(f"{failure} (PRECSIM_REQUIRE_SANDBOX=1 makes this a failure)")
+
+
+@pytest.fixture(scope="session")
+def ps1_only(tmp_path_factory):
+    """The instructor's folder with the first set alone."""
+    folder = tmp_path_factory.mktemp("exercises")
+    (folder / "src").mkdir()
+    (folder / "src" / "ps1.py").write_text((ROOT / "exercises/src/ps1.py").read_text())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_class(tmp_path_factory, ps1_only):
+    return create(tmp_path_factory.mktemp("new") / "class", ps1_only, lambda line: None)
+
+
+@pytest.fixture
+def school(tmp_path, new_class):
+    """A class of one problem set that is nobody else's."""
+    return Classroom(shutil.copytree(new_class.folder, tmp_path / "class"))

@@ -37,6 +37,13 @@ COMMANDS = {
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors name the command, what was wrong with it, and where help is."""
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        """Refuse ``--option=--``, of which argparse makes an empty list, whatever the option's type is."""
+        for word in args or ():
+            if word.startswith("--") and word.endswith("=--") and word.count("=") == 1:
+                self.error(f"{word[:-3]} needs a value, got '--'")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from precsim.cli.law_words import assignments, form
-from precsim.cli.printing import as_json, check_folders
+from precsim.cli.printing import as_json, check_new
 from precsim.cli.tables import LAW, RUNS, reading_of, rng_of, table_of, table_options
 from precsim.fitting import ByCompute, ByData, BySize, Comparison, Groups, Split, compare
 from precsim.laws import Law
+from precsim.writing import write
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals and the verdict (0.95)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--html", metavar="REPORT.html", help="write a report with charts")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
     table_options(parser)
     parser.set_defaults(run=_compare)
 
@@ -69,9 +70,11 @@ def _value(text: str) -> float | str:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    check_folders(options.html)
+    check_new(options.html, force=options.force)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
+    if options.delta is not None and not options.delta > 0:
+        raise ValueError(f"--delta must be positive, got {options.delta}")
     forms = _fixed([form(text).blank() for text in options.law], assignments(options.fix))
     rule, table = split(options.split, options.share), table_of(options)
     found = compare(
@@ -83,10 +86,10 @@ def _compare(options: argparse.Namespace) -> int:
         level=options.level,
         **reading_of(options),
     )
-    if options.html:
+    if options.html is not None:
         from precsim.cli.reports import of_comparison  # loads altair
 
-        Path(options.html).write_text(of_comparison(found, table, options.level), encoding="utf-8")
+        write(options.html, of_comparison(found, table, options.level))
     print(as_json(_comparison(found, options)) if options.json else str(found))
     return 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from precsim.cli.printing import as_json, check_new, columns
 from precsim.data import TABLES, PublicTable, fetch, load_folder
 from precsim.data.public import known
+from precsim.writing import draft_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,8 @@ def _fetch(options: argparse.Namespace) -> int:
         _consent(table, options.yes)
         more = {"host": options.host.rstrip("/")} if options.host else {}
         found = fetch(table.name, cache=options.cache, **more)
-    found.to_parquet(out, index=False) if out.suffix == ".parquet" else found.to_csv(out, index=False)
+    with draft_of(out) as draft:
+        found.to_parquet(draft, index=False) if out.suffix == ".parquet" else found.to_csv(draft, index=False)
     print(f"{out}: {len(found)} rows, checked ({table.sha256[:16]}…)")
     if table.note:
         print(f"note: {table.note}")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from precsim.cli.law_words import assignments, form, ties
-from precsim.cli.printing import as_json, check_folders, columns
+from precsim.cli.printing import as_json, check_new, columns
 from precsim.cli.tables import LAW, RUNS, reading_of, rng_of, table_of, table_options
 from precsim.fitting import Draws, Fit, FitError, Interval, bootstrap, fit, interval, misfit
 from precsim.laws.region import Region
+from precsim.writing import write
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +37,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, which plan and fit read as a law")
     parser.add_argument("--save", metavar="FIT.json", help="write the same JSON to a file")
     parser.add_argument("--html", metavar="REPORT.html", help="write a report with charts")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
     table_options(parser)
     parser.set_defaults(run=_fit)
 
 
 def _fit(options: argparse.Namespace) -> int:
-    check_folders(options.html, options.save)
+    check_new(options.html, options.save, force=options.force)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
+    for option, given in (("--by", options.by is not None), ("--rescan", options.rescan)):
+        if given and options.bootstrap is None:
+            raise ValueError(f"{option} is about resamples: give it --bootstrap N")
     law, fixed, tied = form(options.law), assignments(options.fix), ties(options.tie)
     law = law.blank() if options.refit else law
     table = table_of(options)
@@ -70,15 +74,13 @@ def _fit(options: argparse.Namespace) -> int:
         draws = misfit.bootstrap(found, n=options.bootstrap, rng=rng_of(options))
     elif options.bootstrap is not None:
         draws = bootstrap(found, n=options.bootstrap, rng=rng_of(options), by=options.by, rescan=options.rescan)
-    elif options.rescan:
-        raise ValueError("--rescan is about resamples: give it --bootstrap N")
     text = as_json(record_of(found, draws, options.level, left))
-    if options.save:
-        Path(options.save).write_text(text + "\n", encoding="utf-8")
-    if options.html:
+    if options.save is not None:
+        write(options.save, text + "\n")
+    if options.html is not None:
         from precsim.cli.reports import of_fit  # loads altair
 
-        Path(options.html).write_text(of_fit(found, draws, table, options.level), encoding="utf-8")
+        write(options.html, of_fit(found, draws, table, options.level))
     print(text if options.json else _report(found, draws, options.level, left))
     return 0
 

@@ -42,6 +42,7 @@ _OF_CONTEXT: dict[str, Callable[[], Law]] = {
     "experts": laws.Experts,
     "experts-data": lambda: laws.Experts(on=Effective.D),
 }
+_WRAPPERS = ("drifting", "bent")  # of another part, which is not wrapped itself
 _OF_A_TENSOR: dict[str, Callable[..., Law]] = {
     "saturating": laws.Saturating,
     "plain": laws.Plain,
@@ -136,16 +137,20 @@ def _part(word: str, text: str) -> Law:
             raise ValueError(f"per-scheme needs the schemes of the table, as in per-scheme:W4A4,W8A8; got {word!r}")
         return laws.PerScheme(schemes, on=_on(rest[1:], word))
     if name == "drifting":
-        inner = _part(":".join(rest), text) if rest else None
-        if not isinstance(inner, laws.Factor) or isinstance(inner, laws.Drifting):
-            raise ValueError(f"drifting needs a factor, as in drifting:saturating:weights; got {word!r}")
+        inner = _part(":".join(rest), text) if rest and rest[0] not in _WRAPPERS else None
+        if not isinstance(inner, laws.Factor):
+            raise ValueError(f"drifting needs a factor, as in drifting:saturating:weights; got {_short(word)!r}")
         return laws.Drifting(inner)
     if name == "bent":
-        inner = _part(":".join(rest), text) if rest else None
+        inner = _part(":".join(rest), text) if rest and rest[0] not in _WRAPPERS else None
         if not isinstance(inner, laws.Degradation) or not inner.paired:
-            raise ValueError(f"bent needs a degradation after training, as in bent:second-order; got {word!r}")
+            raise ValueError(f"bent needs a degradation after training, as in bent:second-order; got {_short(word)!r}")
         return laws.Bent(inner)
     raise ValueError(f"{word!r} in {text!r} is no part of a law; {WORDS}")
+
+
+def _short(word: str) -> str:
+    return word if len(word) < 80 else f"{word[:60]}…"
 
 
 def _tensor(rest: list[str], word: str) -> Tensor:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from precsim.cli.law_words import believed, laws_option, region
-from precsim.cli.printing import as_json, check_folders, columns, count
+from precsim.cli.printing import as_json, check_new, columns, count
 from precsim.planning import HARDWARE, Choice, Hardware, Plan, plan
 from precsim.planning.inputs import TRAINED, Unread, hold
 from precsim.planning.inputs import read as read_widths
 from precsim.planning.result import between_compute, more_compute
 from precsim.planning.serving import MODELS, ServedModel
+from precsim.writing import write
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals, for a law with draws (0.95)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--html", metavar="REPORT.html", help="write a report with the regret curve")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
     laws_option(parser)
     parser.set_defaults(run=_plan)
 
@@ -120,7 +121,7 @@ def _bits(word: str, text: str) -> float:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    check_folders(options.html)
+    check_new(options.html, force=options.force)
     if not 0 < options.level < 1:
         raise ValueError(f"--level must be between 0 and 1, got {options.level}")
     law, draws = believed(options.law, options.fix)
@@ -155,10 +156,10 @@ def _plan(options: argparse.Namespace) -> int:
         tolerance=options.tolerance,
         **tokens,
     )
-    if options.html:
+    if options.html is not None:
         from precsim.cli.reports import of_plan  # loads altair
 
-        Path(options.html).write_text(of_plan(found, options.law, law), encoding="utf-8")
+        write(options.html, of_plan(found, options.law, law))
     method = draws.method if draws else ""
     text = (
         as_json(record_of(found, options.law)) if options.json else text_of(found, options.law, options.level, method)

@@ -92,28 +92,23 @@ def duration(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
-def check_new(path: Path, *, force: bool) -> None:
+def check_new(*paths: str | Path | None, force: bool) -> None:
     """Refuse to write over a file, or into a folder that does not exist, before the work is done.
 
-    Raises
-    ------
-    ValueError
-        If the file is there and force is False, or its folder is not there.
-    """
-    if path.exists() and not force:
-        raise ValueError(f"{path} is there already; choose another name, or --force to replace it")
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent}")
-
-
-def check_folders(*paths: str | None) -> None:
-    """Refuse reports that cannot be written, before the work is done; those that are there are replaced.
+    What is no regular file, such as a pipe, loses nothing by being written to.
 
     Raises
     ------
     ValueError
-        If a folder is not there.
+        If a file is there and force is False, a folder is there, its own folder is not, or two files are one.
     """
-    for path in paths:
-        if path is not None and not Path(path).resolve().parent.is_dir():
-            raise ValueError(f"there is no folder {Path(path).resolve().parent} to write {Path(path).name} to")
+    places = [Path(path) for path in paths if path is not None]
+    for path in places:
+        if not path.name or path.is_dir():
+            raise ValueError(f"{str(path)!r} is a folder; give the name of a file")
+        if path.is_file() and not force:
+            raise ValueError(f"{path} is there already; choose another name, or --force to replace it")
+        if not path.resolve().parent.is_dir():
+            raise ValueError(f"there is no folder {path.resolve().parent} to write {path.name} to")
+    if len({path.resolve() for path in places}) < len(places):
+        raise ValueError(f"two files cannot both be {places[0]}")

@@ -14,7 +14,7 @@ from precsim.runs import Run, RunStore
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the verbs ls, show, export and merge."""
+    """Add the verbs ls, show, check, export and merge."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     ls = verbs.add_parser("ls", help="one line for each run")
@@ -27,6 +27,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     show.add_argument("job", metavar="KEY", help="key of the run, or its beginning")
     show.add_argument("--json", action="store_true", help="print JSON")
     show.set_defaults(run=_show)
+
+    check = verbs.add_parser("check", help="read all of it and compare it with its checksums")
+    check.add_argument("store", metavar="RUNS.db")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.set_defaults(run=_check)
 
     export = verbs.add_parser("export", help="write the table of runs to a .parquet or .csv file")
     export.add_argument("store", metavar="RUNS.db")
@@ -57,24 +62,24 @@ def pick(store: RunStore, beginnings: Iterable[str] | None) -> list[Run]:
     ValueError
         If a beginning fits no run or several, or the store is empty.
     """
-    runs = list(store.runs())
-    if not runs:
+    if not len(store):
         raise ValueError(f"{store.path} holds no runs yet")
     if not beginnings:
-        return runs
-    found = []
+        return list(store.runs())
+    chosen = []
     for text in beginnings:
-        fitting = [run for run in runs if run.job.startswith(text)]
-        if len(fitting) != 1:
-            which = f"{len(fitting)} runs: {', '.join(run.job for run in fitting[:4])}" if fitting else "no run"
+        keys = sorted(store.keys(text))
+        if len(keys) != 1:
+            which = f"{len(keys)} runs: {', '.join(keys[:4])}" if keys else "no run"
             raise ValueError(f"the key {text!r} names {which}; see precsim runs ls {store.path}")
-        found += fitting
-    return found
+        chosen += keys
+    found = {run.job: run for run in store.runs(chosen)}
+    return [found[key] for key in chosen]
 
 
 def _ls(options: argparse.Namespace) -> int:
     with existing(options.store) as store:
-        runs = list(store.runs())
+        runs, failed = list(store.runs()), store.failures()
     rows = [
         {
             "job": run.job,
@@ -104,6 +109,8 @@ def _ls(options: argparse.Namespace) -> int:
         print(
             f"{len(rows)} runs, {looks} evaluations, {sum(r['diverged'] for r in rows)} diverged, {total} of training"
         )
+        for job, reason in failed.items():
+            print(f"not finished: {job}: {reason}")
     return 0
 
 
@@ -124,6 +131,21 @@ def _show(options: argparse.Namespace) -> int:
     names = ("step", "post", "post_activations", "post_kv", "post_format", "post_method", "loss", "gap", "delta")
     print("\n" + columns(looks, [*names, "delta_se"]))
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    with existing(options.store) as store:
+        health = store.check()
+    if options.json:
+        print(as_json(dataclasses.asdict(health)))
+    else:
+        for fault in health.faults:
+            print(fault)
+        verdict = f"{len(health.faults)} faults" if health.faults else "sound"
+        print(f"{health.runs} runs, {health.evaluations} evaluations: {verdict}")
+        if health.unsummed:
+            print(f"{health.unsummed} runs have no checksum: an earlier version of precsim kept them")
+    return 1 if health.faults else 0
 
 
 def _export(options: argparse.Namespace) -> int:

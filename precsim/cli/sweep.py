@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import textwrap
@@ -82,6 +83,8 @@ def go(jobs: tuple[Job, ...], options: argparse.Namespace) -> int:
     """Train the jobs as the options say, or only say what that would be."""
     where = executor(options.where, options.members)
     store = Path(options.store) if options.store else None
+    if options.cache is not None and Path(options.cache).exists() and not Path(options.cache).is_dir():
+        raise ValueError(f"--cache is a folder for compiled programs; {options.cache} is none")
     if options.dry_run:
         return _say(jobs, where, store, options)
     with RunStore(store) as kept:  # type: ignore[arg-type]
@@ -154,7 +157,7 @@ def _measured_rate(store: RunStore, *, gpu: bool) -> float | None:
     """Median of 6 N D / seconds over the stored runs on this kind of device."""
     rates = [
         6 * run.N * run.D / run.seconds
-        for run in store.runs()
+        for run in itertools.islice(store.runs(), 1000)  # enough for a median
         if run.seconds > 0 and ("cpu" not in run.device.lower()) == gpu
     ]
     return statistics.median(rates) if rates else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precsim.cli.printing import as_json, columns
+from precsim.cli.printing import as_json, check_new, columns
+from precsim.writing import write
 
 if TYPE_CHECKING:
     from precsim.weights import Survey
@@ -40,14 +40,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.formats == "help":
         print("\n".join(f"{name:10} {way.bits:g} bits" for name, way in FORMATS.items()))
         return 0
-    page = Path(options.html) if options.html else None
-    if page and page.exists() and not options.force:
-        raise ValueError(f"{page} is there already; choose another name, or --force to replace it")
+    check_new(options.html, force=options.force)
     names = [name.strip() for name in options.formats.split(",")] if options.formats else USUAL
     shown = sys.stderr.isatty() and not options.quiet
     found = survey(options.model, names, tensors=options.tensors, rotate=options.rotate, progress=shown)
-    if page:
-        page.write_text(_page(found), encoding="utf-8")
+    if options.html is not None:
+        write(options.html, _page(found))
     if options.json:
         print(as_json(_record(found)))
         return 0

@@ -141,7 +141,7 @@ def fetch(name: str, *, cache: str | Path | None = None, host: str = _HOST, prog
     ValueError
         If there is no such table.
     DigestError
-        If what came is not the known table; the files stay in the cache for inspection.
+        If what came is not the known table; the files stay in the cache for inspection, under other names.
     OSError
         If the source cannot be reached.
     """
@@ -158,7 +158,9 @@ def fetch(name: str, *, cache: str | Path | None = None, host: str = _HOST, prog
     try:
         return table.converted([Path(path).read_bytes() for path in paths])
     except DigestError as failure:
-        raise DigestError(f"{failure} (files in {place})") from None
+        for path in map(Path, paths):  # the next call is to ask the source again, not to find these
+            path.replace(path.with_name(f"{path.name}.wrong"))
+        raise DigestError(f"{failure} (what came is kept in {place}, under names that end in .wrong)") from None
 
 
 def load_folder(name: str, folder: str | Path) -> pd.DataFrame:

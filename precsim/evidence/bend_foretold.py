@@ -20,6 +20,7 @@ from precsim.evidence import predictions, rows
 from precsim.evidence.bend import BEND, POWER, Response, cells, fit_joint, fit_response, known, padded, rivals, tensors
 from precsim.evidence.experiments import second_edition
 from precsim.runs import Table, load_runs
+from precsim.writing import write
 
 #: (N, D) of networks in full precision beyond all others; the batch `larger` declares them.
 HELD_OUT = ((3_145_728, 762_937_344), (10_616_832, 305_168_384), (31_457_280, 629_145_600))
@@ -198,7 +199,7 @@ def main() -> None:
     found = foretell(table, load_runs("precsim-2026"), np.random.default_rng(_SEED))
     record = {"table": made_from["precsim-2027.parquet"], "seed": _SEED, "tensors": found["tensors"]}
     lines = ",\n".join("  " + json.dumps(row) for row in found["networks"])
-    path.write_text(json.dumps(record)[:-1] + ',\n "networks": [\n' + lines + "\n ]}\n")
+    write(path, json.dumps(record)[:-1] + ',\n "networks": [\n' + lines + "\n ]}\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from precsim.fitting.fits import fit
 from precsim.laws import Chinchilla, KumarDegradation
 from precsim.runs import Table, load_runs
 from precsim.runs.columns import Copies
+from precsim.writing import write
 
 #: (N, D) of the networks held out; the batch `large` declares them.
 HELD_OUT = ((3_145_728, 48_824_320), (3_145_728, 122_077_184), (3_145_728, 305_168_384), (10_616_832, 122_077_184))
@@ -213,7 +214,7 @@ def main() -> None:
     found = predict(table, np.random.default_rng(_SEED))
     record = {"table": made_from["precsim-2027.parquet"], "batches": ["gate", "laws"], "seed": _SEED}
     lines = ",\n".join("  " + json.dumps(row) for row in found)
-    path.write_text(json.dumps(record)[:-1] + ',\n "predictions": [\n' + lines + "\n ]}\n")
+    write(path, json.dumps(record)[:-1] + ',\n "predictions": [\n' + lines + "\n ]}\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import pandas as pd
 from precsim.data.public import TABLES, digest, load_folder
 from precsim.evidence.public_fits import MAKERS
 from precsim.runs import Table
+from precsim.writing import write
 
 _PLACE = "summaries"
 
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (needed, make) in MAKERS.items():
         if set(needed) <= set(found):
             text = json.dumps(make({n: found[n] for n in needed}), indent=1, ensure_ascii=False)
-            Path(options.out, f"{name}.json").write_text(text + "\n", encoding="utf-8")
+            write(Path(options.out, f"{name}.json"), text + "\n")
     for line in missing:
         sys.stderr.write(f"{line}\n")
     return 2 if missing else 0

@@ -279,7 +279,9 @@ def _ties(form: Law, tie) -> dict[str, str]:
         for name in (first, second):
             if name not in form.free:
                 raise ValueError(f"cannot tie {name!r}: the free parameters are {', '.join(form.free)}")
-        if {first, second} & {"A", "B", "E"} or first in tied:
+        if first == second:
+            raise ValueError(f"cannot tie {first!r} to itself: tie two names")
+        if {first, second} & {"A", "B", "E"} or first in tied or second in {*tied, *tied.values()}:
             raise ValueError(f"cannot tie {second!r} to {first!r}: tie exponents or rates, each to a free one")
         tied[second] = first
     return tied

@@ -127,6 +127,8 @@ def propose(
     for name, x in (("budget", budget), ("noise", noise)):
         if not x > 0:
             raise ValueError(f"{name} must be positive, got {x}")
+    if not 0 <= overhead < np.inf:
+        raise ValueError(f"overhead must be 0 or more, got {overhead}")
     cells = tuple(cells)
     kept = tuple(c for c in cells if all(_sound(p, c, guard) for p in prior))
     price = np.array([(cost or (lambda c: c.flops))(c) + overhead for c in kept])

@@ -146,6 +146,8 @@ def plan(
     ):
         if x is not None and (np.isnan(x) or x < 0 or (name not in ("served_tokens", "kv_bytes") and x == 0)):
             raise ValueError(f"{name} must be positive, got {x}")
+    if kv_bytes and memory is None:
+        raise ValueError(f"kv_bytes take their part of memory, which is not given: got {kv_bytes:g} without memory")
     if not reach >= 1:
         raise ValueError(f"reach must be 1 or more, got {reach}")
     if not tolerance >= 0:
@@ -273,6 +275,8 @@ def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
     ((name, amount),) = given.items()
     if not amount > 0 or np.isinf(amount):
         raise ValueError(f"{name} must be positive and finite, got {amount}")
+    if dollars is None and dollars_per_hour is not None:
+        raise ValueError(f"dollars_per_hour is the price of dollars, which are not given: got {dollars_per_hour:g}")
     if compute is not None:
         return float(compute)
     if hardware is None:

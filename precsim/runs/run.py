@@ -87,8 +87,17 @@ class Run(Record):
 
     @property
     def final(self) -> Evaluation:
-        """The model as trained, at the last step."""
-        return next(e for e in reversed(self.evaluations) if e.post_method == "none" and e.step == self.steps)
+        """The model as trained, at the last step.
+
+        Raises
+        ------
+        ValueError
+            If that was not evaluated.
+        """
+        for look in reversed(self.evaluations):
+            if look.post_method == "none" and look.step == self.steps:
+                return look
+        raise ValueError(f"run {self.job} has no evaluation of the model as trained at its last step, {self.steps}")
 
     @property
     def loss(self) -> float:

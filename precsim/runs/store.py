@@ -3,43 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+import hashlib
+import itertools
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precsim.runs.run import COLUMNS, TEXT, Evaluation, Run
+import numpy as np
+
+from precsim.runs.opening import (
+    FAILURES,
+    SCHEMA,
+    CorruptStore,
+    ForeignStore,
+    NewerStore,
+    StoreError,
+    create,
+    opened,
+    told,
+)
+from precsim.runs.rows import LATER, LOOK, RUN, checksum, kind, looks_of, misfit, row_of, values
+from precsim.runs.run import COLUMNS, TEXT, Run
+from precsim.writing import draft_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2  # kept in the header of the file (user_version); raised whenever a table changes
-_OURS = 0x70726373  # application_id in the header, "prcs"
-_MAGIC = b"SQLite format 3\x00"
+__all__ = ["SCHEMA", "CorruptStore", "ForeignStore", "Health", "NewerStore", "RunStore", "StoreError"]
+
+_BATCH = 4000  # runs that are in memory at a time
+_Kept = tuple[list[Any], list[list[Any]]]  # the values of a run, and of each of its evaluations
 
 
-class StoreError(ValueError):
-    """A file cannot be used as a store of runs; the file was not changed."""
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `RunStore.check` found.
 
+    Attributes
+    ----------
+    runs, evaluations : int
+    unsummed : int
+        Runs without a checksum, kept by a version that wrote none: a change in them shows only if it breaks something.
+    faults : tuple of str
+        What is damaged, one line each; nothing in a sound store.
+    """
 
-class ForeignStore(StoreError):
-    """The file is something else: not SQLite, or another program's database."""
-
-
-class CorruptStore(StoreError):
-    """The file began as a store of runs, but parts of it are damaged or missing."""
-
-
-class NewerStore(StoreError):
-    """The store was made by a later version of precsim."""
-
-
-_BOOL = {"diverged", "holdout"}
-_WHOLE = {"N", "D", "step", "steps", "seed", "language_seed", "batch_tokens"}
-_JOB = [n for n in Run.__slots__ if n != "evaluations"]
-_LOOK = list(Evaluation.__slots__)
+    runs: int
+    evaluations: int
+    unsummed: int
+    faults: tuple[str, ...]
 
 
 class RunStore:
@@ -60,9 +75,14 @@ class RunStore:
     The database is in write-ahead mode with full synchronization: when `add` returns, the run is on the disk, and a
     process killed before that leaves no trace of it. Several processes may write to one store.
 
+    Each run has a checksum, which is compared whenever the run is read. A store that an earlier version made is read
+    as it is; the first run that is added brings it up to date. Where nothing can be written (a folder without the
+    permission, a full disk) a store can still be read.
+
     Examples
     --------
     >>> import tempfile, pathlib
+    >>> from precsim.runs.run import Evaluation
     >>> look = Evaluation(step=10, loss=3.0, gap=0.5, delta=0.0, delta_se=0.0)
     >>> run = Run(job="a", model="MLP(width=8)", N=1024, D=10240, entropy=2.5, steps=10, evaluations=(look,))
     >>> with tempfile.TemporaryDirectory() as folder, RunStore(pathlib.Path(folder) / "runs.db") as store:
@@ -73,12 +93,8 @@ class RunStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            _create(self.path)
-        _inspect(self.path)
-        self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._widen()
+            create(self.path)
+        self._db, self._sealed = opened(self.path)
 
     def close(self) -> None:
         """Close the file; later calls fail."""
@@ -91,51 +107,86 @@ class RunStore:
         self.close()
 
     def __contains__(self, job: str) -> bool:
-        return self._db.execute("SELECT 1 FROM runs WHERE job = ?", (job,)).fetchone() is not None
+        return bool(self._ask("SELECT 1 FROM runs WHERE job = ?", job))
 
     def __len__(self) -> int:
-        return self._db.execute("SELECT count(*) FROM runs").fetchone()[0]
+        return self._ask("SELECT count(*) FROM runs")[0][0]
 
     def __repr__(self) -> str:
         return f"RunStore({str(self.path)!r})"
 
-    def keys(self) -> frozenset[str]:
-        """Keys of all finished jobs."""
-        return frozenset(job for (job,) in self._db.execute("SELECT job FROM runs"))
+    def keys(self, beginning: str = "") -> frozenset[str]:
+        """Keys of all finished jobs, or of those that begin so."""
+        if not beginning:
+            return frozenset(job for (job,) in self._ask("SELECT job FROM runs"))
+        found = self._ask("SELECT job FROM runs WHERE job >= ? AND job < ?", beginning, f"{beginning}\U0010ffff")
+        return frozenset(job for (job,) in found)
 
     def add(self, run: Run) -> bool:
-        """Keep a finished run, in one transaction; False (and nothing changed) if its job is there already."""
-        with self._transaction():
-            return self._insert(run)
+        """Keep a finished run, in one transaction; False (and nothing changed) if its job is there already.
+
+        Raises
+        ------
+        ValueError
+            If a field holds what its column cannot, the key is not that of the spec, or the model as trained was not
+            evaluated at the end.
+        StoreError
+            If the file cannot be written; nothing was changed.
+        """
+        return self.add_all([run]) == 1
 
     def add_all(self, runs: Iterable[Run]) -> int:
         """Keep many finished runs, all or none, in one transaction; how many were new."""
         with self._transaction():
             return sum(self._insert(run) for run in runs)
 
-    def runs(self) -> Iterator[Run]:
-        """Every run, in the order in which they were added."""
-        for row in self._db.execute(f"SELECT {', '.join(_JOB)} FROM runs ORDER BY rowid").fetchall():
-            values = _read(_JOB, row)
-            looks = self._db.execute(
-                f"SELECT {', '.join(_LOOK)} FROM evaluations WHERE job = ? ORDER BY ordinal", (values["job"],)
-            )
-            yield Run(**values, evaluations=tuple(Evaluation(**_read(_LOOK, look)) for look in looks.fetchall()))
+    def runs(self, jobs: Iterable[str] | None = None) -> Iterator[Run]:
+        """Every run, or those of the given keys, in the order in which they were added.
 
-    def table(self) -> pd.DataFrame:
-        """All runs as one table, one row for each (trained model, evaluation); columns as in `COLUMNS`."""
+        Raises
+        ------
+        CorruptStore
+            At the first run that is damaged, naming it.
+        """
+        for run, looks in self._kept(self._numbers() if jobs is None else self._numbers({"job": list(jobs)})):
+            yield Run(**dict(zip(RUN, run, strict=True)), evaluations=looks_of(looks))
+
+    def table(self, only: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """All runs as one table, one row for each (trained model, evaluation); columns as in `COLUMNS`.
+
+        Parameters
+        ----------
+        only : mapping of str to value or list of values, optional
+            Column of a run (not of an evaluation) -> what it may be; other runs are not read.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        CorruptStore
+            If a run is damaged, naming it.
+        """
         import pandas as pd
 
-        columns = ", ".join(f"{'e' if name in _LOOK else 'r'}.{name} AS {name}" for name in COLUMNS)
-        query = f"SELECT {columns} FROM runs r JOIN evaluations e ON e.job = r.job ORDER BY r.rowid, e.ordinal"
-        rows = [tuple(_read(list(COLUMNS), row).values()) for row in self._db.execute(query)]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        same: dict[str, str] = {}  # one object for equal words
+        parts: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        kept = self._kept(self._numbers(only or {}))
+        while some := list(itertools.islice(kept, _BATCH)):
+            batch = [(run, look) for run, looks in some for look in looks]
+            for names, rows in ((RUN, [run for run, _ in batch]), (LOOK, [look for _, look in batch])):
+                for name, column in zip(names, zip(*rows, strict=True), strict=True):
+                    if name in TEXT:
+                        parts[name] += [same.setdefault(word, word) for word in column]
+                    elif name in parts:
+                        parts[name].append(np.array(column))
+        if not parts["job"]:
+            return pd.DataFrame([], columns=list(COLUMNS))
+        return pd.DataFrame({name: found if name in TEXT else np.concatenate(found) for name, found in parts.items()})
 
     def merge(self, other: str | Path) -> int:
         """Copy the runs of another store that are not here yet, all or none; the number copied."""
         with RunStore(other) as source:
-            runs = list(source.runs())
-        return self.add_all(runs)
+            return self.add_all(source.runs())
 
     def export(self, path: str | Path) -> Path:
         """Write the table to a new .parquet or .csv file, which appears whole or not at all.
@@ -149,111 +200,156 @@ class RunStore:
         if path.suffix not in (".parquet", ".csv"):
             raise ValueError(f"cannot export to {path.name!r}: use a name that ends in .parquet or .csv")
         table = self.table()
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".precsim-") as folder:
-            draft = Path(folder) / path.name
+        with draft_of(path) as draft:
             table.to_parquet(draft, index=False) if path.suffix == ".parquet" else table.to_csv(draft, index=False)
-            os.replace(draft, path)
         return path
 
-    def _widen(self) -> None:
-        """Give a store of an earlier schema the columns that came later, empty; all or none."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
-            return
-        with self._transaction():  # another process may have done it meanwhile
-            for table, names in (("runs", _JOB), ("evaluations", _LOOK)):
-                known = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
-                for name in names:
-                    if name not in known:
-                        default = " DEFAULT ''" if name in TEXT else ""
-                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {_kind(name)}{default}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+    def fail(self, job: str, reason: str) -> None:
+        """Keep why a job could not be finished, until it is."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO failures (job, reason) VALUES (?, ?)", (job, reason))
+
+    def failures(self) -> dict[str, str]:
+        """Key -> reason, of the jobs that could not be finished."""
+        return dict(self._ask("SELECT job, reason FROM failures")) if self._version() >= 3 else {}
+
+    def check(self) -> Health:
+        """Read everything that the file holds and compare it with its checksums; nothing is changed."""
+        faults = [text for (text,) in self._ask("PRAGMA integrity_check(20)") if text != "ok"]
+        for table, *_ in self._ask("PRAGMA foreign_key_check"):
+            faults.append(f"a row of {table} belongs to no run")
+        for _ in self._kept(self._numbers(), faults.append):
+            pass
+        unsummed = " WHERE checksum IS NULL" if self._version() >= 3 else ""
+        looks, without = (
+            self._ask(f"SELECT count(*) FROM {what}")[0][0] for what in ("evaluations", f"runs{unsummed}")
+        )
+        return Health(len(self), looks, without, tuple(dict.fromkeys(faults)))
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, query: str, *values: Any) -> list[tuple]:
+        with told(self.path):
+            return self._db.execute(query, values).fetchall()
+
+    def _version(self) -> int:
+        return self._ask("PRAGMA user_version")[0][0]
+
+    def _numbers(self, only: Mapping[str, Any] | None = None) -> list[int]:
+        """Row numbers of runs, in the order in which they were added."""
+        for name in only or {}:
+            if name not in RUN:
+                raise ValueError(f"a run has no column {name!r}; it has {', '.join(RUN)}")
+        tests = [f"{name} IN (SELECT value FROM json_each(?))" for name in only or {}]
+        lists = [value if isinstance(value, (list, tuple)) else [value] for value in (only or {}).values()]
+        where = f" WHERE {' AND '.join(tests)}" if tests else ""
+        # JSON has no infinity; a number too large to be kept is one to SQLite
+        texts = [json.dumps(list(values)).replace("Infinity", "9e999") for values in lists]
+        return sorted(number for (number,) in self._ask(f"SELECT rowid FROM runs{where}", *texts))
+
+    def _kept(self, numbers: list[int], tell: Callable[[str], Any] | None = None) -> Iterator[_Kept]:
+        """Runs by their row numbers, each compared with its checksum; a fault is told, or else raised."""
+        runs, looks = self._selection("runs", RUN), self._selection("evaluations", LOOK)
+        summed = "checksum" if self._version() >= 3 else "NULL"
+        chosen = "rowid IN (SELECT value FROM json_each(?))"
+        for n in range(0, len(numbers), _BATCH):
+            batch = json.dumps(numbers[n : n + _BATCH])
+            found: dict[str, list[list[Any]]] = {}
+            of = f"SELECT job, {looks} FROM evaluations WHERE job IN (SELECT job FROM runs WHERE {chosen})"
+            for job, *row in self._ask(f"{of} ORDER BY job, ordinal", batch):
+                found.setdefault(job, []).append(values(LOOK, row))
+            for total, *row in self._ask(f"SELECT {summed}, {runs} FROM runs WHERE {chosen} ORDER BY rowid", batch):
+                run, its = values(RUN, row), found.get(row[0], [])
+                if fault := _fault(total, run, its):
+                    text = f"{self.path} is damaged: run {run[0]}: {fault}"
+                    if tell is None:
+                        raise CorruptStore(f"{text}; restore it from a copy (precsim runs check lists all faults)")
+                    tell(text)
+                yield run, its
+
+    def _selection(self, table: str, names: tuple[str, ...]) -> str:
+        """The columns of a table; those that its schema did not have yet as what their absence means."""
+        there = {row[1] for row in self._ask(f"PRAGMA table_info({table})")}
+        late = LATER if self._version() < SCHEMA else {}
+        return ", ".join(name if name in there or name not in late else _literal(late[name]) for name in names)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        if self._sealed is not None:
+            raise StoreError(f"{self.path} can be read but not written here: {self._sealed}")
+        with told(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                version = self._version()
+                if version > SCHEMA:  # another process has brought it up to its own date meanwhile
+                    raise NewerStore(f"{self.path} has schema {version} now, later than {SCHEMA}: upgrade precsim")
+                if version < SCHEMA:
+                    self._widen()
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself takes back what does not fit on the disk
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _widen(self) -> None:
+        """Give a store of an earlier schema what came later, checksums included."""
+        kept = list(self._kept(self._numbers()))
+        for table, names in (("runs", (*RUN, "checksum")), ("evaluations", LOOK)):
+            there = {row[1] for row in self._ask(f"PRAGMA table_info({table})")}
+            for name in names:
+                if name not in there:
+                    what = f"{kind(name)} DEFAULT {_literal(LATER[name])}" if name in LATER else "BLOB"
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {what}")
+        sums = [(checksum(run, looks), run[0]) for run, looks in kept]
+        self._db.executemany("UPDATE runs SET checksum = ? WHERE job = ?", sums)
+        self._db.execute(FAILURES)
+        self._db.execute(f"PRAGMA user_version = {SCHEMA}")
 
     def _insert(self, run: Run) -> bool:
+        row, looks = row_of(run), [row_of(look) for look in run.evaluations]
+        if fault := _mismatch(run.job, run.spec):
+            raise ValueError(f"run {run.job} cannot be kept: {fault}")
+        _ = run.final  # refuses a run whose model was not evaluated at the end
         if run.job in self:
             return False
-        self._db.execute(_insertion("runs", _JOB), [_write(getattr(run, name)) for name in _JOB])
-        looks = [
-            (run.job, n, *(_write(getattr(look, name)) for name in _LOOK)) for n, look in enumerate(run.evaluations)
-        ]
-        self._db.executemany(_insertion("evaluations", ["job", "ordinal", *_LOOK]), looks)
+        self._db.execute(_insertion("runs", (*RUN, "checksum")), [*row, checksum(row, looks)])
+        rows = [(run.job, n, *look) for n, look in enumerate(looks)]
+        self._db.executemany(_insertion("evaluations", ("job", "ordinal", *LOOK)), rows)
+        self._db.execute("DELETE FROM failures WHERE job = ?", (run.job,))
         return True
 
 
-def _insertion(table: str, names: list[str]) -> str:
+def _insertion(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
-def _write(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
+def _literal(value: Any) -> str:
+    """A default value in SQL; NaN is NULL there."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if value != value:
+        return "NULL"
+    return "9e999" if value == float("inf") else str(int(value) if isinstance(value, bool) else value)
 
 
-def _read(names: list[str], row: tuple) -> dict[str, Any]:
-    # SQLite has no NaN: it keeps NULL instead, and only numbers can be NaN
-    values = {name: float("nan") if value is None else value for name, value in zip(names, row, strict=True)}
-    return {name: bool(value) if name in _BOOL else value for name, value in values.items()}
+def _mismatch(job: str, spec: str) -> str | None:
+    """Whether a key is not that of the spec beside it."""
+    if not spec or hashlib.sha256(spec.encode()).hexdigest()[:16] == job:
+        return None
+    return "its key is not that of its spec"
 
 
-def _kind(name: str) -> str:
-    if name in TEXT or name == "spec":
-        return "TEXT NOT NULL"
-    return "INTEGER NOT NULL" if name in _BOOL | _WHOLE else "REAL"
-
-
-def _create(path: Path) -> None:
-    """Make an empty store beside its place and move it there complete, so that no one ever sees half of one."""
-    if not path.parent.is_dir():
-        raise StoreError(f"cannot make a store at {path}: there is no folder {path.parent}")
-    looks = ", ".join(f"{name} {_kind(name)}" for name in _LOOK)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".precsim-") as folder:
-        draft = Path(folder) / "new.db"
-        with contextlib.closing(sqlite3.connect(draft)) as db:
-            job = ", ".join(f"{name} {_kind(name)}" for name in _JOB[1:])
-            db.execute(f"CREATE TABLE runs (job TEXT PRIMARY KEY NOT NULL, {job})")
-            db.execute(
-                "CREATE TABLE evaluations (job TEXT NOT NULL REFERENCES runs, ordinal INTEGER NOT NULL, "
-                f"{looks}, PRIMARY KEY (job, ordinal)) WITHOUT ROWID"
-            )
-            db.execute(f"PRAGMA application_id = {_OURS}")
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-            db.commit()
-            db.execute("PRAGMA journal_mode = WAL")
-        with contextlib.suppress(FileExistsError):  # another process was faster: its store is as good
-            os.link(draft, path)
-
-
-def _inspect(path: Path) -> None:
-    """Refuse a file that is not a sound store of ours; reads the header as bytes before SQLite touches the file."""
-    if not path.is_file():
-        raise ForeignStore(f"{path} is not a file, so it is no store of runs")
-    with open(path, "rb") as file:
-        header = file.read(100)
-    if len(header) < 100 or not header.startswith(_MAGIC):
-        raise ForeignStore(f"{path} is not a store of runs: it is no SQLite file; give another path")
-    version, owner = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
-    if owner != _OURS:
-        raise ForeignStore(f"{path} is a SQLite file of another program (application id {owner:#x}, not {_OURS:#x})")
-    if version > SCHEMA:
-        raise NewerStore(
-            f"{path} was written with schema {version}; this version of precsim reads up to {SCHEMA}: upgrade precsim"
-        )
-    log = Path(f"{path}-wal")
-    # without a log of pending writes, nothing beside the file is needed, and SQLite is told to make nothing
-    alone = "" if log.exists() and log.stat().st_size else "&immutable=1"
+def _fault(total: bytes | None, run: list[Any], looks: list[list[Any]]) -> str | None:
+    """What is wrong with a run as it was read."""
+    for names, row in ((RUN, run), *((LOOK, look) for look in looks)):
+        if total is None and (fault := misfit(names, row)):
+            return fault
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{alone}", uri=True)) as db:
-            found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
-            db.execute("SELECT count(*) FROM runs JOIN evaluations USING (job)").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise CorruptStore(f"{path} is damaged: {error}; restore it from a copy") from None
-    if found != ["ok"]:
-        raise CorruptStore(f"{path} is damaged: {'; '.join(found)}; restore it from a copy")
+        if total is not None and total != checksum(run, looks):
+            return "it is not what was written (its checksum differs)"
+    except (TypeError, ValueError, struct.error) as failure:
+        return f"a value of another kind ({failure})"
+    return _mismatch(run[0], run[RUN.index("spec")])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import jax
 import numpy as np
 
 from precsim.training.job import Job
+from precsim.writing import draft_of
 
 _SECONDS = 60  # between two copies: what is lost at most
 
@@ -47,9 +46,8 @@ class Keeper:
         assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
         arrays = jax.tree.map(np.asarray, state)
-        with tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".precsim-", delete=False) as file:
+        with draft_of(self._path) as draft, open(draft, "wb") as file:
             pickle.dump((slots, waiting, arrays), file)
-        os.replace(file.name, self._path)
         self._last = time.monotonic()
 
     def read(self) -> tuple[Any, Any, Any] | None:

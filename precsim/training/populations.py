@@ -97,17 +97,18 @@ def populations_of(jobs: Iterable[Job], members: int, done: frozenset[str] = fro
 
     The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
     """
-    groups: dict[_Common, list[list[Job]]] = {}
+    groups: dict[_Common, list[tuple[set[Recipe], list[Job]]]] = {}
     for job in jobs:
         alike = groups.setdefault(_Common.of(job), [])
-        fitting = (group for group in alike if _one_program({other.recipe for other in group}, job))
+        fitting = (group for group in alike if _one_program(group[0], job))
         if (group := next(fitting, None)) is None:
-            alike.append([job])
+            alike.append(({job.recipe}, [job]))
         else:
-            group.append(job)
+            group[0].add(job.recipe)
+            group[1].append(job)
     found = []
-    for group in (group for alike in groups.values() for group in alike):
-        left = tuple(job for job in group if job.key not in done)
+    for _, group in (group for alike in groups.values() for group in alike):
+        left = tuple(job for job in group if job.key not in done) if done else tuple(group)
         if left:
             one_each = tuple({job.recipe: job for job in reversed(group)}.values())
             found.append(Population(left, one_each, _slots(group, members)))

@@ -13,7 +13,7 @@ from precsim.training.executors import Accelerator, Cluster, Cores, Local, Where
 from precsim.training.job import Job
 from precsim.training.populations import Population, pieces, populations_of
 from precsim.training.worker import run_population, train_and_report
-from precsim.training.workers import Folders, SweepError, Worker, run_in_workers
+from precsim.training.workers import Failed, Folders, SweepError, Worker, run_in_workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,8 @@ def sweep(
     StoreError
         If the store cannot be used; nothing was trained.
     SweepError
-        If worker processes keep dying; what was finished is in the store.
+        After all else is done, if some jobs could not be finished: workers died over them three times. It says which,
+        the store keeps the reasons, and ``table`` of the error is what was finished. At once, if no worker can work.
 
     Notes
     -----
@@ -83,12 +84,19 @@ def sweep(
     with contextlib.ExitStack() as stack:
         if isinstance(store, (str, Path)):
             store = stack.enter_context(RunStore(store))
-        kept = {} if store is None else {run.job: run for run in store.runs() if run.job in wanted}
+        kept = {} if store is None else {run.job: run for run in store.runs(store.keys() & wanted.keys())}
         todo = populations_of(wanted.values(), where.members, frozenset(kept))
-        for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
-            kept[run.job] = run
+        try:
+            for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
+                kept[run.job] = run
+                if store is not None:
+                    store.add(run)
+        except SweepError as failure:
             if store is not None:
-                store.add(run)
+                for key, reason in failure.failed.items():
+                    store.fail(key, reason)
+            done = table(kept[key] for key in wanted if key in kept)
+            raise SweepError(str(failure), failure.failed, done) from None
     return table(kept[key] for key in wanted)
 
 
@@ -115,18 +123,29 @@ def finished(
     Raises
     ------
     SweepError
-        If worker processes keep dying.
+        After all other runs, if some jobs could not be finished; at once, if no worker can work.
     """
     todo = tuple(todo)
     total, done = sum(len(population.jobs) for population in todo), 0
+    failed: dict[str, Failed] = {}
     with _bar(todo, progress) as bar, contextlib.closing(_run(todo, where, Folders(cache, states), bar.update)) as runs:
         for run in runs:
+            if isinstance(run, Failed):
+                failed[run.job.key] = run
+                continue
             done += 1
             bar.set_postfix_str(f"{done} of {total} runs", refresh=False)
             yield run
+    if failed:
+        few = "; ".join(f"{key} ({each.job.model}): {each.reason}" for key, each in list(failed.items())[:3])
+        more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
+        reasons = {key: each.reason for key, each in failed.items()}
+        raise SweepError(f"{len(failed)} of {total} jobs could not be finished: {few}{more}", reasons)
 
 
-def _run(todo: tuple[Population, ...], where: Where, folders: Folders, report: Callable) -> Generator[Run, None, None]:
+def _run(
+    todo: tuple[Population, ...], where: Where, folders: Folders, report: Callable
+) -> Generator[Run | Failed, None, None]:
     """Run all populations where they are to run; `report` is called with training FLOP done."""
     match where:
         case Local():

@@ -71,6 +71,8 @@ def main() -> None:
         return
     if core is not None:
         os.sched_setaffinity(0, {core})
+    import precsim.training.engine  # noqa: F401 - a worker that cannot load it is no fault of its jobs
+
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
 
@@ -78,6 +80,7 @@ def main() -> None:
         pickle.dump(message, out)
         out.flush()
 
+    say("ready")
     while True:
         try:
             for run in train_and_report(tasks.get(), cache, lambda flops: say("progress", flops), states):

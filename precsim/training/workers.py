@@ -10,7 +10,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,9 +20,12 @@ import precsim
 from precsim.training.populations import Population, pieces
 
 if TYPE_CHECKING:
-    from precsim.runs.tables import Run
+    import pandas as pd
 
-_ATTEMPTS = 3  # a population that kills this many workers is given up
+    from precsim.runs.tables import Run
+    from precsim.training.job import Job
+
+_ATTEMPTS = 3  # a job that kills this many workers is given up
 # A worker has one core and XLA one thread: small products do not divide well, and two such workers do more than one
 # process with two threads (`make bench` measures it). The bits of a worker, which adds in one order, are then also
 # the same on machines with more cores; tests/training/test_sweeps.py compares one thread with two: 1e-5 apart.
@@ -32,7 +36,29 @@ _GPU_FLAGS = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false --xl
 
 
 class SweepError(RuntimeError):
-    """Workers died again and again over the same jobs, or could not work at all."""
+    """Workers could not work at all, or some jobs could not be finished though all others were.
+
+    Attributes
+    ----------
+    failed : mapping of str to str
+        Key of a job -> why it could not be finished.
+    table : DataFrame or None
+        The runs that were finished, as `sweep` would have returned them.
+    """
+
+    def __init__(
+        self, message: str, failed: Mapping[str, str] | None = None, table: pd.DataFrame | None = None
+    ) -> None:
+        super().__init__(message)
+        self.failed, self.table = dict(failed or {}), table
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job that no worker could finish, and why."""
+
+    job: Job
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +111,8 @@ class _Process:
         self.worker = worker
         self.shapes: set[int] = set()  # populations whose program it has compiled
         self.task: tuple[int, Population] | None = None
+        self.done: set[str] = set()  # jobs of the task that have become runs
+        self.ready = False
         environment = dict(os.environ)
         environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {worker.flags}".strip()
         environment |= dict(worker.settings)
@@ -104,9 +132,23 @@ class _Process:
 
     def give(self, number: int, population: Population) -> None:
         """Send work; the worker answers with progress, runs, and at last "idle"."""
-        self.task = (number, population)
+        self.task, self.done = (number, population), set()
         self.shapes.add(number)
         self._send(population)
+
+    def left(self) -> tuple[int, Population]:
+        """What it has not finished of its task."""
+        assert self.task is not None
+        number, piece = self.task
+        return number, dataclasses.replace(piece, jobs=tuple(job for job in piece.jobs if job.key not in self.done))
+
+    def ended(self) -> str:
+        """How a process whose messages have ended did so, in words."""
+        try:
+            code = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "fell silent"
+        return f"ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
     def stop(self) -> None:
         """Kill the process: finished runs are with the parent already, and the rest will be run again."""
@@ -135,23 +177,25 @@ def run_in_workers(
     report: Callable[[float], None],
     *,
     whole: bool = False,
-) -> Iterator[Run]:
+) -> Iterator[Run | Failed]:
     """Run the populations in worker processes, whole or in pieces of one filling, and yield runs as they end.
 
     A worker prefers pieces of a shape that it has compiled, then shapes that nobody has. What a dead worker had
-    not finished goes to its successor.
+    not finished goes to its successor; a job over which workers die again and again is given up, alone.
+
+    Raises
+    ------
+    SweepError
+        If workers die before they are ready: then something else than the jobs is wrong.
     """
-    waiting = [(n, p) for n, population in enumerate(todo) for p in ([population] if whole else pieces(population))]
-    deaths: dict[str, int] = {}
+    waiting = _Waiting(todo, whole=whole)
+    unready = 0  # workers in a row that died before they were ready
     inbox: queue.SimpleQueue = queue.SimpleQueue()
     alive: list[_Process] = []
 
     def feed(process: _Process) -> None:
         process.task = None
-        if waiting:
-            started = {n for other in alive for n in other.shapes}
-            best = min(waiting, key=lambda item: (item[0] not in process.shapes, item[0] in started))
-            waiting.remove(best)
+        if (best := waiting.take(process.shapes, {n for other in alive for n in other.shapes})) is not None:
             process.give(*best)
 
     try:
@@ -165,34 +209,71 @@ def run_in_workers(
             match message:
                 case None:
                     alive.remove(process)
+                    how = process.ended()
                     process.stop()
-                    waiting.insert(0, _what_is_left(process, deaths))
+                    unready = 0 if process.ready else unready + 1
+                    if unready >= _ATTEMPTS:
+                        raise SweepError(f"{unready} workers died before they were ready; the last {how}")
+                    if process.task is not None:
+                        number, piece = process.left()
+                        reason = f"a worker {how} while running it; it may need more memory"
+                        yield from waiting.again(number, piece, reason if process.ready else None)
                     alive.append(_Process(process.worker, folders, inbox))
                     feed(alive[-1])
+                case ("ready",):
+                    process.ready = True
                 case ("progress", flops):
                     report(flops)
                 case ("run", run):
-                    assert process.task is not None
-                    number, piece = process.task
-                    rest = tuple(job for job in piece.jobs if job.key != run.job)
-                    process.task = (number, dataclasses.replace(piece, jobs=rest))
+                    process.done.add(run.job)
                     yield run
                 case ("idle",):
                     feed(process)
                 case ("failed", text):
-                    raise SweepError(f"a worker could not run its jobs:\n{text}")
+                    last = text.strip().rpartition("\n")[2]
+                    number, piece = process.left()
+                    yield from waiting.again(number, piece, f"a worker could not run it: {last}")
     finally:
         for process in alive:
             process.stop()
 
 
-def _what_is_left(process: _Process, deaths: dict[str, int]) -> tuple[int, Population]:
-    assert process.task is not None
-    number, piece = process.task
-    for job in piece.jobs:
-        deaths[job.key] = deaths.get(job.key, 0) + 1
-        if deaths[job.key] >= _ATTEMPTS:
-            raise SweepError(
-                f"{_ATTEMPTS} workers died while running job {job.key} ({job.model}); it may need more memory"
-            )
-    return number, piece
+class _Waiting:
+    """Work that no worker has: pieces by the number of their shape, and how often workers failed over each job.
+
+    A piece that failed twice is divided, fillings before single jobs, until the job is alone that is to blame. The
+    slots of a population stay as many, so that the bits of the others do not change.
+    """
+
+    def __init__(self, todo: tuple[Population, ...], *, whole: bool) -> None:
+        self._pieces = {n: deque([p] if whole else pieces(p)) for n, p in enumerate(todo)}
+        self._failures: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces.values()))
+
+    def take(self, known: set[int], started: set[int]) -> tuple[int, Population] | None:
+        """The next piece for a worker that has compiled the shapes `known`."""
+        numbers = [n for n, left in self._pieces.items() if left]
+        if not numbers:
+            return None
+        best = min(numbers, key=lambda n: (n not in known, n in started))
+        return best, self._pieces[best].popleft()
+
+    def again(self, number: int, piece: Population, reason: str | None) -> Iterator[Failed]:
+        """Put a piece back that was not finished, and give up its job if it is to blame; None blames no job."""
+        if not piece.jobs:
+            return
+        parts = [piece]
+        if reason is not None:
+            for job in piece.jobs:
+                self._failures[job.key] = self._failures.get(job.key, 0) + 1
+            most = max(self._failures[job.key] for job in piece.jobs)
+            if len(piece.jobs) == 1 and most >= _ATTEMPTS:
+                yield Failed(piece.jobs[0], f"{reason} ({most} times)")
+                return
+            if most >= _ATTEMPTS - 1 and len(piece.jobs) > 1:
+                parts = pieces(piece)
+                if len(parts) == 1:
+                    parts = [dataclasses.replace(piece, jobs=(job,)) for job in piece.jobs]
+        self._pieces[number].extendleft(reversed(parts))

@@ -193,8 +193,11 @@ def test_a_table_that_was_changed_is_refused(mirror, tmp_path):
     host, root, _ = mirror
     content = as_source("kyo-llm")[0].replace(b"3.405928", b"3.405929")
     publish("kyo-llm", root, [content])
-    with pytest.raises(DigestError, match=r"differs from the known table \(234 rows of 234.*files in"):
+    with pytest.raises(DigestError, match=r"differs from the known table \(234 rows of 234.*end in \.wrong"):
         fetch("kyo-llm", cache=tmp_path, host=host)
+    assert [path.name for path in tmp_path.rglob("*.wrong")] == ["df.csv.wrong"]
+    publish("kyo-llm", root, as_source("kyo-llm"))  # the source is asked again: it was wrong for an hour only
+    assert len(fetch("kyo-llm", cache=tmp_path, host=host)) == 234
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"a,b\n1,2\n", b"\x00\xff"])

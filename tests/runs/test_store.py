@@ -68,7 +68,7 @@ def test_a_job_is_kept_once_and_the_first_stays(store):
 def test_a_run_is_kept_whole_or_not_at_all(store):
     first, second = make().evaluations
     broken = dataclasses.replace(make("bad"), evaluations=(first, dataclasses.replace(second, post_format=None)))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ValueError, match="post_format of a run must be a text"):
         store.add(broken)
     assert len(store) == 0
     assert store.table().empty

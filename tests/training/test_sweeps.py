@@ -16,9 +16,10 @@ from precsim.evidence.experiments.chapters import one_sitting
 from precsim.models import MLP
 from precsim.numerics import INT2, INT3, INT4, PerChannel, Quantizer
 from precsim.runs import ForeignStore, RunStore
-from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, sweep
+from precsim.training import Cluster, Cores, Job, Local, Recipe, SweepError, populations_of, sweep, workers
 from precsim.training.languages import ZipfFacts
 from precsim.training.workers import command
+from tests.support.places import ROOT
 from tests.support.processes import killed, python
 
 LOW = [Recipe(), *(Recipe(weights=Quantizer(fmt, PerChannel())) for fmt in (INT2, INT3))]
@@ -222,13 +223,63 @@ def test_a_file_in_the_current_folder_is_not_executed_in_place_of_the_library(tm
         assert (done.returncode != 0) == executed  # a worker whose input ends at once ends in peace
 
 
-@pytest.mark.slow
-def test_jobs_that_kill_every_worker_are_named(monkeypatch):
-    # a worker that cannot even load the package dies at once, each time
-    monkeypatch.setenv("PYTHONPATH", os.devnull)
+def test_workers_that_cannot_start_end_the_sweep_and_blame_no_job(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(SweepError, match=f"died while running job.*{MLP(6)}".replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(
+        SweepError, match="3 workers died before they were ready; the last ended with status 1"
+    ) as caught:
         sweep(JOBS, where=Cores(1), progress=False)
+    assert caught.value.failed == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["os._exit(7)", "raise MemoryError('no room')"], ids=["dies", "raises"])
+def test_a_job_that_workers_cannot_run_is_marked_and_the_sweep_goes_on(
+    monkeypatch, tmp_path, cache, quiet_workers, end
+):
+    bad = JOBS[4]
+    start = f"""
+import os, sys
+sys.path.append({str(ROOT)!r})
+from precsim.training import engine, worker
+train = engine.train_population
+def spoiled(jobs, **rest):
+    for trained in train(jobs, **rest):
+        if any(job.key == {bad.key!r} for job in jobs):
+            {end}
+        yield trained
+engine.train_population = spoiled
+worker.main()
+"""
+    monkeypatch.setattr(workers, "command", lambda: [sys.executable, "-P", "-c", start])
+    reason = "status 7.*3 times" if "exit" in end else "MemoryError: no room.*3 times"
+    with pytest.raises(
+        SweepError, match=rf"1 of {len(JOBS)} jobs could not be finished: {bad.key}.*{reason}"
+    ) as caught:
+        sweep(JOBS, tmp_path / "runs.db", where=Cores(2, members=3), cache=cache, progress=False)
+    others = quiet_workers[quiet_workers["job"] != bad.key].reset_index(drop=True)
+    pd.testing.assert_frame_equal(settled(caught.value.table), settled(others))
+    with RunStore(tmp_path / "runs.db") as store:
+        assert list(store.failures()) == list(caught.value.failed) == [bad.key]
+        assert store.keys() == {job.key for job in JOBS} - {bad.key}
+    monkeypatch.undo()
+    sweep(JOBS, tmp_path / "runs.db", where=Cores(2, members=3), cache=cache, progress=False)
+    with RunStore(tmp_path / "runs.db") as store:
+        assert store.failures() == {}
+        assert len(store) == len(JOBS)
+
+
+def test_planning_takes_no_longer_for_a_job_among_many():
+    """Each job was compared with all jobs before it: four times as many took ten times as long."""
+
+    def seconds(count):
+        jobs = Job.grid(model=MLP(4), tokens=640, recipe=LOW, seed=range(count // 3), **SHARED)
+        begun = time.process_time()
+        populations_of(jobs, 8)
+        return time.process_time() - begun
+
+    seconds(30)
+    assert min(seconds(6000) for _ in range(2)) < 8 * min(seconds(1500) for _ in range(3))
 
 
 @pytest.mark.weekly  # the opening page trains the same grid in every build

@@ -29,6 +29,7 @@ from precsim.runs.tables import check, table
 from precsim.training.job import Job
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Local, finished
+from precsim.writing import draft_of, write
 
 __all__ = ["LESSONS", "MEMBERS", "TOLERANCE", "Disagreement", "Lesson", "compare", "load", "make", "result", "sample"]
 
@@ -241,7 +242,8 @@ def make(names: Iterable[str] = LESSONS, folder: Path | None = None, *, say: Cal
 
 def _write(name: str, jobs: tuple[Job, ...], found: pd.DataFrame, folder: Path) -> str:
     path = folder / f"{name}.csv.gz"
-    found.to_csv(path, index=False, compression={"method": "gzip", "mtime": 0})  # equal tables make equal files
+    with draft_of(path) as draft:  # equal tables make equal files
+        found.to_csv(draft, index=False, compression={"method": "gzip", "mtime": 0})
     record = {
         "function": f"{LESSONS[name].__module__}.{name}",
         "made_by": f"make lessons, in populations of {MEMBERS}",
@@ -253,7 +255,7 @@ def _write(name: str, jobs: tuple[Job, ...], found: pd.DataFrame, folder: Path) 
         "versions": found["versions"].iloc[0],
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write(folder / f"{name}.json", json.dumps(record, indent=1) + "\n")
     return f"{name}: {len(jobs)} networks, {len(found)} evaluations, {path.stat().st_size:,} bytes"
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from precsim.evidence.experiments import open_table, second_edition
 from precsim.runs.tables import OPEN_TABLE, SECOND_EDITION, Evaluation, Run, RunStore, check
 from precsim.training.populations import populations_of
 from precsim.training.sweeps import Accelerator, finished
+from precsim.writing import draft_of
 
 if TYPE_CHECKING:
     from precsim.training.job import Job
@@ -128,12 +127,9 @@ def _csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def _replace(path: Path, content, writer) -> str:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".precsim-") as draft:
-        new = Path(draft) / path.name
-        writer(content, new)
-        digest = hashlib.sha256(new.read_bytes()).hexdigest()
-        os.replace(new, path)
-    return digest
+    with draft_of(path) as draft:
+        writer(content, draft)
+        return hashlib.sha256(draft.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

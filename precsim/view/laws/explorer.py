@@ -7,12 +7,25 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from precsim.planning.serving import MODELS
 from precsim.view.laws.formulas import numbers, python_of, trees
 from precsim.view.widget import Widget
 
 if TYPE_CHECKING:
     from precsim.fitting.uncertainty import Draws
     from precsim.laws import Law
+
+
+_SETTINGS = (
+    {
+        "name": "The paper's largest run",
+        "fields": {"N": "220M", "D": "26B", "weights": "8", "activations": "8", "kv": "8", "post": "full"},
+    },
+    {
+        "name": "The network of the home page",
+        "fields": {"N": "24,576", "D": "49M", "weights": "full", "activations": "full", "kv": "full", "post": "3"},
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,7 @@ class Explored:
 
 @dataclass(frozen=True, slots=True)
 class Explorer(Widget):
-    """Sliders for N, D, bits of weights, activations, KV cache and serving; the law's answers with intervals.
+    """Fields and sliders for N, D and the bits of weights, activations, KV cache and serving; answers with intervals.
 
     It shows the loss, N_eff, δ, the critical tokens and P*.
     """
@@ -122,12 +135,17 @@ class Explorer(Widget):
     @property
     def description(self) -> str:
         """The same, and what the sliders do."""
-        return f"{self.text} Sliders set parameters, tokens and bits; a table has the law's answers."
+        return f"{self.text} Fields and sliders set parameters, tokens and bits; charts and a table have the answers."
 
     @property
     def state(self) -> dict[str, list[dict[str, Any]]]:
-        """The laws as the script reads them, in JSON types."""
-        return {"laws": [law.state for law in self.laws]}
+        """The laws as the script reads them, and settings of known models, in JSON types."""
+        served = {"weights": "full", "activations": "full", "kv": "full", "post": "4"}
+        known = [
+            {"name": f"{m.name}, served at 4 bits", "fields": {"N": f"{m.N:g}", "D": f"{m.D:g}"} | served}
+            for m in MODELS.values()
+        ]
+        return {"laws": [law.state for law in self.laws], "settings": [*known, *_SETTINGS]}
 
 
 def explore(*laws: Explored) -> Explorer:

@@ -109,7 +109,7 @@ export function limitSentence(found) {
   said.push(gain > 1e-9 ? `25 % more compute would buy ${gain < 0.001 ? gain.toExponential(0).replace("e-", "e−") : gain.toFixed(3)} nats.` : "More compute would buy nothing.");
   if (asked.fixed === null && sizes[1] > sizes[0] * 1.01) said.push(`Any size from ${short(sizes[0])} to ${short(sizes[1])} costs less than ${asked.tolerance} nats.`);
   const rival = found.rows.filter((r) => r.option && r.option !== best).sort((a, b) => a.option.loss - b.option.loss)[0];
-  if (rival) said.push(`Next best: ${widthsText(asked, rival.choice)}${asked.afterOnly && rival.choice.post === Infinity ? "" : " bits"}, ${Number.isFinite(rival.option.extra_compute) ? `which would need ${percent(rival.option.extra_compute)} compute to equal it` : "which no budget makes as good"}.`);
+  if (rival) said.push(`Next best: ${widthsText(asked, rival.choice)}${asked.afterOnly && rival.choice.post === Infinity ? "" : " bits"}, ${Number.isFinite(rival.option.extra_compute) ? `which would need ${rival.option.extra_compute >= 10 ? `${short(1 + rival.option.extra_compute)} times the` : `${percent(rival.option.extra_compute).replace("+", "")} more`} compute to equal it` : "which no budget makes as good"}.`);
   return said.join(" ");
 }
 

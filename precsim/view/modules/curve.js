@@ -18,6 +18,8 @@ export function element(name, attributes = {}, ...children) {
   out.append(...children);
   return out;
 }
+// Whether the address bar is the widget's to write: not in JupyterLab, nor in a frame without an address.
+export const hasAddress = (model) => !model.widget_manager && /^(https?|file):$/.test(location.protocol);
 // Ground for what is not known: lines at 45 degrees, 6 px apart.
 export function hatch(id, ...classes) {
   const lines = svg("path", { d: "M-1 7L7 -1M-1 1L1 -1M5 7L7 5", class: ["hatch", ...classes].join(" ") });
@@ -31,7 +33,7 @@ const lift = (extra) => Math.log10(1 + 200 * Math.min(extra, CEILING)); // logar
 // rows: { key, name, extra or null, between: [low, high] or null, color, dotted, best, pinned }; pick(key) is called.
 export function curve(box, rows, { pick, label, assumed, axis }) {
   const width = Math.max(Math.floor(box.clientWidth), 260), height = width < 560 ? 220 : 250;
-  const edge = { left: 62, right: 12, top: 16, bottom: 42 };
+  const edge = { left: 62, right: 12, top: 16, bottom: 48 };
   const finite = rows.filter((r) => r.extra !== null && Number.isFinite(r.extra));
   const top = Math.max(lift(0.05), ...finite.map((r) => lift(Math.max(r.extra, Number.isFinite(r.between?.[1]) ? r.between[1] : 0)))) * 1.08;
   const step = (width - edge.left - edge.right) / rows.length;
@@ -60,7 +62,7 @@ export function curve(box, rows, { pick, label, assumed, axis }) {
     }
     if (known) group.append(svg("circle", { class: row.dotted ? "dotted" : "", cx: x(i), cy: y(row.extra), r: row.best ? 8 : 6, fill: row.dotted ? "none" : row.color, stroke: row.color }));
     else if (row.extra !== null) group.append(svg("path", { class: "never", d: `M${x(i) - 6} ${edge.top + 12}l6 -9l6 9z`, fill: row.color }));
-    group.append(svg("text", { class: row.best ? "best" : "", x: x(i), y: height - edge.bottom + 17, "text-anchor": "middle" }, row.name));
+    group.append(svg("text", { class: row.best ? "best" : "", x: x(i), y: height - edge.bottom + 22, "text-anchor": "middle" }, row.name));
     group.addEventListener("click", () => pick(row.key));
     out.append(group);
   });

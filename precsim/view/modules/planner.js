@@ -2,7 +2,7 @@
 // The arithmetic is plan.js, the meaning of fields question.js, the sentences answer.js; this file is the page.
 
 import { answer, badge, csv, isFar, limitSentence, lossSentence, lossText, verdictParts, widthsText } from "./answer.js";
-import { curve, element, memoryBar } from "./curve.js";
+import { curve, element, hasAddress, memoryBar } from "./curve.js";
 import { interval, parametersOf } from "./law.js";
 import { draws } from "./plan.js";
 import { FIELDS, ask, fromLink, initial, python, readBy, servingMemory, toLink, trainingMemory } from "./question.js";
@@ -35,7 +35,7 @@ async function copy(text, box) {
 
 function render({ model, el }) {
   const data = model.get("data");
-  const paged = !model.widget_manager; // in JupyterLab the address belongs to somebody else
+  const paged = hasAddress(model);
   const linked = paged ? fromLink(location.hash.slice(1), data) : null;
   let fields = linked?.fields ?? initial(data), spread = null, found = null, run = 0;
   const box = element("div", { class: "ps-planner" });
@@ -119,7 +119,7 @@ function render({ model, el }) {
       text("act", "activations", { words: true, unit: "per device" }),
       text("serve", "to serve", { words: true }), text("context", "context"), text("sequences", "sequences"),
       select("shape", "cache as in", [["near", "the nearest Llama 3"], ...Object.entries(data.models).map(([slug, m]) => [slug, m.name])]),
-      radios("fit", "served, it", [["", "may need more"], ["yes", "must fit"]])),
+      radios("fit", "served, it", [["", "may exceed"], ["yes", "must fit"]])),
   );
   for (const [name, hint] of [["D", "no limit"], ["post", "as trained"], ["act", "not counted"]]) controls[name].placeholder = hint;
 
@@ -259,7 +259,7 @@ function render({ model, el }) {
       tr.append(
         cell("N", short(o.N)), cell("D", short(o.D)),
         cell(titles[3], lossText(o.loss, far), far ? (law.draws ? "—" : "") : ends(between?.loss, (v) => v.toFixed(4))),
-        cell(titles[4], o === found.best ? "best" : percent(o.extra_compute), far ? (law.draws ? "—" : "") : o === found.best ? "" : ends(between?.extra, percent)),
+        cell("extra compute", o === found.best ? "best" : percent(o.extra_compute), far ? (law.draws ? "—" : "") : o === found.best ? "" : ends(between?.extra, percent)),
         cell(titles[5], gigabytes(served.total)), element("td", { "data-title": "", class: `state ${served.state}` }, served.word), element("td", { class: "note" }, r.notes.join("; ")));
       tr.children[4].title = `${o.regret.toPrecision(3)} nats above the best`;
       return tr;

@@ -12,6 +12,7 @@ from support.places import ROOT
 
 import precsim as ps
 from precsim import laws
+from precsim.evidence import offers
 from precsim.fitting import Draws, interval
 from precsim.laws.published import KUMAR_2024, KUMAR_2024_MAIN_TEXT
 from precsim.view.laws.explorer import Explored, explore
@@ -97,31 +98,28 @@ def page(chromium):
     assert problems == []
 
 
-def shown(page, law: int, s: dict[str, float]) -> dict[str, list[float]]:
-    """What the table says after the sliders were moved."""
-    places = {"log_N": math.log10(s["N"]), "log_D": math.log10(s["D"])}
-    places |= {name: min(s[name], 16.5) for name in ("weights", "activations", "kv", "post")}
-    found = page.evaluate(
-        """([law, places]) => {
+def shown(page, law: Explored, s: dict[str, float]) -> dict[str, list[float]]:
+    """What the table says after the fields were filled; what the law does not read is full precision."""
+    texts = {name: "full" if math.isinf(value) else repr(value) for name, value in s.items()}
+    unread, found = page.evaluate(
+        """([law, texts]) => {
           const root = document.querySelector('.ps-explorer');
-          const pick = root.querySelector('select');
-          if (pick.value !== String(law)) { pick.value = law; pick.dispatchEvent(new Event('change')); }
-          for (const [name, value] of Object.entries(places)) {
+          const pick = root.querySelector('select[name=law]');
+          if (pick.value !== law) { pick.value = law; pick.dispatchEvent(new Event('change')); }
+          for (const [name, text] of Object.entries(texts)) {
             const input = root.querySelector(`input[name=${name}]`);
-            if (!input.disabled) input.value = value;
+            input.value = text;
+            input.dispatchEvent(new Event('change'));
           }
-          root.querySelector('input').dispatchEvent(new Event('input'));
           const rows = [...root.querySelectorAll('tr[data-quantity]')];
-          const inputs = [...root.querySelectorAll('input')].map((i) => [i.name, i.value]);
-          return [Object.fromEntries(inputs), Object.fromEntries(rows.map((r) =>
-            [r.dataset.quantity, [r.dataset.value, r.dataset.low, r.dataset.high]]))];
+          const said = rows.map(({ dataset: d }) => [d.quantity, [d.value, d.low, d.high]]);
+          const unread = [...root.querySelectorAll('input[type=text]:disabled')].map((i) => i.name);
+          return [unread, Object.fromEntries(said)];
         }""",
-        [law, places],
+        [law.slug, texts],
     )
-    read = {name: math.inf if float(found[0][name]) >= 16.5 else float(found[0][name]) for name in places}
-    s.update({name: read[name] for name in ("weights", "activations", "kv", "post")})
-    s.update(N=10.0 ** float(found[0]["log_N"]), D=10.0 ** float(found[0]["log_D"]))
-    return {name: [float(x.replace("Infinity", "inf")) for x in row] for name, row in found[1].items()}
+    s.update(dict.fromkeys(unread, math.inf))
+    return {name: [float(x.replace("Infinity", "inf")) for x in row] for name, row in found.items()}
 
 
 @pytest.mark.browser
@@ -134,7 +132,7 @@ def test_fifty_random_settings_are_those_of_the_package(page, law):
         s |= {name: float(rng.choice(np.append(np.arange(2.5, 16.5, 0.5), np.inf))) for name in ("weights", "kv")}
         s |= {"activations": float(rng.choice([4.0, 5.5, 8.0, 16.0, np.inf]))}
         s |= {"post": float(rng.choice([2.5, 3.0, 4.0, 6.0, 8.0, np.inf]))}
-        page_says = shown(page, law, s)
+        page_says = shown(page, OFFERED[law], s)
         for name, values in expected(OFFERED[law], s).items():
             for got, true in zip(page_says[name], values, strict=True):
                 assert math.isnan(got) == math.isnan(true), (name, s, got, true)
@@ -146,11 +144,45 @@ def test_fifty_random_settings_are_those_of_the_package(page, law):
 @pytest.mark.browser
 def test_it_says_when_a_law_has_no_prediction_and_when_it_extrapolates(page):
     s = {"N": 1e8, "D": 1e10, "weights": 8.0, "activations": 3.0, "kv": 8.0, "post": math.inf}
-    assert math.isnan(shown(page, 0, s)["loss"][0])
+    assert math.isnan(shown(page, OFFERED[0], s)["loss"][0])
     assert "no prediction here" in page.locator(".status").inner_text()
-    shown(page, 0, {**s, "N": 1e10, "activations": 8.0})
+    shown(page, OFFERED[0], {**s, "N": 1e10, "activations": 8.0})
     assert "N beyond the runs" in page.locator(".status").inner_text()
     assert page.locator("svg path.line").count() >= 2
+
+
+@pytest.mark.browser
+def test_a_change_of_law_keeps_the_setting_and_grays_what_is_not_read(page):
+    setting = {"N": 8e9, "D": 15e12, "weights": math.inf, "activations": 6.0, "kv": 8.0, "post": 4.0}
+    shown(page, OFFERED[0], dict(setting))
+    page.locator("select[name=law]").select_option(OFFERED[3].slug)
+    assert page.locator("input[name=N]").input_value() == "8000000000.0"
+    assert page.locator("input[name=activations]").is_disabled()
+    page.locator("select[name=law]").select_option(OFFERED[0].slug)
+    assert page.locator("input[name=activations]").is_enabled()
+    assert page.locator("input[name=activations]").input_value() == "6.0"
+    said = page.locator("input[name=slide_N]").get_attribute("aria-valuetext")
+    assert said == "8 billion parameters, 36.4 times the largest of the runs"
+    assert page.locator("svg rect.none").count() >= 1
+    assert page.locator("tr[data-quantity=loss] .interval").inner_text() == "—"
+
+
+@pytest.mark.browser
+def test_text_that_is_no_number_stays_and_is_marked_and_sliders_write_it(page):
+    page.locator("input[name=N]").fill("8m")
+    page.locator("input[name=N]").press("Enter")
+    assert page.locator("input[name=N]").get_attribute("aria-invalid") == "true"
+    assert page.locator(".ps-explorer.stale").count() == 1
+    page.locator("input[name=slide_N]").press("Home")
+    assert page.locator("input[name=N]").input_value() == "10k"
+    page.locator("input[name=slide_N]").press("PageUp")
+    assert page.locator("input[name=N]").input_value() == "100k"
+    assert page.locator(".ps-explorer.stale").count() == 0
+    for name in ("Llama 3 405B, served at 4 bits", "The network of the home page"):
+        page.locator("select[name=setting]").select_option(label=name)
+        assert page.locator("[aria-invalid]").count() == 0
+    page.get_by_role("button", name="Into the runs").click()
+    assert "Within the runs" in page.locator(".status").inner_text()
 
 
 @pytest.mark.parametrize(
@@ -196,11 +228,15 @@ def test_the_page_of_the_book_answers_as_the_package_without_a_network(chromium)
         page.goto(f"{address}/explorer.html")
         browsing.settle(page)
         s = {"N": 8e9, "D": 15e12, "weights": math.inf, "activations": math.inf, "kv": math.inf, "post": 4.0}
-        said = shown(page, 0, s)
+        said = shown(page, Explored(**offers.kumar()), s)
         assert said["loss"][0] == pytest.approx(float(KUMAR_2024(s["N"], s["D"], post=4)), rel=1e-9)
         assert said["critical"][0] == pytest.approx(float(laws.critical_tokens(KUMAR_2024, s["N"], 4)), rel=1e-9)
         assert said["best"][0] == pytest.approx(7.0021, abs=1e-4)
         assert said["critical"][1] < said["critical"][0] < said["critical"][2]
         assert "beyond the runs" in page.locator(".ps-explorer .status").inner_text()
+        again = chromium.new_page()
+        again.goto(page.url)  # the address carries the setting
+        browsing.settle(again)
+        assert again.locator(".ps-explorer .status").inner_text() == page.locator(".ps-explorer .status").inner_text()
         assert log.outside == []
         assert log.messages == []

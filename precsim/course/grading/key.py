@@ -115,10 +115,11 @@ def read_key(path: Path) -> Key:
             )
             for e in data["exercises"]
         )
+        key = Key(data["set"], exercises)
     except (KeyError, TypeError, ValueError) as failure:
         raise ValueError(f"{path} is no key: {failure}; make it again with precsim course init") from failure
     for exercise in exercises:
         for group in exercise.groups:
             if group.points <= 0 or not group.cases:
                 raise ValueError(f"{path}: group {group.name!r} of {exercise.name} has no points or no inputs")
-    return Key(data["set"], exercises)
+    return key

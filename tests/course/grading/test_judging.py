@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ QUICK = Limits(start=5.0, cell=1.0, call=1.0, whole=10.0)
         ("1", 1, 0, False),
         (None, 0, 0, False),
         ({}, 0, 0, False),
-        (10**5000, 1.0, 1e-6, False),
+        (10**400, 1.0, 1e-6, False),
         (1.0 + 5e-7, 1.0, 1e-6, True),
         (1.0 + 5e-6, 1.0, 1e-6, False),
         ([1, 2], [1, 2.0], 0, True),
@@ -158,18 +159,14 @@ def test_no_truth_mistake_or_comment_of_the_sets_is_in_the_edition(tmp_path):
     course = ROOT / "precsim" / "course"
     for path in sorted(course.glob("ps?.py")):
         tree, kept_text = ast.parse(path.read_text(encoding="utf-8")), given(path.read_text(encoding="utf-8"))
-        calls = [
-            n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) in ("Mistake", "Exercise")
-        ]
+        calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        calls = [n for n in calls if ast.unparse(n.func) in ("Mistake", "Exercise")]
         assert calls
         for call in calls:
-            for part in (
-                *call.args[1:],
-                *(k.value for k in call.keywords if k.arg in ("truth", "rule", "hint", "inputs")),
-            ):
-                assert (isinstance(part, ast.Constant) and len(str(part.value)) < 12) or ast.unparse(
-                    part
-                ) not in kept_text
+            named = [k.value for k in call.keywords if k.arg in ("truth", "rule", "hint", "inputs")]
+            for part in (*call.args[1:], *named):
+                short = isinstance(part, ast.Constant) and len(str(part.value)) < 12
+                assert short or not re.search(rf"(?<!\w){re.escape(ast.unparse(part))}(?!\w)", kept_text)
         assert "#" not in kept_text
         assert "lambda" not in kept_text, path.name
 
@@ -185,12 +182,8 @@ def test_a_set_that_gives_its_truth_away_is_refused():
 
 
 def saying(code: str) -> list[str]:
-    return [
-        sys.executable,
-        "-I",
-        "-c",
-        f"import sys, time, os\nout = sys.stdout.buffer\n{code}\nout.flush()\ntime.sleep(30)",
-    ]
+    before, after = "import sys, time, os\nout = sys.stdout.buffer", "out.flush()\ntime.sleep(30)"
+    return [sys.executable, "-I", "-c", f"{before}\n{code}\n{after}"]
 
 
 @pytest.mark.parametrize(
@@ -223,8 +216,7 @@ def test_a_guest_that_speaks_first_or_says_too_much_or_does_not_read_is_killed()
             talking.send({})
     with Guest(saying("out.write(b'{}\\n' * 10)"), Limits(answers=20), time.monotonic() + 10) as talking:
         with pytest.raises(GuestFailure, match="too much"):
-            for _ in range(10):
-                talking.receive(2)
+            talking.receive(2)
     with Guest(saying("pass"), Limits(call=0.5), time.monotonic() + 10) as talking:
         with pytest.raises(GuestFailure, match="does not read"):
             talking.send({"x": "y" * (1 << 20)})
@@ -264,12 +256,15 @@ print(leaks(Bubblewrap()), judge(cells, read_key(here / "in" / "key.json"), Bubb
     (tmp_path / "key.json").write_text(key_of("ps1", SOURCE).text())
     tmp_path.chmod(0o755)
     (tmp_path / "key.json").chmod(0o644)
-    words = ["bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "--perms", "1777"]
-    words += ["--tmpfs", "/tmp", "--ro-bind", str(tmp_path), "/tmp/in"]
+    words = ["bwrap", "--dev-bind", "/", "/", "--perms", "1777", "--tmpfs", "/tmp"]
+    words += ["--ro-bind", str(tmp_path), "/tmp/in"]
     for path in Place(tmp_path).readable:
-        hidden = next((p for p in reversed(path.parents) if p != Path("/") and not p.stat().st_mode & 1), None)
+        above = list(reversed(path.parents))
+        hidden = next((n for n, parent in enumerate(above) if n and not parent.stat().st_mode & 1), None)
         if hidden is not None:
-            words += ["--perms", "0755", "--tmpfs", str(hidden), "--ro-bind", str(path), str(path)]
+            words += ["--perms", "0755", "--tmpfs", str(above[hidden])]
+            words += [word for parent in above[hidden + 1 :] for word in ("--perms", "0755", "--dir", str(parent))]
+            words += ["--ro-bind", str(path), str(path)]
     words += ["--", "setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", sys.executable, "-c", code]
     cells = json.dumps([c["source"] for c in right()["cells"] if c["cell_type"] == "code"])
     done = subprocess.run(words, input=cells, capture_output=True, text=True, cwd="/")

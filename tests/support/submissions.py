@@ -163,12 +163,13 @@ ATTACKS: dict[str, tuple[Book, int | range]] = {
     "fork-bomb": (ending_with(_FORK), range(11)),
     "fork-bomb-in-call": (in_call(_FORK), range(11)),
     "daemon": (ending_with(_DAEMON), 10),
-    "kill-parent": (ending_with(_TRY.format("import os; os.kill(os.getppid(), 9); os.kill(os.getppid(), 0)")), 10),
+    "kill-parent": (ending_with("import os\ntry:\n    os.kill(os.getppid(), 9)\nexcept OSError:\n    pass"), 10),
     "kill-all": (ending_with("import os\ntry:\n    os.kill(-1, 9)\nexcept OSError:\n    pass"), 10),
     "memory-of-parent": (ending_with(_TRY.format("open('/proc/1/mem', 'rb').read(1)")), 10),
     "unshare": (ending_with(_SYSCALL.format("unshare(0x10000000 | 0x20000)")), 10),
     "mount": (ending_with(_SYSCALL.format("mount(b'none', b'/tmp', b'tmpfs', 0, None)")), 10),
-    "ptrace": (ending_with(_SYSCALL.format("ptrace(16, 1, 0, 0)")), 10),
+    # of a user the first process in the sandbox is its own, with the same rights: to hold it gains nothing
+    "ptrace": (ending_with("import ctypes, os\nctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)"), range(11)),
     "become-root": (ending_with(_TRY.format("import os; os.setuid(0); open('/etc/shadow').read()")), 10),
     "network": (
         ending_with(_TRY.format("import socket; socket.create_connection(('127.0.0.1', PORT), timeout=1)")),

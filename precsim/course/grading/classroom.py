@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precsim.course.grading.gradebook import opened, register, release_cells
+from precsim.course.grading.gradebook import opened, optional, register, release_cells
 from precsim.course.grading.key import Key, read_key
 from precsim.course.grading.keys import key_of
 from precsim.course.grading.records import write_whole
@@ -49,7 +49,7 @@ class Classroom:
 
     @property
     def database(self) -> Path:
-        """The gradebook's file."""
+        """The file of nbgrader's gradebook."""
         return self.folder / "gradebook.db"
 
     @property
@@ -62,7 +62,7 @@ class Classroom:
         return self.folder / "release" / name / f"{name}.ipynb"
 
     def key(self, name: str) -> Key:
-        """The judge's data."""
+        """What the judge knows about a set."""
         return read_key(self.folder / "key" / f"{name}.json")
 
     def submissions(self, name: str) -> tuple[list[str], list[str]]:
@@ -144,6 +144,8 @@ def create(folder: Path, exercises: Path, say: Callable[[str], None]) -> Classro
     if folder.exists() and not there and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty and no class; choose a new folder")
     made = Classroom(folder)
+    for needed in ("jupytext", "nbformat", "nbgrader"):
+        optional(needed)
     for part in ("submitted", "graded", "autograded", "key", "backups"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for private in (folder, folder / "key"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 import os
 import sqlite3
@@ -10,13 +11,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from precsim.course.grading.key import Key
 from precsim.course.grading.records import Record, State
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
     from nbgrader.api import Gradebook
 
 #: The course's name in nbgrader.
@@ -55,12 +56,24 @@ def back_up(database: Path, folder: Path, day: datetime.date) -> Path | None:
     return target
 
 
+def optional(name: str) -> ModuleType:
+    """A module of the extra ``course``, loaded when it is needed: nbgrader alone takes two seconds.
+
+    Raises
+    ------
+    ValueError
+        It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as failure:
+        raise ValueError(f"a class needs {failure.name}: pip install 'precsim[course]'") from None
+
+
 @contextmanager
 def opened(database: Path) -> Iterator[Gradebook]:
     """The gradebook of a class; made if it does not exist."""
-    from nbgrader.api import Gradebook
-
-    with _own_programs(), Gradebook(f"sqlite:///{database}", COURSE) as book:
+    with _own_programs(), optional("nbgrader.api").Gradebook(f"sqlite:///{database}", COURSE) as book:
         yield book
 
 
@@ -77,10 +90,8 @@ def _own_programs() -> Iterator[None]:
 
 def register(book: Gradebook, key: Key, release: list[dict[str, Any]]) -> None:
     """Tell the gradebook the cells of a problem set and what they are worth."""
-    from nbformat import from_dict
-    from nbgrader.utils import compute_checksum
-
     to: Any = book
+    checksum, from_dict = optional("nbgrader.utils").compute_checksum, optional("nbformat").from_dict
     to.update_or_create_assignment(key.name)
     to.update_or_create_notebook(key.name, key.name)
     for exercise in key.exercises:
@@ -99,7 +110,7 @@ def register(book: Gradebook, key: Key, release: list[dict[str, Any]]) -> None:
                 cell_type=cell["cell_type"],
                 locked=mark["locked"],
                 source=cell["source"],
-                checksum=compute_checksum(cast("NotebookNode", from_dict(cell))),
+                checksum=checksum(from_dict(cell)),
             )
 
 
@@ -126,16 +137,12 @@ def write(book: Gradebook, key: Key, record: Record) -> None:
 
 def holds(book: Gradebook, key: Key, record: Record) -> bool:
     """Whether the gradebook has the scores of a record."""
-    from nbgrader.api import MissingEntry
-
-    try:
-        return all(
-            book.find_grade(f"{mark.exercise}-check".replace("_", "-"), key.name, key.name, record.student).auto_score
-            == mark.score
-            for mark in record.marks
-        )
-    except MissingEntry:
-        return False
+    submissions: list[Any] = book.student_submissions(record.student)
+    mine = [submission for submission in submissions if submission.assignment.name == key.name]
+    grades = [grade for submission in mine for notebook in submission.notebooks for grade in notebook.grades]
+    found = {grade.name: grade.auto_score for grade in grades}
+    points = {mark.exercise: float(mark.score) for mark in record.marks}
+    return found == {exercise.cell("check"): points.get(exercise.name) for exercise in key.exercises}
 
 
 def totals(book: Gradebook) -> dict[tuple[str, str], float]:

@@ -20,11 +20,16 @@ from __future__ import annotations
 
 import base64
 import collections
+import importlib
 import io
 import json
 import os
 import sys
 from typing import Any
+
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 
 TEXT = 20_000  # characters kept of what a cell prints
 PICTURE = 400_000  # bytes of a picture that is kept
@@ -51,7 +56,7 @@ class Pipe:
         return json.loads(b"".join(parts))
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send one answer."""
+        """Send one answer, as a line."""
         data = json.dumps(message).encode() + b"\n"
         while data:
             data = data[os.write(self.answers, data) :]
@@ -86,9 +91,7 @@ def revived(value: Any) -> Any:
         row = collections.namedtuple(value["name"], value["fields"])
         return row(*(revived(item) for item in value["fields"].values()))
     if value["$"] == "array":
-        import numpy as np
-
-        return np.array(value["items"])
+        return importlib.import_module("numpy").array(value["items"])
     items = [revived(item) for item in value["items"]]
     return tuple(items) if value["$"] == "tuple" else dict(items)
 
@@ -116,10 +119,6 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 def shell_and_shown() -> tuple[Any, list[Any]]:
     """A shell in this process, as notebooks have it, and the list that gets what cells display."""
-    from IPython.core.displayhook import CapturingDisplayHook
-    from IPython.core.displaypub import CapturingDisplayPublisher
-    from IPython.core.interactiveshell import InteractiveShell
-
     shell: Any = InteractiveShell.instance(colors="NoColor", history_length=0)
     shell.history_manager.enabled = False
     publisher = CapturingDisplayPublisher()
@@ -179,9 +178,7 @@ def main() -> None:
     pipe = Pipe()
     request = pipe.ask()
     if request["edition"]:  # where no file can be mounted over another, the edition is found first
-        import precsim
-
-        precsim.__path__.insert(0, request["edition"])
+        importlib.import_module("precsim").__path__.insert(0, request["edition"])
     shell, shown = shell_and_shown()
     pipe.say({"hello": True})
     for number, source in enumerate(request["cells"]):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbgrader.converters.base import NbGraderException
+
 from precsim.course.grading.classroom import classroom
 from precsim.course.grading.marking import grade
 from precsim.course.grading.probe import trusted
@@ -33,8 +35,6 @@ def start(self: Autograde) -> None:
     NbGraderException
         A submission could not be graded; its record says why, and the others are graded.
     """
-    from nbgrader.converters.base import NbGraderException
-
     directory: Any = self.coursedir
     made = classroom(Path(directory.root))
     asked = None if directory.student_id in ("*", "") else [directory.student_id]

@@ -76,7 +76,7 @@ class Verdict:
 
     @property
     def score(self) -> int:
-        """Points of all exercises."""
+        """Points of all exercises together."""
         return sum(result.score for result in self.results)
 
 

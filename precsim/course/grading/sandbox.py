@@ -56,7 +56,7 @@ class Sandbox(Protocol):
 
     @property
     def name(self) -> str:
-        """What records call it."""
+        """The word by which records call it."""
         ...
 
     @property

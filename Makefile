@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs lessons records mutants bench course plain pythons ci lock clean
+.PHONY: help env book test test-all lab fmt lint type runs lessons records mutants faults bench course plain pythons ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ records: $(STAMP)  ## what we computed from public tables; TABLES=folder has the
 
 mutants: $(STAMP)  ## small changes to fits and laws that some test must notice; ARGS=WORD for some of them
 	OMP_NUM_THREADS=1 $(BIN)/python tests/support/mutants.py $(ARGS)
+
+faults: $(STAMP)  ## sweeps and stores that are killed, stopped, cut and left without room: ten minutes
+	$(TEST) -m faults -p no:benchmark tests/faults $(ARGS)
 
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)

@@ -119,7 +119,7 @@ def _say(jobs: tuple[Job, ...], where: Where, store: Path | None, options: argpa
         "stored": len(done),
         "to_train": len(todo),
         "evaluations": sum((1 + len(job.post)) * len(job.look_steps) for job in todo),
-        "populations": len(populations_of(wanted.values(), where.members, done)),
+        "populations": len(populations_of(wanted, where.members, done)),
         "N": [min(job.N for job in jobs), max(job.N for job in jobs)],
         "D": [min(job.D for job in jobs), max(job.D for job in jobs)],
         "flop": flops,

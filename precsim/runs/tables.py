@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -72,7 +73,10 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame([row for run in runs for row in run.rows()], columns=list(COLUMNS))
+    pairs = [(run, look) for run in runs for look in run.evaluations]
+    held = {Run: [run for run, _ in pairs], Evaluation: [look for _, look in pairs]}
+    owner = {name: Evaluation if name in Evaluation.__slots__ else Run for name in COLUMNS}
+    return pd.DataFrame({name: list(map(attrgetter(name), held[owner[name]])) for name in COLUMNS})
 
 
 def _row(i: int) -> str:

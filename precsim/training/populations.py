@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,13 +92,18 @@ def shape_of(jobs: Sequence[Job], members: int) -> Shape:
     )
 
 
-def populations_of(jobs: Iterable[Job], members: int, done: frozenset[str] = frozenset()) -> tuple[Population, ...]:
+def populations_of(
+    jobs: Iterable[Job] | Mapping[str, Job], members: int, done: frozenset[str] = frozenset()
+) -> tuple[Population, ...]:
     """Group jobs into populations of equal shape, the most expensive first; jobs in `done` are left out.
+
+    Jobs may come by their keys, which need not be computed again then: of many jobs, that is what takes time.
 
     The grouping, and with it every bit of the result, depends on all jobs given, not on those already done.
     """
     groups: dict[_Common, list[tuple[set[Recipe], list[Job]]]] = {}
-    for job in jobs:
+    names = {id(job): key for key, job in jobs.items()} if isinstance(jobs, Mapping) else {}
+    for job in jobs.values() if isinstance(jobs, Mapping) else jobs:
         alike = groups.setdefault(_Common.of(job), [])
         fitting = (group for group in alike if _one_program(group[0], job))
         if (group := next(fitting, None)) is None:
@@ -108,7 +113,7 @@ def populations_of(jobs: Iterable[Job], members: int, done: frozenset[str] = fro
             group[1].append(job)
     found = []
     for _, group in (group for alike in groups.values() for group in alike):
-        left = tuple(job for job in group if job.key not in done) if done else tuple(group)
+        left = tuple(job for job in group if (names.get(id(job)) or job.key) not in done) if done else tuple(group)
         if left:
             one_each = tuple({job.recipe: job for job in reversed(group)}.values())
             found.append(Population(left, one_each, _slots(group, members)))

@@ -85,7 +85,7 @@ def sweep(
         if isinstance(store, (str, Path)):
             store = stack.enter_context(RunStore(store))
         kept = {} if store is None else {run.job: run for run in store.runs(store.keys() & wanted.keys())}
-        todo = populations_of(wanted.values(), where.members, frozenset(kept))
+        todo = populations_of(wanted, where.members, frozenset(kept))
         try:
             for run in stack.enter_context(contextlib.closing(finished(todo, where, cache=cache, progress=progress))):
                 kept[run.job] = run

@@ -20,7 +20,8 @@ from precsim.runs import RunStore
 _SECONDS = 20  # a call that takes longer has begun what it should have refused
 _ODD = ("nan", "inf", "-inf", "-1", "0", "", "--", "1e400", "9" * 40, "x", "é\u2028\U0001f600", "a=b", "a=a", "=", ",")
 _FILES = ("{folder}", "{folder}/empty", "{folder}/noise.parquet", "{folder}/noise.csv", "{folder}/noise.db",
-          "{folder}/noise.json", "{folder}/nested.parquet", "{folder}/nested-bits.parquet", "{folder}/nested-job.parquet",
+          "{folder}/noise.json",
+          "{folder}/nested.parquet", "{folder}/nested-bits.parquet", "{folder}/nested-job.parquet",
           "{folder}/deep.json", "{folder}/wide.csv.gz",
           "/dev/null", "{folder}/none/x.json")  # fmt: skip
 

@@ -136,6 +136,8 @@ def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _plain(answer: Any) -> object:
     """An answer as plain data: arrays as lists, fractions and the like as floats; what is none of them as it is."""
+    if isinstance(answer, list | tuple):
+        return [_plain(item) for item in answer]
     if hasattr(answer, "tolist"):
         return answer.tolist()
     if isinstance(answer, SupportsFloat) and not isinstance(answer, int):

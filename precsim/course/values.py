@@ -44,6 +44,20 @@ def encoded(value: object) -> Any:
     raise TypeError(f"an input of an exercise is made of numbers, words, lists, tuples, tables; got {value!r}")
 
 
+def answered(value: object) -> Any:
+    """Return a result as it comes back from a guest: tuples and arrays are lists, and there are no tags.
+
+    Examples
+    --------
+    >>> answered((1.5, -1.0))
+    [1.5, -1.0]
+    """
+    if isinstance(value, list | tuple):
+        return [answered(item) for item in value]
+    coded = encoded(value)
+    return coded["items"] if isinstance(coded, dict) and coded["$"] == "array" else coded
+
+
 def equal(got: object, truth: object, tolerance: float = 0.0) -> bool:
     """Whether an answer that came as plain data is the truth.
 

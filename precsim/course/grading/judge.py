@@ -103,6 +103,11 @@ def judge(
     limits : Limits, optional
         What the submission may use.
 
+    Notes
+    -----
+    An exercise that ends its guest costs the others nothing: they are called in a new one, after the cells were run
+    again. Cells that end it are skipped then, three at most.
+
     Raises
     ------
     GuestDidNotStartError
@@ -128,7 +133,8 @@ class _Trial:
         self._left = list(self.results)
 
     def run(self) -> None:
-        for _ in range(self.limits.restarts + 1):
+        tries = self.limits.restarts + 1 + len(self.results)  # every exercise may end one guest, cells a few more
+        for _ in range(tries):
             with Guest(self.command, self.limits, self.deadline) as guest:
                 if self._cells(guest) and self._exercises(guest):
                     return
@@ -136,7 +142,7 @@ class _Trial:
                 break
         for result in self._left:
             result.ended = result.ended or "the notebook had to be stopped before this exercise was called"
-        self.remarks.append(f"stopped for good after {self.limits.restarts + 1} tries or {self.limits.whole:g} s")
+        self.remarks.append("stopped for good: not every exercise could be called")
 
     def _cells(self, guest: Guest) -> bool:
         """Run the cells; False if a cell ended the guest: the next one skips it."""
@@ -157,6 +163,8 @@ class _Trial:
             self._expect(guest, lambda message: message == {"ready": True}, self.limits.call)
         except GuestFailure as failure:
             self.skip.append(number)
+            if len(self.skip) > self.limits.restarts:
+                self.deadline = 0.0
             self.outputs[number] = CellOutput(error=f"stopped: {failure}")
             self.remarks.append(f"code cell {number + 1} was stopped: {failure}")
             return False

@@ -10,7 +10,7 @@ from typing import Any
 from precsim.course.checking import Exercise
 from precsim.course.grading.key import Case, Group, Key, KeyExercise
 from precsim.course.notebooks import Cell, Role
-from precsim.course.values import encoded
+from precsim.course.values import answered, encoded
 
 
 def key_of(name: str, cells: Sequence[Cell]) -> Key:
@@ -62,7 +62,7 @@ def _cases(exercise: Exercise, inputs: Sequence[tuple[Any, ...]]) -> tuple[Case,
     return tuple(
         Case(
             [encoded(argument) for argument in args],
-            encoded(exercise.truth(*copy.deepcopy(args))),
+            answered(exercise.truth(*copy.deepcopy(args))),
             [_of_mistake(mistake.rule, args) for mistake in exercise.mistakes],
         )
         for args in inputs
@@ -72,6 +72,6 @@ def _cases(exercise: Exercise, inputs: Sequence[tuple[Any, ...]]) -> tuple[Case,
 def _of_mistake(rule: Any, args: tuple[Any, ...]) -> Any:
     """What a known mistake gives; None where it gives nothing, for it is known for the inputs shown only."""
     try:
-        return encoded(rule(*copy.deepcopy(args)))
+        return answered(rule(*copy.deepcopy(args)))
     except (ArithmeticError, ValueError, LookupError, TypeError):
         return None

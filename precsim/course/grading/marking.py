@@ -75,7 +75,7 @@ def grade(
     Raises
     ------
     ValueError
-        There is no such problem set.
+        There is no such problem set, or the class lies in a folder that guests may read.
     OSError
         Another process grades this class now.
     """
@@ -84,6 +84,11 @@ def grade(
         raise ValueError(f"there is no problem set {sorted(unknown)[0]!r}; this class has {', '.join(made.sets)}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    open_to_guests = [path for path in (*Place(made.folder).readable, Path("/usr")) if made.folder.is_relative_to(path)]
+    if open_to_guests and not isinstance(sandbox, Unsafe):
+        raise ValueError(
+            f"{made.folder} lies in {open_to_guests[0]}, which every guest may read: move the class elsewhere"
+        )
     records: list[Record] = []
     with _alone(made.folder), ThreadPoolExecutor(jobs) as pool:
         gradebook.back_up(made.database, made.folder / "backups", datetime.date.today())
@@ -182,6 +187,7 @@ def _run(
     if isinstance(sandbox, Unsafe):
         all_remarks = ("graded without a sandbox, as was asked for with --unsafe", *all_remarks)
     own = flags(cell.source for cell in cells if cell.code and not cell.trusted)
+    own = (*own, *verdict.remarks)  # what was stopped may have been slow, or the machine busy: a person should look
     record = Record(task.student, task.key.name, marks=_marks(verdict), remarks=all_remarks, flags=own, **about)
     return record, graded_notebook(cells, verdict.cells, all_remarks)
 

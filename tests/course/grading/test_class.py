@@ -15,14 +15,15 @@ import time
 
 import pytest
 from support.places import ROOT
-from support.submissions import hand_in, instead, right, stubs
+from support.submissions import hand_in, in_call, instead, right, stubs
 
 from precsim.cli import main
 from precsim.course.grading import gradebook
+from precsim.course.grading.channel import Limits
 from precsim.course.grading.classroom import classroom, create, export
 from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.records import Mark, Record, State, keep, kept
-from precsim.course.grading.sandbox import Unsafe
+from precsim.course.grading.sandbox import Place, Unsafe
 
 
 def scores(school) -> dict[str, float]:
@@ -212,6 +213,20 @@ def test_without_a_sandbox_nothing_is_graded_unless_asked_for(school, monkeypatc
     assert main(["course", "grade", str(school.folder), "--unsafe"]) == 0
     assert main(["course", "export", str(school.folder)]) == 0
     assert "ada,ps1,graded,10.0,10,0" in (school.folder / "grades.csv").read_text()
+
+
+def test_a_class_in_a_folder_that_guests_may_read_is_refused(school, sandbox, monkeypatch):
+    monkeypatch.setattr(
+        "precsim.course.grading.marking.Place", lambda edition: Place(edition, package=school.folder.parent)
+    )
+    with pytest.raises(ValueError, match="which every guest may read"):
+        grade(school, sandbox)
+
+
+def test_what_was_stopped_is_flagged(school, sandbox):
+    hand_in(school.folder, "ada", in_call("while True:\n    pass"))
+    (done,) = grade(school, sandbox, limits=Limits(call=1.0))
+    assert (done.state, done.score, done.flags) == (State.FLAGGED, 7, ("decode was stopped: it took more than 1 s",))
 
 
 def test_two_at_once_are_refused(school, sandbox):

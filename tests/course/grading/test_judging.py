@@ -18,6 +18,7 @@ import pytest
 from support.places import ROOT
 from support.submissions import SOURCE, in_call, right
 
+from precsim.course import Exercise, WrongAnswer, check
 from precsim.course.grading import channel, guest, judge, key
 from precsim.course.grading.channel import Guest, GuestFailure, Limits
 from precsim.course.grading.edition import given, write_edition
@@ -26,7 +27,7 @@ from precsim.course.grading.key import read_key
 from precsim.course.grading.keys import key_of
 from precsim.course.grading.sandbox import Bubblewrap, Place
 from precsim.course.notebooks import read
-from precsim.course.values import encoded, equal
+from precsim.course.values import answered, encoded, equal
 
 PLACES = sorted((ROOT / "exercises" / "src").glob("ps*.py"))
 QUICK = Limits(start=5.0, cell=1.0, call=1.0, whole=10.0)
@@ -83,6 +84,17 @@ def test_arrays_arrive_as_arrays_and_other_things_are_refused():
     assert encoded(np.float64(2.0)) == 2.0
     with pytest.raises(TypeError, match="made of numbers, words"):
         encoded(object())
+
+
+def test_a_pair_is_an_answer_for_the_judge_and_for_the_check(capsys):
+    """Where the sign of a zero is asked for, the truth is the pair of value and sign."""
+    truth = (-0.0, -1.0)
+    assert equal(json.loads(json.dumps(guest.plain(truth))), answered(truth))
+    assert not equal([0.0, 1.0], answered(truth))
+    pair = Exercise("signed", lambda x: truth, lambda: ((1.0,),), ())
+    check(pair, lambda x: np.array(truth))
+    with pytest.raises(WrongAnswer):
+        check(pair, lambda x: (0.0, 1.0))
 
 
 def test_an_answer_becomes_plain_data():
@@ -235,6 +247,19 @@ def test_a_hint_and_the_groups_are_told_but_no_input(sandbox, tmp_path):
     found = judge.judge(cells, key_of("ps1", SOURCE), sandbox.command(Place(write_edition(tmp_path))))
     assert "the highest bit is the sign" in found.results[0].comment()
     assert found.score == 7
+
+
+def test_many_exercises_that_hang_cost_the_others_nothing(sandbox, tmp_path):
+    """Five of nine loop for ever: the four that are right keep their points, and it is said what was stopped."""
+    cells = read(ROOT / "exercises" / "src" / "ps7.py")
+    slow = ("best_bits", "data_ratio", "grid_rate", "critical_decades", "terms_allowed")
+    code = [c.text for c in cells if c.role.value in ("code", "answer")]
+    code += [f"def {name}(*inputs):\n    while True:\n        pass" for name in slow]
+    limits = Limits(call=1.0)
+    found = judge.judge(code, key_of("ps7", cells), sandbox.command(Place(write_edition(tmp_path))), limits=limits)
+    assert {r.exercise.name for r in found.results if r.ended} == set(slow)
+    assert [r.score == r.exercise.points for r in found.results if r.exercise.name not in slow] == [True] * 4
+    assert len(found.remarks) == 5
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

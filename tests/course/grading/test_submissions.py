@@ -12,9 +12,11 @@ import nbformat
 import pytest
 from support.submissions import ATTACKS, CELLS, FILES, ORDINARY, SCRIPT, hand_in, right
 
-from precsim.course.grading.channel import Limits
+from precsim.course.grading.channel import Guest, Limits
+from precsim.course.grading.edition import write_edition
 from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.records import State
+from precsim.course.grading.sandbox import Place
 
 LIMITS = Limits(cell=6.0, call=3.0, whole=60.0, memory=700 << 20)
 FEW = ("truth", "equal-to-all", "forged-answer", "exit-in-call", "loop-in-call", "search-files", "network", "daemon")
@@ -31,14 +33,15 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
-def processes_of_guests() -> list[str]:
+def processes_of_guests(folder: Path) -> list[str]:
+    """Processes that still see the student edition of this class: also a daemon that left its guest behind."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
-            words = entry.read_bytes().split(b"\0")
+            mounts = entry.read_text()
         except OSError:
             continue
-        if b"/guest/guest.py" in words:
+        if f"{folder.name}/.edition/course " in mounts and folder.parent.name in mounts:
             found.append(entry.parent.name)
     return found
 
@@ -55,7 +58,7 @@ def attacked(school, sandbox, names):
         with pytest.raises(TimeoutError):
             server.accept()
     assert contents(school.folder) == outside
-    assert processes_of_guests() == []
+    assert processes_of_guests(school.folder) == []
     assert done["zoe"].score == 10
     wrong = {}
     for name in names:
@@ -74,6 +77,15 @@ def attacked(school, sandbox, names):
 
 def test_some_attacks_are_contained(school, sandbox):
     assert attacked(school, sandbox, FEW) == {}
+
+
+def test_a_guest_that_is_left_would_be_seen(school, sandbox):
+    command = sandbox.command(Place(write_edition(school.folder / ".edition")))
+    with Guest(command, LIMITS, time.monotonic() + 20) as guest:
+        guest.send({"cells": [], "skip": [], "edition": None})
+        guest.receive(10)
+        assert len(processes_of_guests(school.folder)) >= 1
+    assert processes_of_guests(school.folder) == []
 
 
 @pytest.mark.slow

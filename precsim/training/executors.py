@@ -99,7 +99,7 @@ class Cluster:
     members : int
         Most jobs side by side in one task.
     retries : int
-        How often the work of a dead worker is given to another before the sweep fails.
+        How often the work of a dead worker is given to another before the job that is to blame is given up.
     """
 
     scheduler: str | Client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
@@ -167,7 +168,7 @@ def _run(
 
 def _run_on_cluster(
     todo: tuple[Population, ...], where: Cluster, cache: str | Path | None, report: Callable
-) -> Iterator[Run]:
+) -> Iterator[Run | Failed]:
     from distributed import Client, KilledWorker, as_completed
 
     folder = None if cache is None else str(Path(cache).absolute())
@@ -191,8 +192,12 @@ def _run_on_cluster(
                 report(piece.flops)
             elif isinstance(future.exception(), KilledWorker) and deaths < where.retries:
                 done.add(submit(piece, deaths + 1))  # the scheduler gives up on a task long before
+            elif len(piece.jobs) > 1:
+                for job in piece.jobs:  # which of them is to blame shows when each is alone
+                    done.add(submit(dataclasses.replace(piece, jobs=(job,)), deaths))
             else:
-                raise SweepError(f"the cluster could not run a population: {future.exception()!r}")
+                (job,) = piece.jobs
+                yield Failed(job, f"the cluster could not run it: {future.exception()!r}")
 
 
 def _bar(todo: tuple[Population, ...], show: bool) -> tqdm:

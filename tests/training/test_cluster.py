@@ -13,7 +13,7 @@ import pytest
 from precsim.models import MLP
 from precsim.numerics import INT2, INT3, INT4, PerChannel, Quantizer
 from precsim.runs import RunStore
-from precsim.training import Cluster, Job, Recipe, sweep
+from precsim.training import Cluster, Job, Recipe, SweepError, engine, sweep
 from precsim.training.languages import ZipfFacts
 from tests.support.processes import killed, python
 
@@ -110,3 +110,25 @@ def test_the_same_for_minutes_with_a_kill_every_20_seconds(tmp_path, capsys):
     report = chaos(tmp_path, tokens=3_000_000, interval=20.0, least_kills=5)
     with capsys.disabled():
         sys.stdout.write(json.dumps(report) + "\n")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_a_cluster_cannot_run_is_named_after_all_others_are_done(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    jobs = Job.grid(model=MLP(4), language=ZipfFacts(vocabulary=8), batch_tokens=64, tokens=640, seed=range(5))
+    bad, train = jobs[2].key, engine.train_population
+
+    def spoiled(given, **rest):
+        if bad in {job.key for job in given}:
+            raise MemoryError("no room")
+        return train(given, **rest)
+
+    monkeypatch.setattr(engine, "train_population", spoiled)
+    settings = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as here:
+        with pytest.raises(SweepError, match=f"1 of 5 jobs could not be finished: {bad}.*no room") as caught:
+            sweep(jobs, tmp_path / "runs.db", where=Cluster(here, members=3, retries=1), progress=False)
+    assert set(caught.value.table["job"]) == {job.key for job in jobs} - {bad}
+    with RunStore(tmp_path / "runs.db") as store:
+        assert (len(store), list(store.failures())) == (4, [bad])

@@ -243,8 +243,7 @@ class RunStore:
         tests = [f"{name} IN (SELECT value FROM json_each(?))" for name in only or {}]
         lists = [value if isinstance(value, (list, tuple)) else [value] for value in (only or {}).values()]
         where = f" WHERE {' AND '.join(tests)}" if tests else ""
-        # JSON has no infinity; a number too large to be kept is one to SQLite
-        texts = [json.dumps(list(values)).replace("Infinity", "9e999") for values in lists]
+        texts = [f"[{', '.join(map(_in_json, each))}]" for each in lists]
         return sorted(number for (number,) in self._ask(f"SELECT rowid FROM runs{where}", *texts))
 
     def _kept(self, numbers: list[int], tell: Callable[[str], Any] | None = None) -> Iterator[_Kept]:
@@ -324,6 +323,12 @@ class RunStore:
 
 def _insertion(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _in_json(value: Any) -> str:
+    """A value as JSON; that has no infinity, but a number too large to be kept is one to SQLite."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return "9e999" if plain == float("inf") else json.dumps(plain)
 
 
 def _literal(value: Any) -> str:

@@ -196,8 +196,7 @@ def _run_on_cluster(
                 for job in piece.jobs:  # which of them is to blame shows when each is alone
                     done.add(submit(dataclasses.replace(piece, jobs=(job,)), deaths))
             else:
-                (job,) = piece.jobs
-                yield Failed(job, f"the cluster could not run it: {future.exception()!r}")
+                yield from (Failed(job, f"the cluster could not run it: {future.exception()!r}") for job in piece.jobs)
 
 
 def _bar(todo: tuple[Population, ...], show: bool) -> tqdm:

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from support.disks import fill, seal, small_disk
@@ -227,7 +228,14 @@ def test_part_of_a_store_is_that_part_of_its_table(tmp_path):
         whole = store.table()
         assert [run.job for run in store.runs(["full", "job3", "none"])] == ["job3", "full"]
         assert store.keys("job1") == {job for job in store.keys() if job.startswith("job1")}
-        for only in ({"weights": math.inf}, {"seed": [3, 5]}, {"weights": 3.0, "seed": 7}, {"holdout": True}):
+        for only in (
+            {"weights": math.inf},
+            {"seed": np.int64(4)},
+            {"job": ["full", "Infinity"]},
+            {"seed": [3, 5]},
+            {"weights": 3.0, "seed": 7},
+            {"holdout": True},
+        ):
             kept = whole
             for name, value in only.items():
                 kept = kept[kept[name].isin(value if isinstance(value, list) else [value])]

@@ -167,7 +167,18 @@ def _task(made: Classroom, key: Key, release: list[dict[str, Any]], student: str
 def _run(
     task: _Task, sandbox: Sandbox, edition: Path, slots: queue.SimpleQueue[int], limits: Limits | None
 ) -> tuple[Record, str]:
-    """Judge one submission; nothing is written here."""
+    """Judge one submission; whatever happens, the others are graded."""
+    try:
+        return _judged(task, sandbox, edition, slots, limits)
+    except Exception as failure:  # a fault of the grader that this submission found
+        reason = f"the grader failed: {type(failure).__name__}"
+        return Record(task.student, task.key.name, reason=reason, late_minutes=task.late, key=task.key.digest()), ""
+
+
+def _judged(
+    task: _Task, sandbox: Sandbox, edition: Path, slots: queue.SimpleQueue[int], limits: Limits | None
+) -> tuple[Record, str]:
+    """Mend, judge and describe one submission; nothing is written here."""
     cells, remarks = mended(task.release, task.read.cells)
     about = {"late_minutes": task.late, "sandbox": sandbox.name, "key": task.key.digest(), "stamp": task.stamp}
     slot = slots.get()

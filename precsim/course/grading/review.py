@@ -1,17 +1,28 @@
-"""What a person should read: names in a submission by which one looks for the grader. They never change a score."""
+"""What a person should read: names in a submission by which one looks for the grader. They never change a score.
+
+The text is searched, not parsed: Python's parser is not made for text that wants to bring it down, and this runs where
+the grades are.
+"""
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Iterable
 
 #: Modules that no exercise needs, and by which a process looks at itself or leaves itself.
-SUSPECT = frozenset(
-    "ast builtins ctypes gc importlib inspect multiprocessing os pickle resource shutil signal socket subprocess sys "
-    "threading traceback urllib requests".split()
+SUSPECT = (
+    "ast|builtins|ctypes|gc|importlib|inspect|multiprocessing|os|pickle|requests|resource|shutil|signal|socket|"
+    "subprocess|sys|threading|traceback|urllib"
 )
-#: Attributes of exercises that a student's copy of the course has and the grader's has not.
-TRUTHS = frozenset({"truth", "mistakes", "inputs", "EXERCISES"})
+_PATTERNS = {
+    "imports": re.compile(
+        rf"(?m)^[ \t]*(?:import|from)[ \t]+({SUSPECT})\b|^[ \t]*import[ \t][^#\n]*,[ \t]*({SUSPECT})\b"
+    ),
+    # what exercises have in a student's copy of the course, and have not in the grader's
+    "reads": re.compile(r"\b(ps\d+\.\w+\.(?:truth|mistakes|inputs)|ps\d+\.EXERCISES)\b"),
+    "uses": re.compile(r"\b(__import__|eval|exec)[ \t]*\("),
+    "runs": re.compile(r"(?m)^[ \t]*(!|%%?(?:bash|sh|system|sx)\b)"),
+}
 
 
 def flags(sources: Iterable[str]) -> tuple[str, ...]:
@@ -29,27 +40,8 @@ def flags(sources: Iterable[str]) -> tuple[str, ...]:
     """
     found = set()
     for source in sources:
-        code = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
-        if code.strip() != source.strip() and "\n!" in f"\n{source}":
-            found.add("runs a command of the system")
-        try:
-            tree = ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                found |= {f"imports {alias.name}" for alias in node.names if alias.name.partition(".")[0] in SUSPECT}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in SUSPECT:
-                found.add(f"imports {node.module}")
-            elif isinstance(node, ast.Attribute) and node.attr in TRUTHS and _of_a_set(node.value):
-                found.add(f"reads {ast.unparse(node)}"[:80])
-            elif isinstance(node, ast.Name) and node.id in ("__import__", "eval", "exec"):
-                found.add(f"uses {node.id}")
+        for verb, pattern in _PATTERNS.items():
+            for groups in pattern.findall(source):
+                name = groups if isinstance(groups, str) else "".join(groups)
+                found.add(f"{verb} {name}"[:60])
     return tuple(sorted(found))
-
-
-def _of_a_set(node: ast.expr) -> bool:
-    """Whether an expression is ``psN`` or something in it."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return isinstance(node, ast.Name) and node.id.startswith("ps") and node.id[2:].isdigit()

@@ -15,7 +15,7 @@ import time
 
 import pytest
 from support.places import ROOT
-from support.submissions import hand_in, in_call, instead, right, stubs
+from support.submissions import ending_with, hand_in, in_call, instead, right, stubs
 
 from precsim.cli import main
 from precsim.course.grading import gradebook
@@ -23,6 +23,7 @@ from precsim.course.grading.channel import Limits
 from precsim.course.grading.classroom import classroom, create, export
 from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.records import Mark, Record, State, keep, kept
+from precsim.course.grading.review import flags
 from precsim.course.grading.sandbox import Place, Unsafe
 
 
@@ -221,6 +222,36 @@ def test_a_class_in_a_folder_that_guests_may_read_is_refused(school, sandbox, mo
     )
     with pytest.raises(ValueError, match="which every guest may read"):
         grade(school, sandbox)
+
+
+def test_a_fault_of_the_grader_costs_one_submission_only(school, sandbox, monkeypatch):
+    def fails(sources):
+        if "GRENADE" in "".join(sources):
+            raise RecursionError
+        return ()
+
+    monkeypatch.setattr("precsim.course.grading.marking.flags", fails)
+    hand_in(school.folder, "ada", right())
+    hand_in(school.folder, "bob", ending_with("GRENADE = 1"))
+    done = {record.student: record for record in grade(school, sandbox)}
+    assert done["ada"].score == 10
+    assert done["bob"].reason == "the grader failed: RecursionError"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import math, os", ("imports os",)),
+        ("    from ctypes import CDLL", ("imports ctypes",)),
+        ("!cat /etc/passwd", ("runs !",)),
+        ("%%bash\nls", ("runs %%bash",)),
+        ("x = eval('1')", ("uses eval",)),
+        ("a" + ".b" * 10**5 + "(" * 10**5, ()),
+        ("nearest = truth = inputs = 1; oslo = 2\nimport os_free", ()),
+    ],
+)
+def test_what_is_flagged(source, found):
+    assert flags([source]) == found
 
 
 def test_what_was_stopped_is_flagged(school, sandbox):

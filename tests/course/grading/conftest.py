@@ -7,20 +7,14 @@ import shutil
 
 import pytest
 from support.places import ROOT
+from support.sandboxes import sandbox_here
 
 from precsim.course.grading.classroom import Classroom, create
-from precsim.course.grading.probe import trusted
-from precsim.course.grading.sandbox import NoSandboxError
 
 
 @pytest.fixture(scope="session")
 def sandbox():
-    try:
-        return trusted()
-    except NoSandboxError as failure:
-        if os.environ.get("PRECSIM_REQUIRE_SANDBOX"):
-            raise
-        pytest.skip(f"{failure} (PRECSIM_REQUIRE_SANDBOX=1 makes this a failure)")
+    return sandbox_here(required=bool(os.environ.get("PRECSIM_REQUIRE_SANDBOX")))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.places import ROOT
+from support.sandboxes import sandbox_here
 from support.submissions import SOURCE, in_call, right
 
 from precsim.course import Exercise, WrongAnswer, check
@@ -25,7 +26,8 @@ from precsim.course.grading.edition import given, write_edition
 from precsim.course.grading.judge import GuestDidNotStartError
 from precsim.course.grading.key import read_key
 from precsim.course.grading.keys import key_of
-from precsim.course.grading.sandbox import Bubblewrap, Place
+from precsim.course.grading.probe import leaks
+from precsim.course.grading.sandbox import Bubblewrap, NoSandboxError, Place, Unsafe
 from precsim.course.notebooks import read
 from precsim.course.values import answered, encoded, equal
 
@@ -269,7 +271,8 @@ def test_a_user_without_rights_has_the_same_sandbox(sandbox, tmp_path):
 import json, sys
 from pathlib import Path
 from precsim.course.grading.probe import leaks
-from precsim.course.grading.sandbox import Bubblewrap, Place
+from precsim.course.grading.probe import leaks
+from precsim.course.grading.sandbox import Bubblewrap, NoSandboxError, Place, Unsafe
 from precsim.course.grading.edition import write_edition
 from precsim.course.grading.judge import judge
 from precsim.course.grading.key import read_key
@@ -298,10 +301,22 @@ print(leaks(Bubblewrap()), judge(cells, read_key(here / "in" / "key.json"), Bubb
     assert done.stdout.split("\n")[0] == "[] 10", done.stderr
 
 
-def test_the_probe_sees_what_no_sandbox_lets_through():
-    from precsim.course.grading.probe import leaks
-    from precsim.course.grading.sandbox import Unsafe
+class Leaking(Unsafe):
+    """A sandbox in name only."""
 
+
+def test_an_absent_sandbox_is_skipped_or_fails_as_asked_and_one_that_leaks_fails(monkeypatch):
+    monkeypatch.setattr("precsim.course.grading.probe.KINDS", ())
+    with pytest.raises(NoSandboxError, match="no sandbox holds here"):
+        sandbox_here(required=True)
+    with pytest.raises(pytest.skip.Exception, match="PRECSIM_REQUIRE_SANDBOX"):
+        sandbox_here(required=False)
+    monkeypatch.setattr("precsim.course.grading.probe.KINDS", (Leaking(),))
+    with pytest.raises(NoSandboxError, match="a guest can .*write outside"):
+        sandbox_here(required=False)
+
+
+def test_the_probe_sees_what_no_sandbox_lets_through():
     found = leaks(Unsafe())
     assert {"read a file of the class", "reach the network of this machine", "write outside"} <= set(found)
     assert "use 3 GiB" not in found

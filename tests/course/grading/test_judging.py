@@ -312,7 +312,7 @@ def test_an_absent_sandbox_is_skipped_or_fails_as_asked_and_one_that_leaks_fails
     with pytest.raises(pytest.skip.Exception, match="PRECSIM_REQUIRE_SANDBOX"):
         sandbox_here(required=False)
     monkeypatch.setattr("precsim.course.grading.probe.KINDS", (Leaking(),))
-    with pytest.raises(NoSandboxError, match="a guest can .*write outside"):
+    with pytest.raises(NoSandboxError, match=r"a guest can .*write outside"):
         sandbox_here(required=False)
 
 

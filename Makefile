@@ -75,7 +75,7 @@ mutants: $(STAMP)  ## small changes to fits and laws that some test must notice;
 	OMP_NUM_THREADS=1 $(BIN)/python tests/support/mutants.py $(ARGS)
 
 faults: $(STAMP)  ## sweeps and stores that are killed, stopped, cut and left without room: ten minutes
-	$(TEST) -m faults -p no:benchmark tests/faults $(ARGS)
+	$(TEST) -m faults -p no:benchmark tests/training/test_faults.py $(ARGS)
 
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)

@@ -226,7 +226,7 @@ def test_permission_that_is_lost_midway(tmp_path):
     code = f"""
     import os, pathlib, sys, tempfile
     sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-    from faults.test_faults import make
+    from training.test_faults import make
     from precsim.runs import RunStore, StoreError
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -255,7 +255,7 @@ def test_a_limit_on_the_size_of_files_keeps_what_was_reported(tmp_path):
     code = f"""
     import resource, sys
     sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-    from faults.test_faults import make
+    from training.test_faults import make
     from precsim.runs import RunStore, StoreError
     with RunStore({str(tmp_path / "runs.db")!r}) as store:
         print(store.add(make("first")))

@@ -113,9 +113,9 @@ function render({ model, el }) {
     fields[name] = { text, slider, said, runs, row, ends, counted };
     form.append(row);
   };
-  form.append(element("h3", {}, "Size and data"));
+  form.append(element("h2", {}, "Size and data"));
   COUNTS.forEach(([name, words, ends]) => control(name, words, ends, 0.05));
-  form.append(element("h3", {}, "Bits"));
+  form.append(element("h2", {}, "Bits"));
   BITS.forEach(([name, words]) => control(name, words, [2, SIXTEEN], 0.5));
   const button = (words, act) => { const out = element("button", { type: "button" }, words); out.addEventListener("click", act); return out; };
   form.append(element("div", { class: "tools" },
@@ -135,6 +135,7 @@ function render({ model, el }) {
   const keys = element("p", { class: "keys" }, element("i", { class: "c0" }), "as trained", element("i", { class: "c1" }), "as served", element("b", { class: "nowhere" }), "outside the runs");
   const charts = ["picture main", "picture"].map((name) => element("div", { class: name }));
   box.append(form, element("div", { class: "answer" }, status, ...charts, keys, element("div", { class: "ps-scroll" }, table)));
+  el.classList.add("ps-explorer-room"); // the widths of its layouts are of this room, not of the window
   el.append(box);
 
   let drawn = [], widths = [...Array(57).keys()].map((k) => 2 + k / 4), bestOf = [NaN, []];

@@ -91,7 +91,7 @@ function render({ model, el }) {
     sync();
     controls[words.by === "gpus" ? "gpus" : "dollars"].focus();
   };
-  const group = (title, ...parts) => element("section", {}, element("h3", {}, title), ...parts);
+  const group = (title, ...parts) => element("section", {}, element("h2", {}, title), ...parts);
   const presets = element("select", { id: "ps-preset", "aria-label": "Example" }, element("option", { value: "" }, "Begin with an example …"), ...data.presets.map((p, i) => element("option", { value: i }, p.name)));
   presets.addEventListener("change", () => {
     if (presets.value === "") return;
@@ -147,6 +147,7 @@ function render({ model, el }) {
     button("Reset", () => { fields = initial(data); presets.value = ""; sync(); commit(); said.textContent = ""; }), said);
   const answers = element("div", { class: "answer" }, strange, problem, verdict, figure, fold, memory, tools, shown);
   box.append(form, answers);
+  el.classList.add("ps-planner-room"); // the widths of its layouts are of this room, not of the window
   el.append(box);
 
   // -- from fields to the page --------------------------------------------------------------------------------------

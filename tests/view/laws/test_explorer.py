@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from support import browsing
+from support import browsing, widgets
 from support.places import ROOT
 
 import precsim as ps
@@ -183,6 +183,22 @@ def test_text_that_is_no_number_stays_and_is_marked_and_sliders_write_it(page):
         assert page.locator("[aria-invalid]").count() == 0
     page.get_by_role("button", name="Into the runs").click()
     assert "Within the runs" in page.locator(".status").inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_it_fits_its_window_and_axe_finds_nothing_in_both_themes(chromium, tmp_path, width):
+    widgets.write(tmp_path, explore(*OFFERED))
+    with browsing.serve(tmp_path) as address:
+        for link in ("", "#v=1&N=8B&D=15T", "#v=1&law=drift&N=x", "#v=1&activations=3"):
+            page = chromium.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+            log = browsing.Log(address)
+            log.watch(page)
+            page.goto(f"{address}/index.html{link}")
+            page.wait_for_function("() => document.querySelector('.ps-explorer')?.dataset.settled === 'yes'")
+            assert widgets.faults(page, width) == {}, link
+            assert (log.outside, log.messages, log.missing) == ([], [], [])
+            page.close()
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 import re
 
 import numpy as np
 import pytest
-from support import browsing
-from support.places import ROOT
+from support import browsing, widgets
 
 import precsim as ps
 from precsim.evidence import offers
@@ -24,7 +22,6 @@ from precsim.view.widget import script
 
 OFFERED = [Explored(**law) for law in offers.planned()]
 STATE = planner(*OFFERED).state
-MODULES = ROOT / "precsim" / "view" / "modules"
 WIDTHS = (3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0)
 KINDS = {"memory": "need more than", "compute": "FLOP (are less|leave no token)", "no prediction": "no prediction"}
 READY = "() => document.querySelector('.ps-planner')?.dataset.settled === 'yes'"
@@ -51,22 +48,7 @@ def logic(chromium):
 def address(tmp_path_factory):
     """The widget alone, served under the book's policy."""
     folder = tmp_path_factory.mktemp("planner")
-    module = script("planner").replace("export default ", "window.planner = ")
-    (folder / "planner.js").write_text(f"(() => {{\n{module}}})();", encoding="utf-8")
-    (folder / "planner.css").write_text((MODULES / "planner.css").read_text("utf-8"), encoding="utf-8")
-    (folder / "state.json").write_text(json.dumps(STATE), encoding="utf-8")
-    (folder / "index.html").write_text(
-        "<!doctype html><html lang=en data-theme=light><meta charset=utf-8><title>Planner</title>"
-        "<link rel=icon href='data:,'><link rel=stylesheet href=planner.css>"
-        "<style>html{color-scheme:light dark;font-family:sans-serif}*{box-sizing:border-box}"
-        "[data-theme=dark]{background:#121212;color:#ced6dd}"
-        "[data-theme=dark] .ps-planner{--pst-color-primary:#528fe4;--pst-color-text-muted:#9ca4af;"
-        "--pst-color-background:#121212}</style>"
-        "<main><h1>Planner</h1><h2>Plan</h2><div class=ps-widget></div></main><script src=planner.js></script><script>"
-        "fetch('state.json').then((r) => r.json()).then((state) => planner.render({ model: {get: (k) => state[k]}, "
-        "el: document.querySelector('.ps-widget') }))</script></html>",
-        encoding="utf-8",
-    )
+    widgets.write(folder, planner(*OFFERED))
     with browsing.serve(folder) as url:
         yield url
 
@@ -346,23 +328,8 @@ def test_a_keyboard_reaches_every_field_that_is_shown(visit):
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 768, 390])
 def test_it_fits_its_window_and_axe_finds_nothing_in_both_themes(visit, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     for link in ("", "#v=1&size=fixed&N=70B&serve=24 GB&fit=yes", "#v=1&C=1e25", "#v=1&law=epoch-2024&by=gpus&N=x"):
-        page = visit(link, width=width)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        outside = page.evaluate(
-            "() => [...document.querySelectorAll('.picture svg text')].filter((t) => {"
-            " const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();"
-            " return a.width && (a.left < b.left - 1 || a.right > b.right + 1 || a.bottom > b.bottom + 1);"
-            "}).map((t) => t.textContent)"
-        )
-        assert outside == []
-        for theme in ("light", "dark"):
-            page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-            found = Axe().run(page, options={"preload": False}).response["violations"]
-            bad = [v for v in found if v["impact"] in ("critical", "serious", "moderate")]
-            assert {v["id"]: [n["target"] for n in v["nodes"]][:3] for v in bad} == {}, (link, theme)
+        assert widgets.faults(visit(link, width=width), width) == {}, link
 
 
 @pytest.mark.parametrize(

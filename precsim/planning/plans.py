@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -273,7 +274,7 @@ def _flops(compute, hours, dollars, dollars_per_hour, hardware) -> float:
     if len(given) != 1:
         raise ValueError(f"give exactly one of compute, hours and dollars; got {', '.join(given) or 'none'}")
     ((name, amount),) = given.items()
-    if not amount > 0 or np.isinf(amount):
+    if not 0 < amount < math.inf:  # Python's comparison: an integer may be longer than NumPy's
         raise ValueError(f"{name} must be positive and finite, got {amount}")
     if dollars is None and dollars_per_hour is not None:
         raise ValueError(f"dollars_per_hour is the price of dollars, which are not given: got {dollars_per_hour:g}")

@@ -298,3 +298,9 @@ def test_two_choices_of_one_label_are_two_choices():
 def test_what_does_not_fit_says_by_how_much_and_what_would(options, message):
     with pytest.raises(ValueError, match=message):
         plan(LAW, compute=1e24, choices=[Choice.tied(8)], **options)
+
+
+def test_a_budget_may_be_an_integer_of_any_length():
+    assert plan(LAW, compute=10**21).choice == plan(LAW, compute=1e21).choice
+    with pytest.raises(ValueError, match="compute must be positive and finite"):
+        plan(LAW, compute=-(10**21))

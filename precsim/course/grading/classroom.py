@@ -25,7 +25,7 @@ from pathlib import Path
 from precsim.course.grading.gradebook import opened, optional, register, release_cells
 from precsim.course.grading.key import Key, read_key
 from precsim.course.grading.keys import key_of
-from precsim.course.grading.records import write_whole
+from precsim.course.grading.records import write_private
 from precsim.course.notebooks import Edition, dumps, notebook, read
 
 _CONFIG = '''"""nbgrader's commands and formgrader grade in the sandbox, as `precsim course grade` does."""
@@ -163,7 +163,7 @@ def _add(path: Path, text: str) -> bool:
     """Write a file that is not there yet."""
     if path.exists():
         return False
-    write_whole(path, text)
+    write_private(path, text)
     return True
 
 
@@ -189,7 +189,7 @@ def export(rows: Sequence[dict[str, object]], out: Path) -> None:
     lines = [",".join(rows[0])] if rows else []
     for row in rows:
         lines.append(",".join(_field(value) for value in row.values()))
-    write_whole(out, "\n".join(lines) + "\n")
+    write_private(out, "\n".join(lines) + "\n")
 
 
 def _field(value: object) -> str:

@@ -20,7 +20,7 @@ from precsim.course.grading.harmless import graded_notebook
 from precsim.course.grading.intake import Submitted, UnreadableError, mended, submitted
 from precsim.course.grading.judge import GuestDidNotStartError, Verdict, judge
 from precsim.course.grading.key import Key
-from precsim.course.grading.records import Mark, Record, State, keep, kept, stamp, write_whole
+from precsim.course.grading.records import Mark, Record, State, keep, kept, stamp, write_private
 from precsim.course.grading.review import flags
 from precsim.course.grading.sandbox import Place, Sandbox, Unsafe
 
@@ -124,7 +124,7 @@ def grade(
                 for done in as_completed(running):
                     record, text = done.result()
                     if text:
-                        write_whole(made.folder / "autograded" / record.student / name / f"{name}.ipynb", text)
+                        write_private(made.folder / "autograded" / record.student / name / f"{name}.ipynb", text)
                     _store(made, book, key, record)
                     records.append(_said(record, say))
     return sorted(records, key=lambda record: (record.name, record.student))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+
+from precsim.writing import draft_of
 
 #: Changes when the same submission could get another score: then all is graded again.
 GRADER = 1
@@ -93,20 +93,12 @@ def stamp(*parts: bytes) -> str:
     return whole.hexdigest()[:32]
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file by way of a temporary one beside it, so that it is never seen half written."""
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole (see `precsim.writing`), and not for everybody on the machine to read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    number, made = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(made, 0o640)
-        os.replace(made, path)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise
+    with draft_of(path) as draft:
+        draft.touch(mode=0o640)
+        draft.write_text(text, encoding="utf-8")
 
 
 def keep(folder: Path, record: Record) -> None:
@@ -115,8 +107,8 @@ def keep(folder: Path, record: Record) -> None:
     text = json.dumps({"state": record.state.value, "score": record.score, **asdict(record)}, indent=1) + "\n"
     if path.exists() and (before := path.read_text(encoding="utf-8")) != text:
         number = hashlib.sha256(before.encode()).hexdigest()[:12]
-        write_whole(folder / "old" / record.name / f"{record.student}-{number}.json", before)
-    write_whole(path, text)
+        write_private(folder / "old" / record.name / f"{record.student}-{number}.json", before)
+    write_private(path, text)
 
 
 def kept(folder: Path, name: str, student: str) -> Record | None:

@@ -252,16 +252,16 @@ def test_a_hint_and_the_groups_are_told_but_no_input(sandbox, tmp_path):
 
 
 def test_many_exercises_that_hang_cost_the_others_nothing(sandbox, tmp_path):
-    """Five of nine loop for ever: the four that are right keep their points, and it is said what was stopped."""
+    """Four of nine loop for ever: the five that are right keep their points, and it is said what was stopped."""
     cells = read(ROOT / "exercises" / "src" / "ps7.py")
-    slow = ("best_bits", "data_ratio", "grid_rate", "critical_decades", "terms_allowed")
+    slow = ("best_bits", "data_ratio", "grid_rate", "critical_decades")
     code = [c.text for c in cells if c.role.value in ("code", "answer")]
     code += [f"def {name}(*inputs):\n    while True:\n        pass" for name in slow]
-    limits = Limits(call=1.0)
+    limits = Limits(call=6.0)  # of wall time: a right answer on a busy machine needs less
     found = judge.judge(code, key_of("ps7", cells), sandbox.command(Place(write_edition(tmp_path))), limits=limits)
     assert {r.exercise.name for r in found.results if r.ended} == set(slow)
-    assert [r.score == r.exercise.points for r in found.results if r.exercise.name not in slow] == [True] * 4
-    assert len(found.remarks) == 5
+    assert [r.score == r.exercise.points for r in found.results if r.exercise.name not in slow] == [True] * 5
+    assert len(found.remarks) == 4
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

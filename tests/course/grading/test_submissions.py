@@ -18,7 +18,7 @@ from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.records import State
 from precsim.course.grading.sandbox import Place
 
-LIMITS = Limits(cell=6.0, call=3.0, whole=60.0, memory=700 << 20)
+LIMITS = Limits(cell=12.0, call=6.0, whole=120.0, memory=700 << 20)
 FEW = ("truth", "equal-to-all", "forged-answer", "exit-in-call", "loop-in-call", "search-files", "network", "daemon")
 
 

@@ -76,7 +76,7 @@ def case(seed: int) -> Case:
             {"hours": flops / rate} if kind == "hours" else {"dollars": 2 * flops / rate, "dollars_per_hour": 2.0}
         )
     memory = 10 ** rng.uniform(9, 11.5) if rng.random() < 0.4 else np.inf
-    cache = 10 ** rng.uniform(7, 8.5) if rng.random() < 0.3 else 0.0
+    cache = 10 ** rng.uniform(7, 8.5) if rng.random() < 0.6 else 0.0
     served = 10 ** rng.uniform(10, 13) if rng.random() < 0.4 else 0.0
     parameters = 10 ** rng.uniform(8, 9.5) if rng.random() < 0.3 else None
     most = 10 ** rng.uniform(10, 12) if rng.random() < 0.3 else np.inf
@@ -88,8 +88,8 @@ def case(seed: int) -> Case:
         choices = tuple(Choice(*map(float, w), float(p)) for w, p in zip(widths, posts, strict=True))
         choices = tuple(dict.fromkeys(choices))
     if np.isfinite(memory):
-        options["memory"] = memory
-    options |= {"kv_bytes": cache, "served_tokens": served, "parameters": parameters, "max_tokens": most}
+        options |= {"memory": memory, "kv_bytes": cache}
+    options |= {"served_tokens": served, "parameters": parameters, "max_tokens": most}
     return Case(options | {"choices": choices}, flops, machine, memory, cache, served, parameters, most, choices)
 
 

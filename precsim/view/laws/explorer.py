@@ -53,6 +53,8 @@ class Explored:
         Where its numbers stand.
     predicts : str
         What it predicts [nats/token], as a word for sentences: a loss, or a gap above the best possible.
+    withheld : float
+        Factor outside the runs beyond which an interval says nothing, and is not shown.
     furthest : float
         Factor outside the runs beyond which a plan from it is not shown as an answer.
 
@@ -78,6 +80,7 @@ class Explored:
     assumed: str = ""
     source: str = ""
     predicts: str = "loss"
+    withheld: float = 30.0
     furthest: float = 1000.0
 
     def __post_init__(self) -> None:
@@ -87,8 +90,9 @@ class Explored:
                 raise ValueError(f"{what} must be (least, largest) of the runs, got {(low, high)}")
         if not 0 < self.level < 1:
             raise ValueError(f"level must be between 0 and 1, got {self.level}")
-        if not self.furthest >= 1:
-            raise ValueError(f"furthest is a factor outside the runs, 1 or more, got {self.furthest}")
+        for what, factor in {"withheld": self.withheld, "furthest": self.furthest}.items():
+            if not factor >= 1:
+                raise ValueError(f"{what} is a factor outside the runs, 1 or more, got {factor}")
         trees(self.law)
         if self.draws is not None and set(self.draws.values) - set(self.law.parameters):
             raise ValueError(
@@ -105,7 +109,7 @@ class Explored:
         """What the script needs, in JSON types; numbers are not rounded."""
         found = {"name": self.name, "note": self.note, "N": list(self.N), "D": list(self.D), "level": self.level}
         found |= {"assumed": self.assumed, "slug": self.slug, "source": self.source, "predicts": self.predicts}
-        found |= {"furthest": self.furthest, "python": python_of(self.law)}
+        found |= {"withheld": self.withheld, "furthest": self.furthest, "python": python_of(self.law)}
         return found | trees(self.law) | {"draws": None if self.draws is None else numbers(self.draws.values)}
 
 

@@ -5,7 +5,6 @@ import { flat, plan } from "./plan.js";
 import { changes, paid, servingMemory } from "./question.js";
 import { gigabytes, percent, short } from "./quantity.js";
 
-const WITHHELD = 30; // factor outside the runs beyond which an interval says nothing
 
 const beyond = (x, [low, high]) => Math.max(low / x, x / high, 1);
 const outside = (law, N, D) => ({ N: beyond(N, law.N), D: beyond(D, law.D) });
@@ -25,11 +24,11 @@ export function answer(asked) {
   const away = outside(law, best.N, best.D), far = farthest(away);
   const more = plan(law, [best.choice], { ...budget, flops: 1.25 * budget.flops }).best;
   return {
-    asked, rows, best, away, far, binding: found.binding, withheld: far > WITHHELD, silent: far > law.furthest,
+    asked, rows, best, away, far, binding: found.binding, withheld: far > law.withheld, silent: far > law.furthest,
     sizes: flat(law, best, budget, asked.tolerance), gain: best.loss - more.loss,
   };
 }
-export const isFar = (asked, option) => farthest(outside(asked.law, option.N, option.D)) > WITHHELD;
+export const isFar = (asked, option) => farthest(outside(asked.law, option.N, option.D)) > asked.law.withheld;
 export const widthOf = (asked, choice) => Math.min(asked.afterOnly ? choice.post : choice[asked.trained[0]] ?? Infinity, 16);
 export const widthsText = (asked, choice) => {
   const P = widthOf(asked, choice);

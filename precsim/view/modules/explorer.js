@@ -4,7 +4,6 @@ import { element, hasAddress, hatch, svg } from "./curve.js";
 import { best, critical, evaluate, interval, parametersOf, worth } from "./law.js";
 import { read, short } from "./quantity.js";
 
-const FAR = 30; // factor outside the runs beyond which an interval says nothing
 // name, words, ends of the slider [log10], words of a value
 const COUNTS = [["N", "parameters", [4, 13], "parameters"], ["D", "tokens", [5, 17], "tokens"]];
 const BITS = [["weights", "weights"], ["activations", "activations"], ["kv", "KV cache"], ["post", "when served"]];
@@ -205,7 +204,7 @@ function render({ model, el }) {
     };
     const here = { ...quantities(law.values), best: bestOf[0] }, all = drawn.map(quantities);
     const beyond = COUNTS.map(([k]) => k).filter((k) => outsideOf(s[k], law[k]) > 1.001);
-    const withheld = Math.max(...COUNTS.map(([k]) => outsideOf(s[k], law[k]))) > FAR;
+    const withheld = Math.max(...COUNTS.map(([k]) => outsideOf(s[k], law[k]))) > law.withheld;
     const served = law.degradation !== null && s.post < s.weights;
     const absent = { n_eff: !law.factors.length, share: !law.factors.length, delta: !served, critical: !served, best: Number.isNaN(here.best) };
     for (const [name] of QUANTITIES) {
@@ -234,7 +233,7 @@ function render({ model, el }) {
     const grid = [...Array(61).keys()].map((k) => first + (k / 60) * (end - first));
     const over = (p, after) => grid.map((g) => { const r = evaluate(law, p, { ...s, D: 10 ** g }); return after ? r.loss[0] : r.trained; });
     const some = drawn.filter((_, i) => i % Math.ceil(drawn.length / 60) === 0);
-    const near = outsideOf(s.N, law.N) > FAR ? [1, 0] : [Math.log10(law.D[0] / FAR), Math.log10(law.D[1] * FAR)];
+    const near = outsideOf(s.N, law.N) > law.withheld ? [1, 0] : [Math.log10(law.D[0] / law.withheld), Math.log10(law.D[1] * law.withheld)];
     const banded = (fn, within) => {
       const y = fn(law.values), many = some.map(fn);
       const ends = many.length ? y.map((_, k) => interval(many.map((m) => m[k]), law.level)) : null;

@@ -289,8 +289,11 @@ print(leaks(Bubblewrap()), judge(cells, read_key(here / "in" / "key.json"), Bubb
     for path in Place(tmp_path).readable:
         above = list(reversed(path.parents))
         hidden = next((n for n, parent in enumerate(above) if n and not parent.stat().st_mode & 1), None)
-        if hidden is not None:
+        if Path("/tmp") in above:  # which is another one already
+            hidden = above.index(Path("/tmp"))
+        elif hidden is not None:
             words += ["--perms", "0755", "--tmpfs", str(above[hidden])]
+        if hidden is not None:
             words += [word for parent in above[hidden + 1 :] for word in ("--perms", "0755", "--dir", str(parent))]
             words += ["--ro-bind", str(path), str(path)]
     words += ["--", "setpriv", "--reuid=1234", "--regid=1234", "--clear-groups", sys.executable, "-c", code]

@@ -3,7 +3,7 @@
 #
 # Three functions, each about ten lines. Replace `raise NotImplementedError`, run the cell, then run the check below
 # it. A wrong answer is told which mistake it most likely is. Reading: the chapters *One sitting* and *The number
-# line* of the book. Time: about 90 minutes.
+# line* of the book.
 
 # %%
 import math
@@ -23,6 +23,11 @@ from precsim.course import ps1
 # integer from 0 to 255.
 #
 # Two codes to try by hand first: `0x38` is 1, `0x01` is $2^{-9}$.
+
+
+# %% exercise="decode" role="about"
+minutes = 25
+objectives = {"1-numbers/number-line": "read the value of a code"}
 
 
 # %% exercise="decode" role="answer"
@@ -98,6 +103,11 @@ def decode(code: int) -> float:
 # Hint 1: `math.frexp(x)` returns $m, e$ with $x = m \cdot 2^e$ and $\tfrac12 \le |m| < 1$.
 # Hint 2: the spacing of E4M3 values around $x$ is $2^{\max(e-1,\,-6) - 3}$. Why the maximum?
 # Hint 3: Python's `round(t)` with one argument goes to the nearest integer, ties to even.
+
+
+# %% exercise="round_e4m3" role="about"
+minutes = 35
+objectives = {"1-numbers/rounding": "round a number by hand under six modes"}
 
 
 # %% exercise="round_e4m3" role="answer"
@@ -184,6 +194,11 @@ for row in ps1.damage_table(3):
 # Write `turning_point`: the `D` of the table after which more data makes the *quantized* model worse, which is the
 # `D` of its least loss; `math.inf` if the least loss is in the last row, because then the table shows no turning
 # point. Before you write it: at 8 bits, do you expect a finite answer?
+
+
+# %% exercise="turning_point" role="about"
+minutes = 30
+objectives = {"0-one-sitting": "tell training *in* low precision from quantizing *after*"}
 
 
 # %% exercise="turning_point" role="answer"

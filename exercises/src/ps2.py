@@ -3,7 +3,7 @@
 #
 # Eight short functions about one small format, one block and one instruction. Replace `raise NotImplementedError`, run
 # the cell, then run the check below it. A wrong answer is told which mistake it most likely is. Reading: the chapters
-# of part 1, *Stochastic rounding*, and *What a tensor core adds up*. Time: about two hours.
+# of part 1, *Stochastic rounding*, and *What a tensor core adds up*.
 #
 # The format is E3M2: 1 sign bit, 3 exponent bits $E$ with bias 3, 2 trailing significand bits $T$. Its values are
 # $(1 + T/4)\,2^{E-3}$ for $E > 0$ and $(T/4)\,2^{-2}$ for $E = 0$. The largest is 28; there is no infinity and no NaN.
@@ -21,6 +21,11 @@ from precsim.course import ps2
 #
 # Write `encode_e3m2`, which takes a number that *is* a value of E3M2 and returns its code, an integer from 0 to 63.
 # Two codes to try by hand first: 1 is `0b0_011_00`, and the smallest subnormal is `0b0_000_01`.
+
+
+# %% exercise="encode_e3m2" role="about"
+minutes = 15
+objectives = {"1-numbers/number-line": "read the value of a code"}
 
 
 # %% exercise="encode_e3m2" role="answer"
@@ -72,6 +77,11 @@ def encode_e3m2(x: float) -> int:
 # $2^{\max(\lfloor \log_2|x| \rfloor,\,-2) - 2}$. Use `math.frexp`, not a logarithm: why?
 
 
+# %% exercise="spacing" role="about"
+minutes = 10
+objectives = {"1-numbers/number-line": "say how far apart a format's numbers are"}
+
+
 # %% exercise="spacing" role="answer"
 def spacing(x: float) -> float:
     """Unit in the last place of E3M2 at x."""
@@ -109,6 +119,11 @@ def spacing(x: float) -> float:
 #
 # Write `next_above`: the smallest value of E3M2 greater than a given value of E3M2; `math.nan` above the largest.
 # Try −2 by hand: which values lie next to it on either side?
+
+
+# %% exercise="next_above" role="about"
+minutes = 15
+objectives = {"1-numbers/number-line": "say how far apart a format's numbers are"}
 
 
 # %% exercise="next_above" role="answer"
@@ -150,6 +165,11 @@ def next_above(x: float) -> float:
 # Write `round_by`, which moves a number within the range of E3M2 by one of four modes: `"up"` (toward $+\infty$),
 # `"down"`, `"toward zero"`, and `"to odd"` (a number that is no value goes to the neighbor whose last significand bit
 # is 1). Hint: in units of the spacing the values around $x$ are integers.
+
+
+# %% exercise="round_by" role="about"
+minutes = 20
+objectives = {"1-numbers/rounding": "round a number by hand under six modes"}
 
 
 # %% exercise="round_by" role="answer"
@@ -202,6 +222,11 @@ def round_by(x: float, mode: str) -> float:
 # $\lfloor \nu\, 2^N \rfloor + R \ge 2^N$. All numbers are within the range of E3M2.
 
 
+# %% exercise="stochastic_round" role="about"
+minutes = 20
+objectives = {"2-arithmetic/stochastic-rounding": "say how many random bits a use needs"}
+
+
 # %% exercise="stochastic_round" role="answer"
 def stochastic_round(x: float, bits: int, width: int) -> float:
     """A neighbor of x in E3M2, chosen by the random integer bits, 0 <= bits < 2**width."""
@@ -250,6 +275,11 @@ def stochastic_round(x: float, bits: int, width: int) -> float:
 # $E = \lfloor \log_2 \max|x| \rfloor - 2$. Write `mx_exponent`, which returns $E$ for a block that is not all zero.
 
 
+# %% exercise="mx_exponent" role="about"
+minutes = 10
+objectives = {"1-numbers/block-scaling": "compute the power-of-two scale of an MX block"}
+
+
 # %% exercise="mx_exponent" role="answer"
 def mx_exponent(block) -> int:
     """Exponent of the block's scale by the OCP's rule."""
@@ -292,6 +322,11 @@ def mx_exponent(block) -> int:
 # Write `mx_value`: the value that element number `place` of a block has after it was stored. Divide by the scale of
 # exercise 6, round to the nearest E2M1 value (ties to the even code), saturate at 6, and multiply back. You may use
 # `ps.round_to(x, ps.FP4_E2M1)`, or write the rounding yourself.
+
+
+# %% exercise="mx_value" role="about"
+minutes = 15
+objectives = {"1-numbers/block-scaling": "quantize with a scale per tensor, per channel and per block"}
 
 
 # %% exercise="mx_value" role="answer"
@@ -338,6 +373,11 @@ def mx_value(block, place: int) -> float:
 # $1 \le |s| < 4$. The unit takes the largest exponent $E$ of all terms, cuts every term off (toward zero) to a multiple
 # of $2^{E-f}$, and adds what is left exactly. By hand first: with $f = 3$, what is left of $(1, -4)$
 # beside $(1.75, 0)$?
+
+
+# %% exercise="aligned_sum" role="about"
+minutes = 15
+objectives = {"2-arithmetic/tensor-cores": "follow one instruction bit by bit"}
 
 
 # %% exercise="aligned_sum" role="answer"

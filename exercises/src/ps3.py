@@ -3,7 +3,7 @@
 #
 # Five functions, each about ten lines. Replace `raise NotImplementedError`, run the cell, then run the check below it.
 # A wrong answer is told which mistake it most likely is. Reading: part 2 of the book, and *Range and subnormals* for
-# the last exercise. Time: about two hours.
+# the last exercise.
 #
 # Two functions are given: `bf16(x)` rounds a number to BF16, `fp32(x)` to float32, both nearest-even. Python's own
 # arithmetic is in float64, wide enough to hold every intermediate result below: so `bf16(a + b)` is a BF16 addition.
@@ -24,6 +24,11 @@ from precsim.course.ps3 import bf16, fp32
 # the place of $s$. Begin with the first term and $c = 0$. Each of the four operations is rounded to BF16. Return $s$.
 #
 # By hand first: what are $s$ and $c$ after the terms 256, 1, 1?
+
+
+# %% exercise="kahan_sum" role="about"
+minutes = 25
+objectives = {"2-arithmetic/sums": "compare one-after-the-other, pairwise, blocked and compensated"}
 
 
 # %% exercise="kahan_sum" role="answer"
@@ -83,6 +88,11 @@ def kahan_sum(terms) -> float:
 # is left over, it goes on as it is. Repeat with the list of results until one number is left.
 
 
+# %% exercise="pairwise_sum" role="about"
+minutes = 20
+objectives = {"2-arithmetic/sums": "compare one-after-the-other, pairwise, blocked and compensated"}
+
+
 # %% exercise="pairwise_sum" role="answer"
 def pairwise_sum(terms) -> float:
     """Sum of values of BF16 by adding neighbors, every addition rounded to BF16."""
@@ -130,6 +140,11 @@ def pairwise_sum(terms) -> float:
 # Write `chunked_dot` as hardware with a narrow accumulator is used: products are exact; a chunk of `block` products is
 # summed one by one, and each sum is rounded to BF16 (the first product of a chunk is taken as it is); the chunk's sum
 # is then added to a running number in float32, which begins at 0. The last chunk may be shorter.
+
+
+# %% exercise="chunked_dot" role="about"
+minutes = 30
+objectives = {"2-arithmetic/dot-products": "predict what the chunk size of a tensor core does"}
 
 
 # %% exercise="chunked_dot" role="answer"
@@ -194,6 +209,11 @@ def chunked_dot(x, y, block: int) -> float:
 # for which $\gamma_{n-1}$ is at most `tolerance`. Try it before you write: how many bits for 1000 terms and 1 %?
 
 
+# %% exercise="precision_needed" role="about"
+minutes = 20
+objectives = {"2-arithmetic/error-bounds": "decide from $n$ and $u$ whether an accumulator is safe"}
+
+
 # %% exercise="precision_needed" role="answer"
 def precision_needed(n: int, tolerance: float) -> int:
     """Least number of significand bits with which n terms, n >= 2, are summed within the tolerance for sure."""
@@ -234,6 +254,11 @@ def precision_needed(n: int, tolerance: float) -> int:
 # Gradients are to be stored in FP16 after multiplication by $2^k$. Write `loss_scale`: the largest integer $k$ with
 # which no gradient is larger in magnitude than 65504, FP16's largest value. $k$ may be negative. The gradients are not
 # all zero.
+
+
+# %% exercise="loss_scale" role="about"
+minutes = 25
+objectives = {"1-numbers/range-and-subnormals": "choose a loss scale for gradients"}
 
 
 # %% exercise="loss_scale" role="answer"

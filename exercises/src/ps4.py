@@ -2,7 +2,7 @@
 # # Problem set 4: training in few bits
 #
 # Five functions, each about ten lines. Replace `raise NotImplementedError`, run the cell, then run the check below it.
-# A wrong answer is told which mistake it most likely is. Reading: part 3 of the book. Time: about two hours.
+# A wrong answer is told which mistake it most likely is. Reading: part 3 of the book.
 #
 # Rounding to the nearest multiple of a step $h$ is `h * round(w / h)`: Python's `round` takes ties to even. All numbers
 # of the first three exercises have few binary digits, so that float64 is exact.
@@ -21,6 +21,11 @@ from precsim.course import ps4
 # of gradient descent with the straight-through gradient and learning rate `rate`.
 #
 # By hand first: $w = 0.875$, $x = 1$, $y = 0.25$, $h = 1$, rate 0.25. What is $w$ after one step?
+
+
+# %% exercise="ste_weight" role="about"
+minutes = 20
+objectives = {"3-training/quantised-layers": "derive the straight-through gradient"}
 
 
 # %% exercise="ste_weight" role="answer"
@@ -83,6 +88,11 @@ def ste_weight(w: float, x: float, y: float, h: float, rate: float, steps: int) 
 # scale for each output. The largest weight of a column lies on the last code, $2^{P-1} - 1$.
 
 
+# %% exercise="layer_output" role="about"
+minutes = 25
+objectives = {"3-training/quantised-layers": "choose which numbers share a scale"}
+
+
 # %% exercise="layer_output" role="answer"
 def layer_output(W, x, bits: int, j: int) -> float:
     """Sum over inputs i of x[i] q(W[i][j]), column j of W quantized with its own scale."""
@@ -127,6 +137,11 @@ def layer_output(W, x, bits: int, j: int) -> float:
 # rounds $w_1$ to $q_1$, moves $w_2$ to where $\mathbb{E}\,(x^\top (w - q))^2$ is least for this $q_1$, and rounds it
 # to $q_2$. Write `gptq_second`: the value of $q_2$ on a grid of step $h$. Set the derivative by the second weight to
 # zero to see where it moves to.
+
+
+# %% exercise="gptq_second" role="about"
+minutes = 30
+objectives = {"3-training/after-training": "carry out GPTQ on two weights by hand"}
 
 
 # %% exercise="gptq_second" role="answer"
@@ -176,6 +191,11 @@ def gptq_second(w1: float, w2: float, a: float, b: float, c: float, h: float) ->
 # the amount of data with the least mean gap over seeds at the given bits. Return `math.inf` if that is the largest
 # amount tried, because then no turn was seen. Some runs may have been lost, so amounts may have unequal numbers of
 # seeds.
+
+
+# %% exercise="best_tokens" role="about"
+minutes = 20
+objectives = {"4-laws/degradation-and-critical-data": "compute the critical number of tokens"}
 
 
 # %% exercise="best_tokens" role="answer"
@@ -234,6 +254,11 @@ def best_tokens(rows, bits: float) -> float:
 # `ps4.part_runs(bits)` are real runs of a small transformer: rows with `part` ("weights", "activations" or "kv" in few
 # bits, or "none"), `seed` and `gap`. Write `hardest_part`: the name of the part with the largest mean *paired* penalty,
 # the gap less that of "none" from the same seed. A run whose partner was lost is left out.
+
+
+# %% exercise="hardest_part" role="about"
+minutes = 25
+objectives = {"3-training/weights-activations-kv": "rank weights, activations and KV cache"}
 
 
 # %% exercise="hardest_part" role="answer"

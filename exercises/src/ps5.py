@@ -2,7 +2,7 @@
 # # Problem set 5: laws
 #
 # Six functions. Replace `raise NotImplementedError`, run the cell, then run the check below it. A wrong answer is told
-# which mistake it most likely is. Reading: part 4 of the book. Time: about two hours.
+# which mistake it most likely is. Reading: part 4 of the book.
 
 # %%
 import math
@@ -20,6 +20,11 @@ from precsim.laws import Chinchilla
 # floor $e$. Write `exponent`: $\alpha$ by least squares of a straight line through the logarithms.
 #
 # Before you write: draw `losses` over `sizes` on logarithmic axes, with and without the floor.
+
+
+# %% exercise="exponent" role="about"
+minutes = 20
+objectives = {"4-laws/power-laws": "see a power law with a floor on paper"}
 
 
 # %% exercise="exponent" role="answer"
@@ -61,6 +66,11 @@ def exponent(sizes, losses, floor: float) -> float:
 #
 # Write `objective`: the sum over runs of Huber's function of $r = \ln L - \ln\hat L$, which is $r^2/2$ for
 # $|r| \le \delta$ and $\delta\,(|r| - \delta/2)$ beyond. $\delta$ is the knee.
+
+
+# %% exercise="objective" role="about"
+minutes = 15
+objectives = {"4-laws/fitting": "say what is minimized when a scaling law is fitted"}
 
 
 # %% exercise="objective" role="answer"
@@ -106,6 +116,11 @@ def objective(seen, predicted, knee: float) -> float:
 # that contains a share `level` of them. Use `numpy.quantile` as it is.
 
 
+# %% exercise="interval_width" role="about"
+minutes = 10
+objectives = {"4-laws/fitting": "give an interval for any number computed from a fit"}
+
+
 # %% exercise="interval_width" role="answer"
 def interval_width(draws, level: float) -> float:
     """Width of the percentile interval of the draws."""
@@ -146,6 +161,11 @@ def interval_width(draws, level: float) -> float:
 # precision. Write `share`: $f$. You are not given $E$, $B$, $\beta$ and $D$; why not?
 
 
+# %% exercise="share" role="about"
+minutes = 25
+objectives = {"4-laws/effective-parameters": "read the share"}
+
+
 # %% exercise="share" role="answer"
 def share(low: float, full: float, N: float, A: float, alpha: float) -> float:
     """N_eff / N of the network trained in low precision."""
@@ -183,6 +203,11 @@ def share(low: float, full: float, N: float, A: float, alpha: float) -> float:
 #
 # The loss of a model served in $P$ bits is $\text{const} + B D^{-\beta} + C_T D^{\gamma_D} N^{-\gamma_N}
 # e^{-P/\gamma_{\text{post}}}$. Write `critical`: the $D$ at which it is least. Which exponent do you expect for $N$?
+
+
+# %% exercise="critical" role="about"
+minutes = 20
+objectives = {"4-laws/degradation-and-critical-data": "compute the critical number of tokens"}
 
 
 # %% exercise="critical" role="answer"
@@ -225,6 +250,11 @@ def critical(B, beta, C_T, gamma_D, gamma_N, gamma_post, N: float, P: float) -> 
 # of $|\ln L - \ln\hat L|$ over those left out.
 #
 # Two of the four tables behind the check were not made by Chinchilla's form. Which? Look at the errors.
+
+
+# %% exercise="held_out_error" role="about"
+minutes = 30
+objectives = {"4-laws/power-laws": "choose between five base laws by what they predict"}
 
 
 # %% exercise="held_out_error" role="answer"

@@ -2,7 +2,7 @@
 # # Problem set 6: plans
 #
 # Five functions. Replace `raise NotImplementedError`, run the cell, then run the check below it. A wrong answer is told
-# which mistake it most likely is. Reading: part 5 of the book. Time: about two hours.
+# which mistake it most likely is. Reading: part 5 of the book.
 
 # %%
 import math
@@ -18,6 +18,11 @@ from precsim.course.ps6 import SIZES, WIDTHS, loss, share, tokens_for
 #
 # The law is $L = E + A N^{-\alpha} + B D^{-\beta}$ and training costs $C = 6 N D$. Write `best_size`: the $N$ of least
 # loss. By hand first: set the derivative with respect to $\ln N$ along the budget to zero.
+
+
+# %% exercise="best_size" role="about"
+minutes = 20
+objectives = {"5-planning/what-compute-buys": "read the best size off an isoFLOP curve"}
 
 
 # %% exercise="best_size" role="answer"
@@ -63,6 +68,11 @@ def best_size(A: float, B: float, alpha: float, beta: float, C: float) -> float:
 # Predict: can a width that the machine lacks ever win?
 
 
+# %% exercise="best_width" role="about"
+minutes = 25
+objectives = {"5-planning/how-many-bits": "replace the paper's price by that of a machine"}
+
+
 # %% exercise="best_width" role="answer"
 def best_width(shares, able) -> int:
     """Width with the largest f(P) / price(P)."""
@@ -104,6 +114,11 @@ def best_width(shares, able) -> int:
 # Predict: does a larger budget call for more bits or for fewer?
 
 
+# %% exercise="fixed_bits" role="about"
+minutes = 25
+objectives = {"5-planning/fixed-model": "compute it for a given model"}
+
+
 # %% exercise="fixed_bits" role="answer"
 def fixed_bits(N: float, C: float) -> int:
     """Width of least loss for a model of N parameters at C operations."""
@@ -143,6 +158,11 @@ def fixed_bits(N: float, C: float) -> int:
 # at the least total cost. For how many served tokens would you train half of the compute-optimal size?
 
 
+# %% exercise="served_size" role="about"
+minutes = 25
+objectives = {"5-planning/serving": "add the cost of serving to the budget"}
+
+
 # %% exercise="served_size" role="answer"
 def served_size(target: float, served: float) -> float:
     """Parameters of the model that is cheapest to train and serve."""
@@ -180,6 +200,11 @@ def served_size(target: float, served: float) -> float:
 # Runs of the sizes $N_i$ will be made, with so much data that $\ln L = \ln A - \alpha \ln N$. Each $\ln L$ will have a
 # standard deviation `noise`; $A$ and $\alpha$ are both unknown. Write `half_width`: half the width of the 95 % interval
 # of $\alpha$ to expect, 1.959964 standard errors. Four runs: better two at each end, or spread evenly?
+
+
+# %% exercise="half_width" role="about"
+minutes = 25
+objectives = {"5-planning/designing-your-sweep": "say what a run tells about a law"}
 
 
 # %% exercise="half_width" role="answer"

@@ -3,8 +3,7 @@
 #
 # Nine functions. Derive with pencil or SymPy first, then write the result. Replace `raise NotImplementedError`, run the
 # cell, then run the check below it. A wrong answer is told which mistake it most likely is. Reading: part
-# *Derivations* of the book. Time: about three
-# hours.
+# *Derivations* of the book.
 #
 # `ps7.paper()` gives the published constants by name.
 
@@ -24,6 +23,11 @@ from precsim.course import ps7
 # for $P^*$ and solve it numerically (`sp.nsolve`). Return $P^*$ in bits, rounded to 6 decimals: `round(float(x), 6)`.
 #
 # Which letters of the loss does your condition contain?
+
+
+# %% exercise="best_bits" role="about"
+minutes = 30
+objectives = {"6-derivations/best-bits": "derive the condition for $P^*$"}
 
 
 # %% exercise="best_bits" role="answer"
@@ -66,6 +70,11 @@ def best_bits(gamma: float, parts: int) -> float:
 # from the second, and return it rounded to 9 decimals.
 
 
+# %% exercise="data_ratio" role="about"
+minutes = 15
+objectives = {"6-derivations/equations": "find a misprint by a count of powers"}
+
+
 # %% exercise="data_ratio" role="answer"
 def data_ratio(P: float, f: float, alpha: float, beta: float) -> float:
     """D* at P bits over D* at 16 bits for the same compute, rounded to 9 decimals."""
@@ -99,6 +108,11 @@ def data_ratio(P: float, f: float, alpha: float, beta: float) -> float:
 # The damage of rounding goes with the square of the step, and a symmetric integer grid of $P$ bits has $2^{P-1} - 1$
 # steps from zero to the largest weight. Write `grid_rate`: the $\gamma$ in $e^{-P/\gamma}$ between $P$ and $P+1$ bits,
 # rounded to 9 decimals. Before you run it: is it above or below the limit $1/(2 \ln 2) = 0.72$?
+
+
+# %% exercise="grid_rate" role="about"
+minutes = 15
+objectives = {"6-derivations/rounding-noise": r"compute the rate $\gamma_{\text{post}}$"}
 
 
 # %% exercise="grid_rate" role="answer"
@@ -139,6 +153,11 @@ def grid_rate(P: int) -> float:
 # which more data begins to hurt, with the constants of `ps7.paper()`. Return $\log_{10} D$, rounded to 9 decimals.
 
 
+# %% exercise="critical_decades" role="about"
+minutes = 25
+objectives = {"6-derivations/best-bits": "derive the critical amount of data"}
+
+
 # %% exercise="critical_decades" role="answer"
 def critical_decades(N: float, bits: float) -> float:
     """Decimal logarithm of the critical number of tokens, rounded to 9 decimals."""
@@ -177,6 +196,11 @@ def critical_decades(N: float, bits: float) -> float:
 # A sum one by one in a format of precision $p$ has a relative error of at most $(n-1)\,u$ to first order, $u = 2^{-p}$,
 # and of about $\sqrt{n-1}\,u$ if the rounding errors have mean zero. Write `terms_allowed`: the largest $n$ for which
 # this is at most `tolerance`, by the first rule, or by the second if `mean_zero`.
+
+
+# %% exercise="terms_allowed" role="about"
+minutes = 15
+objectives = {"6-derivations/random-rounding": r"derive $n u$ and $\sqrt n\,u$"}
 
 
 # %% exercise="terms_allowed" role="answer"
@@ -223,6 +247,11 @@ def terms_allowed(precision: int, tolerance: float, mean_zero: bool) -> int:
 # Check yourself: for $n = 2$ it is $1 + 2/\pi$.
 
 
+# %% exercise="largest_square" role="about"
+minutes = 25
+objectives = {"6-derivations/effective-parameters-derived": r"show that $N_{\text{eff}}/N$ then depends"}
+
+
 # %% exercise="largest_square" role="answer"
 def largest_square(n: int) -> float:
     """Mean square of the largest of n normal magnitudes."""
@@ -261,6 +290,11 @@ def largest_square(n: int) -> float:
 # on average. Which share of the steps does it spend at each, and what is its mean squared error? Rounded to 9 decimals.
 
 
+# %% exercise="chatter" role="about"
+minutes = 20
+objectives = {"6-derivations/how-they-emerge": "derive what training in few bits costs"}
+
+
 # %% exercise="chatter" role="answer"
 def chatter(h: float, nu: float) -> float:
     """Mean squared error of the rounded weight over the steps, rounded to 9 decimals."""
@@ -296,6 +330,11 @@ def chatter(h: float, nu: float) -> float:
 # also the slope of the whole cost in $v$: check that with a small difference.
 
 
+# %% exercise="kept" role="about"
+minutes = 15
+objectives = {"6-derivations/how-they-emerge": "derive what training in few bits costs"}
+
+
 # %% exercise="kept" role="answer"
 def kept(v: float, K: float) -> float:
     """Share of the curvature that is worth keeping, rounded to 9 decimals."""
@@ -328,6 +367,11 @@ def kept(v: float, K: float) -> float:
 # With the price of exercise 8 the least cost is $G(v) = K \ln(1 + v/K)$. Two tensors in few bits add the gaps `g1` and
 # `g2`, each alone. Their damages add. Write `joint_gap`: what they add together, rounded to 9 decimals. Which sign has
 # its cross term, and which sign has that of a product of factors $N_{\text{eff}}/N$?
+
+
+# %% exercise="joint_gap" role="about"
+minutes = 20
+objectives = {"6-derivations/how-they-emerge": "explain why a network trained in few bits is robust"}
 
 
 # %% exercise="joint_gap" role="answer"

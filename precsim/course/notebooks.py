@@ -3,6 +3,8 @@
 A source is a script in jupytext's percent format. Cells of an exercise carry ``exercise="name"`` and a role:
 
 ========  ==========================================================================================
+about     ``minutes``, and ``objectives``: chapters of the book, each with the beginning of one of its objectives; the
+          minutes go into the heading of the statement, which has the points: ``## 1. Decode a code (3 points)``
 answer    the function with its solution between ``### BEGIN SOLUTION`` and ``### END SOLUTION``
 check     the visible check, with ``points=``
 group     further inputs under a name, with ``group=`` and its share ``points=``: the code defines ``inputs``, a list
@@ -13,9 +15,10 @@ wrong     a stored wrong answer, with ``mistake=`` naming the hint that it must 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ class Role(Enum):
 
     TEXT = "text"
     CODE = "code"
+    ABOUT = "about"
     ANSWER = "answer"
     CHECK = "check"
     GROUP = "group"
@@ -51,6 +55,7 @@ class Cell:
     group: str = ""
 
 
+_POINTS = re.compile(r"(?m)^(?P<points>##+ .*\(\d+ points?)\)")
 _SOLUTION = re.compile(r"(?m)^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?s:.*?)^[ \t]*### END SOLUTION\n?")
 
 
@@ -75,7 +80,7 @@ def _cell(raw: Any, where: str) -> Cell:
     meta = raw.metadata
     name = meta.get("role", "code")
     if name not in {role.value for role in Role}:
-        raise ValueError(f"{where}: role must be answer, check, group or wrong, got {name!r}")
+        raise ValueError(f"{where}: role must be about, answer, check, group or wrong, got {name!r}")
     words = {word: meta.get(word, "") for word in ("exercise", "mistake", "group")}
     cell = Cell(Role(name), raw.source + "\n", points=meta.get("points", 0), **words)
     left = _SOLUTION.sub("", cell.text)
@@ -86,6 +91,7 @@ def _cell(raw: Any, where: str) -> Cell:
         "the group needs points=": cell.role is Role.GROUP and cell.points <= 0,
         "the group needs group=, its name": cell.role is Role.GROUP and not cell.group,
         "the wrong answer needs mistake=": cell.role is Role.WRONG and not cell.mistake,
+        "about needs minutes = a whole number": cell.role is Role.ABOUT and not _whole(assigned(cell).get("minutes")),
         "the cell needs exercise=": cell.role is not Role.CODE and not cell.exercise,
     }
     for problem, present in problems.items():
@@ -99,13 +105,63 @@ def stub(cell: Cell) -> str:
     return _SOLUTION.sub(r"\g<indent>raise NotImplementedError\n", cell.text)
 
 
+def assigned(cell: Cell) -> dict[str, Any]:
+    """Return what a cell of the role ``about`` assigns; nothing of it is run.
+
+    Raises
+    ------
+    ValueError
+        It does more than assign constants to names.
+
+    Examples
+    --------
+    >>> assigned(Cell(Role.ABOUT, "minutes = 25", "decode"))
+    {'minutes': 25}
+    """
+    found: dict[str, Any] = {}
+    for node in ast.parse(cell.text).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                found[name] = ast.literal_eval(node.value)
+            case _:
+                raise ValueError(f"about {cell.exercise} assigns constants only; it has {ast.unparse(node)!r}")
+    return found
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def minutes(cells: tuple[Cell, ...]) -> dict[str, int]:
+    """Return the stated minutes of the exercises that state them, in the order of the source."""
+    return {cell.exercise: assigned(cell)["minutes"] for cell in cells if cell.role is Role.ABOUT}
+
+
+def _timed(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """The cells with minutes in the headings of statements, and their sum at the end of the first text."""
+    taken, made = minutes(cells), list(cells)
+    if not taken:
+        return cells
+    for number, cell in enumerate(cells):
+        if cell.role is Role.TEXT and _POINTS.search(cell.text):
+            asked = next((c.exercise for c in cells[number:] if c.role is Role.ANSWER), "")
+            if asked in taken:
+                text = _POINTS.sub(rf"\g<points>, {taken[asked]} minutes)", cell.text, count=1)
+                made[number] = replace(cell, text=text)
+    points = sum(cell.points for cell in cells if cell.role is Role.CHECK)
+    first = next(number for number, cell in enumerate(made) if cell.role is Role.TEXT)
+    whole = f"{made[first].text}\n\nTogether {points} points, about {sum(taken.values())} minutes."
+    made[first] = replace(made[first], text=whole)
+    return tuple(made)
+
+
 def notebook(cells: tuple[Cell, ...], edition: Edition) -> Any:
     """Return the notebook of an edition: no outputs, cell identities that depend only on what the cell is."""
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     made = []
-    for cell in cells:
-        if cell.role in (Role.WRONG, Role.GROUP):
+    for cell in _timed(cells):
+        if cell.role in (Role.ABOUT, Role.WRONG, Role.GROUP):
             continue
         if cell.role is Role.TEXT:
             made.append(new_markdown_cell(cell.text, id=_digest(cell)))

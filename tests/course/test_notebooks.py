@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.places import ROOT
 from precsim.course import Exercise, Mistake, WrongAnswer, check, ps1
 from precsim.course.__main__ import build, main, student_notebooks
 from precsim.course.grading.keys import group_inputs, key_of
-from precsim.course.notebooks import Cell, Edition, Role, dumps, notebook, read, stub
+from precsim.course.notebooks import Cell, Edition, Role, assigned, dumps, minutes, notebook, read, stub
 from precsim.course.values import equal
 
 SOURCES = {path.stem: read(path) for path in sorted((ROOT / "exercises" / "src").glob("*.py"))}
@@ -166,6 +167,23 @@ def test_students_see_no_solution_group_or_wrong_answer(name):
     assert "BEGIN" not in text
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_statement_says_points_and_minutes_and_the_first_text_their_sums(name):
+    texts = [c.source for c in notebook(SOURCES[name], Edition.STUDENT).cells if c.cell_type == "markdown"]
+    said = [re.search(r"(?m)^## .*\((\d+) points?, (\d+) minutes\)$", text) for text in texts]
+    points, taken = zip(*(tuple(map(int, found.groups())) for found in said if found), strict=True)
+    assert list(points) == [c.points for c in SOURCES[name] if c.role is Role.CHECK]
+    assert list(taken) == list(minutes(SOURCES[name]).values())
+    assert texts[0].endswith(f"Together {sum(points)} points, about {sum(taken)} minutes.")
+
+
+def test_about_is_read_and_not_run():
+    with pytest.raises(ValueError, match="about f assigns constants only; it has 'import os'"):
+        assigned(Cell(Role.ABOUT, "import os", "f"))
+    with pytest.raises(ValueError, match="malformed"):
+        assigned(Cell(Role.ABOUT, "minutes = open('/etc/passwd')", "f"))
+
+
 def test_cell_identities_do_not_depend_on_the_edition():
     for source in SOURCES.values():
         editions = [[cell.id for cell in notebook(source, edition).cells] for edition in Edition]
@@ -182,6 +200,7 @@ def test_cell_identities_do_not_depend_on_the_edition():
         ('# %% exercise="f" role="wrong"\ndef f(): ...\n', "needs mistake="),
         ('# %% exercise="f" role="group" group="a"\ninputs = []\n', "needs points="),
         ('# %% exercise="f" role="group" points=1\ninputs = []\n', "needs group="),
+        ('# %% exercise="f" role="about"\nminutes = "ten"\n', "minutes = a whole number"),
         ('# %% exercise="f" role="anwser"\ndef f(): ...\n', "role must be .* got 'anwser'"),
         ('# %% role="check" points=1\nf()\n', "needs exercise="),
     ],

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from precsim.course.grading.classroom import classroom, create, export
+from precsim.course.grading.classroom import classroom, create, export, renew
 from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.probe import leaks, trusted
 from precsim.course.grading.records import State
@@ -25,6 +25,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     init.add_argument("folder", type=Path, metavar="FOLDER", help="new, empty, or a class")
     init.add_argument("--exercises", type=Path, default=Path("exercises"), help="folder with src/ (exercises)")
     init.set_defaults(run=_init)
+    again = commands.add_parser("renew", help="make key and release of a set again, after its source was changed")
+    again.add_argument("folder", type=Path, metavar="FOLDER")
+    again.add_argument("name", metavar="psN")
+    again.add_argument("--exercises", type=Path, default=Path("exercises"), help="folder with src/ (exercises)")
+    again.set_defaults(run=_renew)
     mark = commands.add_parser("grade", help="grade what was not graded yet")
     mark.add_argument("folder", type=Path, metavar="FOLDER")
     mark.add_argument("--set", action="append", dest="sets", metavar="psN", help="this one only; may be repeated")
@@ -44,6 +49,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _init(options: argparse.Namespace) -> int:
     made = create(options.folder, options.exercises, print)
     print(f"{made.folder}: hand out release/, collect into submitted/STUDENT/psN/psN.ipynb, then precsim course grade")
+    return 0
+
+
+def _renew(options: argparse.Namespace) -> int:
+    made = classroom(options.folder)
+    renew(made, options.name, options.exercises, print)
+    print(f"hand out release/{options.name} again; the next precsim course grade uses the new key")
     return 0
 
 

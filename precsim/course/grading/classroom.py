@@ -1,7 +1,8 @@
 """The folder of a class: made once, outside of what is built, and only ever added to.
 
 ==================  ==============================================================================================
-``course.json``     due times and minutes of grace; that it is there says that this is a class
+``course.json``     due times and what lateness costs; that it is there says that this is a class
+``extensions.csv``  who may take longer; ``times.csv``: when things arrived (see ``late``)
 ``roster.csv``      column ``student``: who should hand in
 ``release/``        what students get; ``source/`` is the same, for nbgrader
 ``key/``            inputs and truths: for the instructor only
@@ -14,8 +15,6 @@
 
 from __future__ import annotations
 
-import csv
-import datetime
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 from precsim.course.grading.gradebook import opened, optional, register, release_cells
 from precsim.course.grading.key import Key, read_key
 from precsim.course.grading.keys import key_of
+from precsim.course.grading.late import EXTENSIONS, TIMES, Deadlines, Policy, deadlines, table
 from precsim.course.grading.records import write_private
 from precsim.course.notebooks import Edition, dumps, notebook, read
 
@@ -38,7 +38,7 @@ Autograde.start = start
 c = get_config()
 c.CourseDirectory.course_id = "precsim"
 '''
-_STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +69,15 @@ class Classroom:
         """Students who handed in a set, and names of folders that are no name of a student."""
         found = [path for path in (self.folder / "submitted").glob(f"*/{name}") if not path.parent.is_symlink()]
         names = sorted(path.parent.name for path in found)
-        return [n for n in names if _STUDENT.fullmatch(n)], [n for n in names if not _STUDENT.fullmatch(n)]
+        return [n for n in names if STUDENT.fullmatch(n)], [n for n in names if not STUDENT.fullmatch(n)]
 
     def roster(self) -> list[str]:
         """Who should hand in, in the order of the file."""
-        path = self.folder / "roster.csv"
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [row["student"].strip() for row in csv.DictReader(file) if row.get("student")]
+        return [row["student"] for row in table(self.folder / "roster.csv") if row.get("student")]
 
-    def late_minutes(self, name: str, student: str) -> int:
-        """Minutes after the due time and its grace; 0 without a due time or a known time of arrival.
-
-        ``times.csv`` (student, set, submitted) counts, which the instructor has from the exchange or the learning
-        platform; a time that lies beside the submission is the student's word.
-        """
-        settings = json.loads((self.folder / "course.json").read_text(encoding="utf-8"))
-        due, times = settings["due"].get(name), self.folder / "times.csv"
-        if due is None or not times.exists():
-            return 0
-        with times.open(encoding="utf-8-sig", newline="") as file:
-            arrived = [r["submitted"] for r in csv.DictReader(file) if (r["student"], r["set"]) == (student, name)]
-        if not arrived:
-            return 0
-        late = _moment(arrived[-1]) - _moment(due) - datetime.timedelta(minutes=settings["grace_minutes"])
-        return max(0, -(-int(late.total_seconds()) // 60))
-
-
-def _moment(text: str) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {text!r} has no time zone; write it as 2027-01-15T23:59:00+01:00")
-    return moment
+    def deadlines(self) -> Deadlines:
+        """Due times, extensions, and what lateness costs."""
+        return deadlines(self.folder)
 
 
 def classroom(folder: Path) -> Classroom:
@@ -152,8 +128,12 @@ def create(folder: Path, exercises: Path, say: Callable[[str], None]) -> Classro
         private.chmod(0o700)
     _add(folder / "nbgrader_config.py", _CONFIG)
     _add(folder / "roster.csv", "student\n")
-    due = dict.fromkeys(source.stem for source in sources)
-    _add(folder / "course.json", json.dumps({"due": due, "grace_minutes": 15}, indent=1) + "\n")
+    for name, columns in (("extensions.csv", EXTENSIONS), ("times.csv", TIMES)):
+        _add(folder / name, ",".join(columns) + "\n")
+    policy, due = Policy(), dict.fromkeys(source.stem for source in sources)
+    late = {"percent_per_day": policy.percent_per_day, "days": policy.days}
+    settings = {"due": due, "grace_minutes": policy.grace_minutes, "late": late}
+    _add(folder / "course.json", json.dumps(settings, indent=1) + "\n")
     for source in sources:
         _add_set(made, source, say)
     return made
@@ -172,9 +152,7 @@ def _add_set(made: Classroom, source: Path, say: Callable[[str], None]) -> None:
     key, path = key_of(name, cells), made.folder / "key" / f"{name}.json"
     if path.exists():
         same = read_key(path).digest() == key.digest()
-        say(
-            f"{name}: kept" + ("" if same else "; its source gives another key now: move key and release away to renew")
-        )
+        say(f"{name}: kept" + ("" if same else "; its source gives another key now: precsim course renew"))
     text = dumps(notebook(cells, Edition.STUDENT))
     for part in ("release", "source"):
         _add(made.folder / part / name / f"{name}.ipynb", text)
@@ -182,6 +160,35 @@ def _add_set(made: Classroom, source: Path, say: Callable[[str], None]) -> None:
         say(f"{name}: {key.points} points, key {key.digest()}")
     with opened(made.database) as book:
         register(book, made.key(name), release_cells(made.release(name)))
+
+
+def renew(made: Classroom, name: str, exercises: Path, say: Callable[[str], None]) -> None:
+    """Make key and release of a problem set again from its source; the old ones go to ``key/old``.
+
+    What was graded with the old key is graded again by the next ``grade``; points that a person gave stay.
+
+    Raises
+    ------
+    ValueError
+        The class does not have this set, or its source gives the same key and release.
+    """
+    if name not in made.sets:
+        raise ValueError(f"there is no problem set {name!r}; this class has {', '.join(made.sets)}")
+    source = exercises / "src" / f"{name}.py"
+    if not source.is_file():
+        raise ValueError(f"{source} does not exist; give the instructor's folder with --exercises")
+    cells, before = read(source), made.key(name).digest()
+    if key_of(name, cells).digest() == before and made.release(name).read_text() == dumps(
+        notebook(cells, Edition.STUDENT)
+    ):
+        raise ValueError(f"{source} gives the key {before} and the release that the class has: nothing to renew")
+    old = made.folder / "key" / "old" / f"{name}-{before}"
+    while old.exists():
+        old = old.with_name(f"{old.name}+")
+    old.mkdir(parents=True)
+    for path in (made.folder / "release" / name, made.folder / "source" / name, made.folder / "key" / f"{name}.json"):
+        path.rename(old / f"{path.parent.name}-{path.name}")
+    _add_set(made, source, say)
 
 
 def export(rows: Sequence[dict[str, object]], out: Path) -> None:

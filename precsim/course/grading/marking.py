@@ -90,6 +90,7 @@ def grade(
             f"{made.folder} lies in {open_to_guests[0]}, which every guest may read: move the class elsewhere"
         )
     records: list[Record] = []
+    due = made.deadlines()
     with _alone(made.folder), ThreadPoolExecutor(jobs) as pool:
         gradebook.back_up(made.database, made.folder / "backups", datetime.date.today())
         edition = write_edition(made.folder / ".edition")
@@ -108,7 +109,8 @@ def grade(
                 for student in names:
                     if students and student not in students:
                         continue
-                    found = _task(made, key, release, student, sandbox)
+                    late = due.minutes_late(name, student)
+                    found = _task(made, key, release, student, sandbox, late)
                     if isinstance(found, Record):
                         _store(made, book, key, found)
                         records.append(_said(found, say))
@@ -153,9 +155,10 @@ def _said(record: Record, say: Callable[[str], None]) -> Record:
     return record
 
 
-def _task(made: Classroom, key: Key, release: list[dict[str, Any]], student: str, sandbox: Sandbox) -> _Task | Record:
+def _task(
+    made: Classroom, key: Key, release: list[dict[str, Any]], student: str, sandbox: Sandbox, late: int
+) -> _Task | Record:
     """Read one submission; the record of a failure if that is not possible."""
-    late = made.late_minutes(key.name, student)
     try:
         read = submitted(made.folder / "submitted", student, key.name)
     except UnreadableError as failure:
@@ -204,15 +207,17 @@ def _judged(
 
 
 def _marks(verdict: Verdict) -> tuple[Mark, ...]:
-    return tuple(Mark(r.exercise.name, r.score, r.exercise.points, r.comment()) for r in verdict.results)
+    return tuple(Mark(r.exercise.name, r.score, r.exercise.points, r.comment(), dict(r.right)) for r in verdict.results)
 
 
 def grade_rows(made: Classroom) -> list[dict[str, object]]:
     """One row for each student and problem set: everybody in the roster, and everybody who handed in.
 
     The score is the gradebook's, with what persons gave; it is None where nothing was judged. Minutes late and flags
-    stand beside the state, which names only the most important.
+    stand beside the state, which names only the most important. Lateness is reckoned now, so that an extension counts
+    without grading again; `final` is the score less what lateness costs.
     """
+    due = made.deadlines()
     with gradebook.opened(made.database) as book:
         scores = gradebook.totals(book)
     rows: list[dict[str, object]] = []
@@ -222,14 +227,20 @@ def grade_rows(made: Classroom) -> list[dict[str, object]]:
             record = kept(made.folder / "graded", name, student)
             state = State.MISSING if student not in there else record.state if record else State.FAILED
             judged = record is not None and state not in (State.MISSING, State.FAILED)
+            late = due.minutes_late(name, student)
+            if state in (State.GRADED, State.LATE):
+                state = State.LATE if late else State.GRADED
+            score = scores.get((name, student)) if judged else None
             rows.append(
                 {
                     "student": student,
                     "set": name,
                     "state": state.value,
-                    "score": scores.get((name, student)) if judged else None,
+                    "score": score,
                     "points": points,
-                    "minutes_late": record.late_minutes if record else None,
+                    "minutes_late": late if record else None,
+                    "percent_off": due.policy.percent_off(late) if judged else None,
+                    "final": due.policy.final(score, late),
                     "flags": "; ".join(record.flags) if record else None,
                     "remarks": len(record.remarks) if record else None,
                     "reason": (record.reason or None)

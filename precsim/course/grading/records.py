@@ -26,12 +26,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Points of one exercise, and what the student is told."""
+    """Points of one exercise, what the student is told, and which groups of inputs were right."""
 
     exercise: str
     score: int
     points: int
     comment: str
+    groups: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

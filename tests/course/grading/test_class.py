@@ -20,7 +20,7 @@ from support.submissions import ending_with, hand_in, in_call, instead, right, s
 from precsim.cli import main
 from precsim.course.grading import gradebook
 from precsim.course.grading.channel import Limits
-from precsim.course.grading.classroom import classroom, create, export
+from precsim.course.grading.classroom import classroom, create, export, renew
 from precsim.course.grading.marking import grade, grade_rows
 from precsim.course.grading.records import Mark, Record, State, keep, kept
 from precsim.course.grading.review import flags
@@ -314,3 +314,44 @@ def test_a_run_that_is_killed_goes_on_where_it_was(school, sandbox):
 @pytest.mark.slow
 def test_kill_9_at_twenty_moments(school, sandbox):
     killed_and_finished(school, sandbox, times=20, seed=1)
+
+
+# -- a key that is renewed -------------------------------------------------------------------------------------------
+
+
+def test_a_renewed_key_takes_the_place_of_the_old_one_which_is_kept(school, tmp_path, capsys):
+    (tmp_path / "src").mkdir()
+    source = tmp_path / "src" / "ps1.py"
+    text = (ROOT / "exercises/src/ps1.py").read_text()
+    source.write_text(text)
+    assert main(["course", "renew", str(school.folder), "ps1", "--exercises", str(tmp_path)]) == 2
+    assert "nothing to renew" in capsys.readouterr().err
+    source.write_text(text.replace("(2.5, 3.2, 4.5, 6)", "(2.5, 3.3, 4.5, 6)"))
+    before = school.key("ps1").digest()
+    said: list[str] = []
+    create(school.folder, tmp_path, said.append)
+    assert said == ["ps1: kept; its source gives another key now: precsim course renew"]
+    with gradebook.opened(school.database) as book:
+        gradebook.write(book, school.key("ps1"), record())
+    assert main(["course", "renew", str(school.folder), "ps1", "--exercises", str(tmp_path)]) == 0
+    assert school.key("ps1").digest() != before
+    old = school.folder / "key" / "old" / f"ps1-{before}"
+    assert sorted(path.name for path in old.iterdir()) == ["key-ps1.json", "release-ps1", "source-ps1"]
+    assert school.sets == ("ps1",)
+    with gradebook.opened(school.database) as book:
+        assert gradebook.totals(book) == {("ps1", "ada"): 2}, "grades stay until they are made again"
+    assert main(["course", "renew", str(school.folder), "ps9", "--exercises", str(tmp_path)]) == 2
+    assert "no problem set 'ps9'; this class has ps1" in capsys.readouterr().err
+
+
+def test_work_that_was_graded_with_the_old_key_is_graded_again(school, sandbox, tmp_path):
+    (tmp_path / "src").mkdir()
+    text = (ROOT / "exercises/src/ps1.py").read_text()
+    (tmp_path / "src" / "ps1.py").write_text(text.replace("(2.5, 3.2, 4.5, 6)", "(2.5, 3.3, 4.5, 6)"))
+    hand_in(school.folder, "ada", right())
+    grade(school, sandbox)
+    renew(school, "ps1", tmp_path, lambda line: None)
+    said: list[str] = []
+    (done,) = grade(school, sandbox, say=said.append)
+    assert said == ["ps1 ada: graded, 10 of 10"]
+    assert done.key == school.key("ps1").digest()

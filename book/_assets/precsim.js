@@ -77,7 +77,7 @@
     box.dataset.drawn = "yes";
   };
 
-  const figures = [...document.querySelectorAll("figure.ps-chart")];
+  const figures = [...document.querySelectorAll(".ps-chart")];
   const near = new IntersectionObserver(
     (entries) =>
       entries.forEach(({ isIntersecting, target }) => {

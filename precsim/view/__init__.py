@@ -7,6 +7,7 @@ computed comes from the packages below them.
 
 from __future__ import annotations
 
+from precsim.view.captions import captioned
 from precsim.view.laws.by_hand import factor_forms, knee_sweep, straighten
 from precsim.view.laws.contours import iso_loss
 from precsim.view.laws.derivations import Derived, derivation
@@ -37,7 +38,7 @@ from precsim.view.planning.decisions import design_map, held_out_error, profile_
 from precsim.view.planning.planner import planner
 from precsim.view.report import page
 from precsim.view.table import Table, Words
-from precsim.view.theme import captioned, enable, finish
+from precsim.view.theme import enable, finish
 from precsim.view.training.hero import hero
 from precsim.view.training.paired_runs import joint_penalties, paired_runs
 from precsim.view.training.recipe_map import recipe_map

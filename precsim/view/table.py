@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from precsim.view.theme import TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,9 @@ class Table:
         Each as long as the head; the first cell names the row. A power such as ``2^-4`` is raised in HTML.
     caption : str
         What the numbers are, with their unit and method.
-    source : str
-        Table, selection and number of models behind the numbers; a line that opens below them.
+    ours, paper, toy, computed : str
+        Where the numbers are from, as `captioned` has it: runs that we publish (table, selection, number of models),
+        others, made on the page, closed forms.
 
     Raises
     ------
@@ -40,7 +43,10 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
-    source: str = ""
+    ours: str = ""
+    paper: str = ""
+    toy: str = ""
+    computed: str = ""
 
     _style: ClassVar[str] = "ps-formats"  #: of the book's style sheet: numbers, right-aligned and in one line
     _rule: ClassVar[str] = "---:"
@@ -52,23 +58,35 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table in Markdown, the caption as a paragraph below."""
         lines = [_line(self.head), "| --- |" + f" {self._rule} |" * (len(self.head) - 1), *map(_line, self.rows)]
-        return "\n".join(lines) + "".join(f"\n\n{text}" for text in (self.caption, self.source) if text)
+        sources = [f"[{name}] {text}" for name, text in self.sources.items()]
+        return "\n".join(lines) + "".join(f"\n\n{text}" for text in (self.caption, *sources) if text)
 
     __str__ = to_markdown
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where the numbers are from, by tag."""
+        found = {"paper": self.paper, "ours": self.ours, "toy": self.toy, "computed": self.computed}
+        return {name: text for name, text in found.items() if text}
+
     def _repr_html_(self) -> str:
+        said = " ".join(filter(None, (self.caption, *(f"[{name}] {text}" for name, text in self.sources.items()))))
+        return self._html(f"<caption>{html.escape(said)}</caption>" if said else "")
+
+    def _html(self, caption: str = "") -> str:
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.head)
         body = "".join(
             f'<tr><th scope="row">{html.escape(first)}</th>' + "".join(f"<td>{_cell(c)}</td>" for c in rest) + "</tr>"
             for first, *rest in self.rows
         )
-        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
-        source = html.escape(self.source)
-        source = f"<details class='ps-source'><summary>of which runs</summary>{source}</details>" if source else ""
         return (
             f'<div class="ps-scroll" tabindex="0"><table class="table {self._style}">{caption}<thead><tr>{head}</tr>'
-            f"</thead><tbody>{body}</tbody></table></div>{source}"
+            f"</thead><tbody>{body}</tbody></table></div>"
         )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        page = {"html": self._html(), "caption": {"message": self.caption, **self.sources}}
+        return {TABLE: page, "text/html": self._repr_html_(), "text/plain": repr(self)}
 
 
 @dataclass(frozen=True, slots=True)

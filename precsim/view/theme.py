@@ -11,6 +11,9 @@ import altair as alt
 
 VEGA_LITE = "application/vnd.vegalite.v5+json"  #: a chart's specification, in a notebook's output
 WIDGET = "application/vnd.precsim.widget+json"  #: a widget's script, state and static view, likewise
+TABLE = "application/vnd.precsim.table+json"  #: a table as HTML, with its caption
+CAPTION = "application/vnd.precsim.caption+json"  #: marks a caption that the book has already inside its figure
+DRAWING = "application/vnd.precsim.drawing+json"  #: a drawing's pictures and caption, likewise
 
 Frame = Any  #: a table of runs, a pandas DataFrame: views read its columns and import no pandas
 
@@ -68,33 +71,15 @@ def enable() -> None:
     alt.renderers.enable("precsim")
 
 
-def finish(chart: alt.TopLevelMixin, description: str) -> Any:
-    """Return the chart with the common look and its description, the text alternative of the figure."""
+def finish(chart: alt.TopLevelMixin, description: str, *, reading: str = "") -> Any:
+    """Return the chart with the common look and its description, the text alternative of the figure.
+
+    The reading says how marks, lines and bands are read; `captioned` prints it below the figure.
+    """
     if alt.renderers.active in {"", "default"}:
         enable()
-    return chart.properties(description=description).configure(**_config())
-
-
-def captioned(chart: alt.TopLevelMixin, message: str, *, reading: str = "", source: str = "") -> Any:
-    """Return the chart with a caption, which the book prints below it.
-
-    Parameters
-    ----------
-    chart : altair chart
-    message : str
-        What the figure says, in a sentence.
-    reading : str
-        How it is read: what lines, marks and colors are.
-    source : str
-        Table, selection and number of models, or the work that the numbers are of.
-
-    Examples
-    --------
-    >>> chart = alt.Chart(values([{"x": 1.0}])).mark_point().encode(x="x:Q")
-    >>> captioned(chart, "One point.", source="made up").to_dict()["usermeta"]["caption"]["source"]
-    'made up'
-    """
-    return chart.properties(usermeta={"caption": {"message": message, "reading": reading, "source": source}})
+    read = {"usermeta": {"caption": {"reading": reading}}} if reading else {}
+    return chart.properties(description=description, **read).configure(**_config())
 
 
 def values(rows: Iterable[Mapping[str, Any]]) -> alt.Data:

@@ -45,6 +45,11 @@ class Widget(ABC):
         """What can be done with it, in words: the text alternative of the page's element."""
 
     @property
+    def reading(self) -> str:
+        """How it is read, for the caption."""
+        return ""
+
+    @property
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """What the script needs, by name and in JSON types."""

@@ -82,8 +82,8 @@ def test_a_page_works_without_a_network_says_nothing_and_passes_axe_in_both_them
     from axe_playwright_python.sync_playwright import Axe
 
     page = visit(name)
-    assert page.locator("figure.ps-chart svg").count() == page.locator("figure.ps-chart").count()
-    for figure in page.locator("figure.ps-chart").all():  # every chart has marks and a text alternative
+    assert page.locator(".ps-chart svg").count() == page.locator(".ps-chart").count()
+    for figure in page.locator(".ps-chart").all():  # every chart has marks and a text alternative
         assert len(figure.get_attribute("aria-label")) >= 40
         drawn = figure.locator("svg .mark-group :is(path, line, text, rect)").count()
         assert drawn > 3, figure.get_attribute("aria-label")
@@ -126,7 +126,7 @@ def test_the_explorer_says_what_the_package_says(visit):
     names = pages_with("log_N")
     assert names, "no page has the explorer"
     page = visit(names[0])
-    figure = page.locator("figure.ps-chart", has=page.locator("input[name=log_N]")).first
+    figure = page.locator(".ps-chart", has=page.locator("input[name=log_N]")).first
     spec = json.loads(figure.locator("script").first.inner_text())
     assert spec["description"].startswith("Sliders for parameters N")
     text = json.dumps(spec)
@@ -181,17 +181,17 @@ def test_the_picture_of_the_home_page_says_what_the_package_says_in_all_84_setti
 def test_sliders_keep_their_place_when_the_theme_changes(visit):
     names = pages_with('"bind"')
     page = visit(names[0])
-    slider = page.locator("figure.ps-chart input[type=range]").first
+    slider = page.locator(".ps-chart input[type=range]").first
     slider.focus()
     page.keyboard.press("ArrowRight")
-    figure = page.locator("figure.ps-chart", has=page.locator("input[type=range]")).first
+    figure = page.locator(".ps-chart", has=page.locator("input[type=range]")).first
     _redrawn(figure)
     before = slider.input_value()
     figure.evaluate("e => { window.old = e.view; }")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_function("e => e.view !== window.old", arg=figure.element_handle())
     browsing.settle(page)
-    assert page.locator("figure.ps-chart input[type=range]").first.input_value() == before
+    assert page.locator(".ps-chart input[type=range]").first.input_value() == before
 
 
 def test_the_bits_are_flipped_by_keyboard_and_decode_as_the_package_decodes(visit):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.captions import SOURCES
 from support.places import ROOT
 
 import precsim as ps
@@ -30,9 +31,9 @@ def test_a_table_with_intervals_says_of_which_runs_they_are(name):
     silent = [
         ast.unparse(call)[:120]
         for call in tables(PAGES[name])
-        if SURE.search(ast.unparse(call)) and len(call.args) < 4 and "source" not in {k.arg for k in call.keywords}
+        if SURE.search(ast.unparse(call)) and len(call.args) < 4 and not SOURCES & {k.arg for k in call.keywords}
     ]
-    assert silent == [], "give them source=sourced(rows.SELECTION, by=...)"
+    assert silent == [], "give them ours=sourced(rows.SELECTION, by=...)"
 
 
 def test_a_source_counts_the_runs_and_opens_below_the_table():
@@ -43,5 +44,5 @@ def test_a_source_counts_the_runs_and_opens_below_the_table():
     assert counted("some", rows.open_table().head(1)) == "some: 1 model, 1 language, 1 seed"
     table = ps.view.Table(("a", "b"), (("x", "1"),), "Caption.", text)
     assert str(table).endswith(text)
-    assert "<details class='ps-source'><summary>of which runs</summary>open table" in table._repr_html_()
-    assert "<details" not in ps.view.Table(("a", "b"), (("x", "1"),), "Caption.")._repr_html_()
+    assert "[ours] open table" in table._repr_html_()
+    assert "[ours]" not in ps.view.Table(("a", "b"), (("x", "1"),), "Caption.")._repr_html_()

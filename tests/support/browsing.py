@@ -88,12 +88,12 @@ def browser() -> Iterator:
 def settle(page) -> None:
     """Scroll through the page and wait until every chart, widget and formula in it is drawn."""
     page.evaluate(
-        "async () => { for (const figure of document.querySelectorAll('figure.ps-chart')) {"
+        "async () => { for (const figure of document.querySelectorAll('.ps-chart')) {"
         " figure.scrollIntoView({ behavior: 'instant' }); await new Promise((next) => setTimeout(next, 60)); }"
         " scrollTo({ top: 0, behavior: 'instant' }); }"
     )
     page.wait_for_function(
-        "() => [...document.querySelectorAll('figure.ps-chart, .ps-widget')].every((e) => e.dataset.drawn)",
+        "() => [...document.querySelectorAll('.ps-chart, .ps-widget')].every((e) => e.dataset.drawn)",
         timeout=180_000,
     )
     page.evaluate("async () => { await window.MathJax?.startup?.promise; }")

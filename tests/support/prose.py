@@ -117,10 +117,15 @@ def quoted(path: Path) -> list[str]:
     found = []
     for cell in cells:
         code = "\n".join("" if line.startswith((":", "%")) else line for line in cell.splitlines())
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "claim":
-                found.append(" ".join(str(ast.literal_eval(node.args[0])).split()))
+        found += [sentence for node in ast.walk(ast.parse(code)) if (sentence := of(node))]
     return found
+
+
+def of(node: ast.AST | None) -> str:
+    """The sentence of a call of ``claim``; "" for anything else."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "claim":
+        return " ".join(str(ast.literal_eval(node.args[0])).split())
+    return ""
 
 
 def paragraphs(path: Path) -> str:

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import altair as alt
 
+from precsim.view.captions import Figure, captioned
 from precsim.view.laws.formula_and_numbers import panel
-from precsim.view.theme import HUES, captioned, finish
+from precsim.view.theme import HUES, finish
 
 _PAPER = "paper: "
 _OF_PAPER = "by the paper's constants"
@@ -34,7 +35,7 @@ class Exhibited(Protocol):
     def ours(self) -> Callable[[], Drawn] | None: ...  # noqa: D102
 
 
-def paper_and_ours(exhibit: Exhibited, agreement: str, *, note: str = "") -> alt.LayerChart | alt.VConcatChart:
+def paper_and_ours(exhibit: Exhibited, agreement: str, *, note: str = "") -> Figure:
     """Draw a figure of the paper from its constants and from our runs, with a caption.
 
     Parameters
@@ -59,22 +60,22 @@ def paper_and_ours(exhibit: Exhibited, agreement: str, *, note: str = "") -> alt
     theirs, ours = (None if made is None else dict(made().arguments()) for made in (exhibit.published, exhibit.ours))
     if theirs is None and ours is None:
         raise ValueError(f"{exhibit.number} has nothing to draw")
-    source = "Kumar et al. 2024" if ours is None else "precsim-2026"
+    whose = {
+        "paper": "" if theirs is None else "Kumar et al. 2024, computed from the constants",
+        "ours": "" if ours is None else "precsim-2026",
+    }
     if theirs is None or ours is None:
         chart, text = panel(**(theirs or ours or {}))
         reading = "From the published constants." if ours is None else "From our runs; no constants are printed."
     elif _alike(theirs, ours):
         chart, text = _one(theirs, ours)
-        reading, source = (
-            "Dashed lines and open marks: the paper's constants. Solid lines and full marks: our runs.",
-            f"Kumar et al. 2024; {source}",
-        )
+        reading = "Dashed lines and open marks: the paper's constants. Solid lines and full marks: our runs."
     else:
         chart, text = _two(theirs, ours)
-        reading, source = "Above: the paper's constants. Below: our runs.", f"Kumar et al. 2024; {source}"
+        reading = "Above: the paper's constants. Below: our runs."
     said = finish(chart, f"{exhibit.number} of the paper: {exhibit.shows} {text}")
-    what = f"{exhibit.number.replace('F', 'Figure ')} of the paper: {exhibit.shows}"
-    return captioned(said, what, reading=" ".join(filter(None, (agreement, reading, note))), source=source)
+    what = f"{exhibit.number.replace('F', 'Figure ')} of the paper: {exhibit.shows} {agreement}".strip()
+    return captioned(said, what, reading=" ".join(filter(None, (reading, note))), **whose)
 
 
 def _alike(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ import pytest
 
 from precsim.evidence.paper import Drawing, exhibit
 from precsim.view import paper_and_ours
-from precsim.view.book import chart_html
 
 BITS, SHARE = "P [bits]", "N_eff / N [1]"
 
@@ -26,7 +25,7 @@ def drawing(x=BITS, y=SHARE, lines=("weights",), points=(), **more):
 
 def test_the_same_axes_share_a_panel_and_the_same_name_a_hue_the_papers_dashed():
     figure = Figure("F3", "Shares.", drawing(lines=("weights", "KV")), drawing(points=("weights",)))
-    spec = paper_and_ours(figure, "They agree.").to_dict()
+    spec = paper_and_ours(figure, "They agree.").shown.to_dict()
     scale = spec["layer"][0]["encoding"]["color"]["scale"]
     hue = dict(zip(scale["domain"], scale["range"], strict=True))
     assert set(hue) == {"weights", "paper: weights", "paper: KV"}
@@ -39,7 +38,7 @@ def test_the_same_axes_share_a_panel_and_the_same_name_a_hue_the_papers_dashed()
 
 def test_marks_of_the_paper_are_open():
     figure = Figure("F9", "P*.", drawing(lines=(), points=("search",)), drawing(lines=(), points=("search",)))
-    spec = paper_and_ours(figure, "").to_dict()
+    spec = paper_and_ours(figure, "").shown.to_dict()
     assert sorted(layer["mark"].get("filled", True) for layer in spec["layer"]) == [False, True]
 
 
@@ -54,25 +53,23 @@ def test_marks_of_the_paper_are_open():
     ids=["other unit", "other axes", "other scale", "too many curves"],
 )
 def test_what_does_not_fit_into_one_panel_stands_below_with_the_axes_that_it_shares(ours, shared):
-    spec = paper_and_ours(Figure("F1", "Loss.", drawing(), ours), "").to_dict()
+    spec = paper_and_ours(Figure("F1", "Loss.", drawing(), ours), "").shown.to_dict()
     assert [panel["title"] for panel in spec["vconcat"]] == ["by the paper's constants", "our runs"]
     assert {axis for axis, how in spec["resolve"]["scale"].items() if how == "shared"} == shared
 
 
 def test_the_caption_says_what_is_seen_how_to_read_it_and_whose_it_is():
-    whole = paper_and_ours(Figure("F3", "Shares.", drawing(), drawing()), "They agree.", note="Left panel.").to_dict()
-    html = chart_html(whole)
-    assert "<figcaption><strong>Figure 3 of the paper: Shares.</strong>" in html
-    assert "They agree. Dashed lines and open marks" in html
-    assert "Left panel." in html
-    assert "<small>Kumar et al. 2024; precsim-2026</small>" in html
-    assert "usermeta" not in html
-    alone = paper_and_ours(Figure("F7", "Damage.", None, drawing()), "").to_dict()
-    assert alone["usermeta"]["caption"]["source"] == "precsim-2026"
+    whole = paper_and_ours(Figure("F3", "Shares.", drawing(), drawing()), "They agree.", note="Left panel.").caption
+    assert whole.message == "Figure 3 of the paper: Shares. They agree."
+    assert whole.reading.startswith("Dashed lines and open marks: the paper's constants.")
+    assert whole.reading.endswith("Left panel.")
+    assert (whole.paper, whole.ours) == ("Kumar et al. 2024, computed from the constants", "precsim-2026")
+    alone = paper_and_ours(Figure("F7", "Damage.", None, drawing()), "").caption
+    assert (alone.paper, alone.ours) == ("", "precsim-2026")
     with pytest.raises(ValueError, match="F2 has nothing to draw"):
         paper_and_ours(Figure("F2", "", None, None), "")
 
 
 @pytest.mark.parametrize("number", ["F3", "F9", "F15", "F16", "F20"])
 def test_figures_whose_axes_are_the_same_are_drawn_on_them(number):
-    assert "vconcat" not in paper_and_ours(exhibit(number), "").to_dict()
+    assert "vconcat" not in paper_and_ours(exhibit(number), "").shown.to_dict()

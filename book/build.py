@@ -57,7 +57,8 @@ def widgets(source: Path, target: Path) -> None:
             raise ValueError(f"{style.stem}.js must have exactly one `export default`, and nothing else exported")
         body = text.replace("export default ", f"(window.precsim ??= {{}}).{style.stem} = ")
         (target / f"{style.stem}.js").write_text(f"(() => {{\n{body}}})();\n", encoding="utf-8")
-    styles = "".join(style.read_text(encoding="utf-8") for style in sorted(source.glob("*.css")))
+    sheets = [*sorted(source.glob("*.css")), source.parent / "drawings" / "drawing.css"]
+    styles = "".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
     (target / "widgets.css").write_text(styles, encoding="utf-8")
 
 

@@ -1,0 +1,55 @@
+"""Every drawing of the book, made from values that are quick to have: what the tests of drawings walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import precsim as ps
+from precsim.models import recipes, training_recipes
+from precsim.view import drawings as draw
+
+WEIGHTS = np.random.default_rng(0).standard_normal((64, 16))
+
+X = np.arange(3, 9)
+NOISE = np.exp(0.1 * np.random.default_rng(1).standard_normal(6))
+LINKS = tuple(
+    draw.Link(title, formula, [X, line], [X, line * NOISE], axes, "within a few percent")
+    for title, formula, line, axes in (
+        (("One weight", "is rounded"), "*h*²/12", 4.0**-X, ("bits", "error")),
+        (("The loss", "feels it"), "½ Tr(*H*) *h*²/12", 2.0**X, ("predicted", "*δ*")),
+        (("Bits", "decide"), "*δ* ∝ 4^{−*P*}", 3.0**-X, ("bits", "*δ*")),
+        (("Data", "sharpen"), "*δ* ∝ *D*^{*γ*}", 1.7**X, ("tokens", "*δ*")),
+        (("Training", "answers"), "*K* ln(1 + *δ*/*K*)", np.log(X), ("*δ*", "gap")),
+    )
+)
+RECIPES = {
+    "Kumar, 4 bits": recipes.kumar(weights=ps.INT4, activations=ps.INT4, kv=ps.INT4),
+    "FP8": training_recipes.fp8_per_tensor(),
+    "MXFP4": training_recipes.mxfp4(),
+    "NVFP4": training_recipes.nvfp4(),
+    "BF16 master": ps.Recipe(master=recipes.Stored(ps.BF16, ps.Rounding.STOCHASTIC_A)),
+    "float32": ps.Recipe(),
+}
+
+GALLERY: dict[str, Callable[[], draw.Drawing]] = {
+    "common_end": lambda: draw.common_end((ps.INT2, ps.INT3, ps.INT4, ps.INT5), WEIGHTS),
+    "divide_round_multiply": lambda: draw.divide_round_multiply([-0.52, -0.31, -0.08, 0.14, 0.43, 0.70], ps.INT4),
+    "shared_scales": lambda: draw.shared_scales(
+        {
+            "one for the tensor": ps.Quantizer(ps.INT4, ps.PerTensor()),
+            "one for each output": ps.Quantizer(ps.INT4, ps.PerChannel(-1)),
+            "MXFP4: one for each 32": ps.MXFP4,
+            "NVFP4: one for each 16": ps.NVFP4,
+        }
+    ),
+    "block_memory": lambda: draw.block_memory({"MXFP4": ps.MXFP4, "NVFP4": ps.NVFP4}),
+    "chain": lambda: draw.chain(
+        LINKS, ("drift of *f* with *N*", "one *K* for several tensors", "the price of curvature")
+    ),
+    "transformer_block": lambda: draw.transformer_block(RECIPES),
+    "summation_trees": draw.summation_trees,
+    "where_a_sum_stops": lambda: draw.where_a_sum_stops([64, 128, 256], 1, ps.BF16),
+    "pretended_slope": lambda: draw.pretended_slope(ps.INT3),
+}

@@ -42,7 +42,12 @@ _OF_CONTEXT: dict[str, Callable[[], Law]] = {
     "experts": laws.Experts,
     "experts-data": lambda: laws.Experts(on=Effective.D),
 }
-_WRAPPERS = ("drifting", "bent")  # of another part, which is not wrapped itself
+_BENT: dict[str, Callable[[laws.Degradation], Law]] = {
+    "bent": laws.Bent,
+    "bent-power": laws.BentPower,
+    "bent-ridge": laws.BentRidge,
+}
+_WRAPPERS = ("drifting", *_BENT)  # of another part, which is not wrapped itself
 _OF_A_TENSOR: dict[str, Callable[..., Law]] = {
     "saturating": laws.Saturating,
     "plain": laws.Plain,
@@ -58,7 +63,7 @@ WORDS = f"""a law is written as parts joined by +
                 per-scheme:W4A4,W8A8; any factor with drift: drifting:saturating:weights
                 of further columns: {", ".join(_OF_CONTEXT)}
   degradations  {", ".join(list(_PLAIN)[6:])}, chen:TENSOR
-                any δ of rounding afterwards, bent for training: bent:second-order
+                any δ of rounding afterwards, bent for training: bent:second-order, bent-power:…, bent-ridge:…
 or the name of a published law (precsim plan --laws), or the path of a .json file that fit has written"""
 
 
@@ -141,11 +146,13 @@ def _part(word: str, text: str) -> Law:
         if not isinstance(inner, laws.Factor):
             raise ValueError(f"drifting needs a factor, as in drifting:saturating:weights; got {_short(word)!r}")
         return laws.Drifting(inner)
-    if name == "bent":
+    if name in _BENT:
         inner = _part(":".join(rest), text) if rest and rest[0] not in _WRAPPERS else None
         if not isinstance(inner, laws.Degradation) or not inner.paired:
-            raise ValueError(f"bent needs a degradation after training, as in bent:second-order; got {_short(word)!r}")
-        return laws.Bent(inner)
+            raise ValueError(
+                f"{name} needs a degradation after training, as in {name}:second-order; got {_short(word)!r}"
+            )
+        return _BENT[name](inner)
     raise ValueError(f"{word!r} in {text!r} is no part of a law; {WORDS}")
 
 

@@ -8,7 +8,7 @@
 
 from precsim.laws import published
 from precsim.laws.base import BetaOfN, Chinchilla, Frontier, Kaplan, OuterExponent, PowerBase, Tied
-from precsim.laws.bend import Bent
+from precsim.laws.bend import Bending, Bent, BentPower, BentRidge
 from precsim.laws.degradation import (
     ChenDegradation,
     KumarDegradation,
@@ -35,6 +35,7 @@ from precsim.laws.precision import (
 )
 from precsim.laws.region import Region
 from precsim.laws.repetition import ExcessParameters, RepeatedTokens
+from precsim.laws.reported import Reported, reported
 from precsim.laws.setting import Effective, Setting, Tensor
 
 WEIGHTS, ACTIVATIONS, KV, TIED = Tensor.WEIGHTS, Tensor.ACTIVATIONS, Tensor.KV, Tensor.TIED
@@ -45,7 +46,10 @@ __all__ = [
     "TIED",
     "WEIGHTS",
     "Base",
+    "Bending",
     "Bent",
+    "BentPower",
+    "BentRidge",
     "BetaOfN",
     "BitFactor",
     "ChenDegradation",
@@ -74,6 +78,7 @@ __all__ = [
     "QuantizedPhase",
     "Region",
     "RepeatedTokens",
+    "Reported",
     "RobustDegradation",
     "Saturating",
     "SecondOrderDegradation",
@@ -86,5 +91,6 @@ __all__ = [
     "critical_tokens",
     "gaussian_capacity",
     "published",
+    "reported",
     "tied_factor",
 ]

@@ -13,7 +13,7 @@ from enum import Enum
 
 import numpy as np
 
-from precsim.laws.bend import Bent
+from precsim.laws.bend import Bending
 from precsim.laws.degradation import ChenDegradation, MixedDegradation, SunPenalty
 from precsim.laws.law import Degradation, Law, Part
 from precsim.laws.precision import PerScheme
@@ -49,7 +49,7 @@ def read(law: Law) -> frozenset[str]:
     for part in law.parts:
         if isinstance(part, MixedDegradation):  # it reads a share of the weights, and no width
             continue
-        if isinstance(part, Bent):
+        if isinstance(part, Bending):
             found |= {"weights", "post"}
         elif isinstance(part, Degradation) and part.paired:
             found.add("post")

@@ -258,9 +258,24 @@ MUTANTS: list[Mutant] = [
     *_of(
         "laws/bend",
         "tests/laws/test_bend.py",
-        ("self.inner.added(s, n_eff) / bent", "self.inner.added(s, n_eff)"),
+        ("return 1.0 / (1.0 + v / self.K_bend)", "return 1.0 + 0.0 * v"),
         ("replace(s, weights=np.inf, post=s.weights)", "replace(s, weights=np.inf, post=s.weights - 1)"),
-        ("bent = 1.0 + self", "bent = 1.0 + 2 * self"),
+        ("log(1.0 + v / self.K_bend)", "log(1.0 + 2 * v / self.K_bend)"),
+        ("** -self.exponent", "** self.exponent"),
+        ("return self.p_bend * self.gap(v, s) / v", "return self.gap(v, s) / v"),
+    ),
+    *_of(
+        "laws/ridge",
+        "tests/laws/test_ridge.py",
+        ("theta / mu * r * r", "theta * r * r"),
+        ("np.where(off == 0, curvature(inside), 0.0)", "0.0 * u"),
+        ("off * slope(inside) if np.any(off)", "0.0 * slope(inside) if np.any(off)"),
+    ),
+    *_of(
+        "laws/reported",
+        "tests/laws/test_reported.py",
+        ("(1.0 - _first(whole, 0) / slope)", "(_first(whole, 0) / slope)"),
+        ("_first(whole, 1) - _first(alone, 1)", "_first(whole, 1)"),
     ),
     *_of(
         "evidence/bend",

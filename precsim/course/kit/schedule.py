@@ -35,7 +35,7 @@ class Period:
 
     @property
     def minutes(self) -> int:
-        """Of all its sets."""
+        """How long all its sets take together."""
         return sum(one.minutes for one in self.sets)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import precsim as ps
+from precsim import laws
 from precsim.models import recipes, training_recipes
 from precsim.view import drawings as draw
 
@@ -33,6 +34,22 @@ RECIPES = {
     "float32": ps.Recipe(),
 }
 
+SEEN = (1 / np.arange(1, 4097)) / (1 / np.arange(1, 4097)).sum()
+TRUE = np.random.default_rng(2).dirichlet(np.full(64, 0.1), 4096)
+SAID = (TRUE * SEEN[:, None] + 1e-5) / (TRUE * SEEN[:, None] + 1e-5).sum(axis=1, keepdims=True)
+D = 5e5 * 2.5 ** np.arange(6)
+WORSE = 0.4 + 200 / D**0.5 + D / 1e8
+TOY = (
+    laws.Chinchilla(E=0.0, A=7.8, B=41.0, alpha=0.317, beta=0.342)
+    | laws.Saturating(laws.WEIGHTS, c=16.0, gamma=1.2)
+    | laws.KumarDegradation(C_T=0.0026, gamma_D=0.736, gamma_N=0.275, gamma_post=0.643)
+)
+
+
+def _sizes(bits: float) -> list[tuple[float, float]]:
+    return [(n, 1.01 * float(TOY(n, 2e7, weights=bits))) for n in 6144 * 2.0 ** np.arange(8)]
+
+
 GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "common_end": lambda: draw.common_end((ps.INT2, ps.INT3, ps.INT4, ps.INT5), WEIGHTS),
     "divide_round_multiply": lambda: draw.divide_round_multiply([-0.52, -0.31, -0.08, 0.14, 0.43, 0.70], ps.INT4),
@@ -52,4 +69,15 @@ GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "summation_trees": draw.summation_trees,
     "where_a_sum_stops": lambda: draw.where_a_sum_stops([64, 128, 256], 1, ps.BF16),
     "pretended_slope": lambda: draw.pretended_slope(ps.INT3),
+    "the_task": lambda: draw.the_task(SEEN, TRUE, SAID, ranks=(1, 10, 100, 1000)),
+    "when_rounding_happens": lambda: draw.when_rounding_happens(
+        D, 0.4 + 200 / D**0.5, 0.52 + 180 / D**0.5, WORSE, bits=3
+    ),
+    "smaller_network": lambda: draw.smaller_network(
+        TOY, size=24_576, tokens=2e7, bits=(2, 3, 4, 5, 6), measured={b: _sizes(b) for b in (2, 3, 4, 5, 6, np.inf)}
+    ),
+    "three_strokes": lambda: draw.three_strokes(TOY, size=24_576, tokens=(3e5, 3e8), bits=(3, 4, 5), longest=4.9e7),
+    "posterised": lambda: draw.posterised(
+        np.random.default_rng(4).standard_normal((64, 64)) * np.geomspace(0.2, 2, 64), (ps.INT2, ps.INT3, ps.INT4)
+    ),
 }

@@ -22,15 +22,17 @@ def block_memory(quantizers: Mapping[str, Quantizer]) -> Drawing:
     quantizers : mapping of str to Quantizer
         By name, with scales per block or in two levels.
 
+    Raises
+    ------
+    ValueError
+        A quantizer has no blocks.
+
     Examples
     --------
     >>> import precsim as ps
     >>> block_memory({"MXFP4": ps.MXFP4, "NVFP4": ps.NVFP4}).message
     'What “4 bits” really stores: 4.25 in MXFP4, 4.5 in NVFP4.'
     """
-    for name, q in quantizers.items():
-        if not isinstance(q.scaling, PerBlock | TwoLevel):
-            raise ValueError(f"{name} has no blocks; block_memory draws PerBlock and TwoLevel, got {q.scaling}")
     first = next(iter(quantizers.values())).format.bits
     each = ", ".join(f"{q.bits:g} in {name}" for name, q in quantizers.items())
     told = "; ".join(
@@ -48,6 +50,8 @@ def block_memory(quantizers: Mapping[str, Quantizer]) -> Drawing:
 
 def _parts(q: Quantizer) -> tuple[int, int]:
     """Bits of a block's own scale and elements in a block."""
+    if not isinstance(q.scaling, PerBlock | TwoLevel):
+        raise ValueError(f"block_memory draws scales per block and in two levels, got {q.scaling}")
     size = q.scaling.size
     return round((q.bits - q.format.bits) * size), size
 

@@ -56,8 +56,8 @@ class Canvas:
     """What is drawn at one width.
 
     Every method takes a `look`, names of the style sheet: a role (``solid``, ``soft``, ``dashed``, ``thick``,
-    ``small``, ``head``), a color (``ink``, ``muted``, ``faint``, ``accent``, ``after``, ``full``, ``b2`` … ``b8``), and names that
-    only tests read.
+    ``small``, ``head``), a color (``ink``, ``muted``, ``faint``, ``accent``, ``after``, ``full``, ``b2`` … ``b8``), and
+    names that only tests read.
 
     Attributes
     ----------
@@ -122,6 +122,13 @@ class Canvas:
         """Draw a short text in a circle, as a mark that a legend explains."""
         self.circle(x, y, 9, f"soft {look}")
         self.text(x, y + 4.2, words, "small strong", anchor="middle")
+
+    def cells(self, x: float, y: float, count: int, pitch: Point, height: float, look: str = "") -> None:
+        """Draw a row of equal cells, as dashes of one stroke: pitch is the width of a cell and of the gap behind it."""
+        end = x + count * sum(pitch) - pitch[1]
+        middle = y + height / 2
+        dashes = f'stroke-width="{_n(height)}" stroke-dasharray="{_n(pitch[0])} {_n(pitch[1])}"'
+        self.parts.append(f'<path d="M{_n(x)} {_n(middle)}H{_n(end)}" {dashes}{_look("cells " + look)}/>')
 
     def image(self, x: float, y: float, width: float, height: float, png: bytes, look: str = "") -> None:
         """Show a picture with sharp pixels."""

@@ -93,11 +93,12 @@ def drawn(
     description: str,
     message: str,
     reading: str = "",
-    **sources: str,
+    toy: str = "",
+    computed: str = "",
 ) -> Drawing:
-    """Return the drawing of one picture, which a function of the width draws; sources as in `Drawing`."""
+    """Return the drawing of one picture, which a function of the width draws, with its caption."""
     frame = Frame(title, picture(WIDE), picture(NARROW), description)
-    return Drawing(title, (frame,), message, reading, **sources)
+    return Drawing(title, (frame,), message, reading, toy=toy, computed=computed)
 
 
 def style() -> str:

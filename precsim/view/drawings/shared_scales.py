@@ -100,17 +100,15 @@ def _matrix(canvas: Canvas, top: float, cell: tuple[float, float], beside: float
             y = top + i * high * down
             look = _HUES[(i + j) % 2]
             canvas.rect(x - beside + 0.5, y + (high * down - mark) / 2, mark, mark, f"solid {look} scale", radius=1)
+            line = 1.5 if across > 7 else 1
             for r in range(high):
-                for c in range(long):
-                    line = 1.5 if across > 7 else 1
-                    canvas.rect(x + c * across, y + r * down, across - line, down - line, f"fill {look} cell")
+                canvas.cells(x, y + r * down, long, (across - line, line), down - line, f"{look} cell")
 
 
 def _account(q: Quantizer) -> str:
     """Where the bits come from, in a sum."""
-    if isinstance(q.scaling, PerTensor):
-        return f"{q.format.bits} + 32 / all"
-    if isinstance(q.scaling, PerChannel):
-        return f"{q.format.bits} + 32 / row"
-    scale = round((q.bits - q.format.bits) * q.scaling.size)
-    return f"{q.format.bits} + {scale} / {q.scaling.size}" + (" + 32 / all" if isinstance(q.scaling, TwoLevel) else "")
+    if isinstance(q.scaling, PerBlock | TwoLevel):
+        scale = round((q.bits - q.format.bits) * q.scaling.size)
+        whole = " + 32 / all" if isinstance(q.scaling, TwoLevel) else ""
+        return f"{q.format.bits} + {scale} / {q.scaling.size}{whole}"
+    return f"{q.format.bits} + 32 / {'all' if isinstance(q.scaling, PerTensor) else 'row'}"

@@ -115,7 +115,7 @@ def _palette(gray: bool) -> bytes:
 
 
 def png(shades: np.ndarray, palette: bytes) -> bytes:
-    """Return a PNG of positions in a palette, shape (rows, columns): a header, the palette, and rows that begin with 0."""
+    """Return a PNG of positions in a palette, shape (rows, columns): header, palette, and rows that begin with 0."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

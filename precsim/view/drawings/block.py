@@ -152,7 +152,7 @@ def _forward(canvas: Canvas, at: Callable[[float, float], Point], wide: bool) ->
     w, h = (78, 46) if wide else (66, 64)
     canvas.rect(x - w / 2, y - h / 2, w, h, "tint accent", radius=5)
     canvas.text(x, y + 4.5, "attention", anchor="middle")
-    x, y = at(0, 14) if wide else (0, 10)
+    x, y = at(0, 14) if wide else (0, 13)
     canvas.text(x, y, "forward", "strong accent")
 
 
@@ -179,8 +179,8 @@ def _backward(canvas: Canvas, at: Callable[[float, float], Point], wide: bool) -
         canvas.text(180, 206, "*w* ← *w* − *η* · step", "muted")
         canvas.text(670, 390, "backward", "strong accent", anchor="end")
     else:
-        canvas.text(350, 10, "backward", "strong accent", anchor="end")
-        canvas.text(175, 10, "master copies", "strong", anchor="middle")
+        canvas.text(350, 13, "backward", "strong accent", anchor="end")
+        canvas.text(175, 13, "master copies", "strong", anchor="middle")
 
 
 def _legend(canvas: Canvas, rules: Mapping[str, tuple[str, str]], top: float, wide: bool) -> None:

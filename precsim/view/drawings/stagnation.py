@@ -56,7 +56,7 @@ def _picture(
     wide = width == WIDE
     row, top = (92, 56) if wide else (104, 72)
     reach = 4.6 * addend
-    canvas = Canvas(width, row * len(sums) + (-12 if wide else 0))
+    canvas = Canvas(width, row * len(sums))
     for i, (s, new, step) in enumerate(zip(sums, after, steps, strict=True)):
         y = top + row * i
         x = Scale((s - 0.4 * addend, s + reach), (150, 560) if wide else (10, width - 10))

@@ -57,19 +57,19 @@ def _picture(width: float, fmt: Format, values: np.ndarray) -> Canvas:
     wide = width == WIDE
     end = float(values[-1])
     reach = end + 1
-    panel = 304 if wide else width - 34
-    lefts, tops = ((24, width - panel), (34, 34)) if wide else ((24, 24), (34, 330))
-    canvas = Canvas(width, 300 if wide else 560)
+    panel = 300 if wide else width - 38
+    lefts, tops = ((28, width - panel), (34, 34)) if wide else ((28, 28), (34, 330))
+    canvas = Canvas(width, 300 if wide else 572)
     # forward
     x, y = Scale((-reach, reach), (lefts[0], lefts[0] + panel)), Scale((-reach, reach), (tops[0] + 236, tops[0]))
-    canvas.text(lefts[0] - 24, 14, "forward: *q*(*w*)", "head")
+    canvas.text(0, 14, "forward: *q*(*w*)", "head")
     _axes(canvas, x, y, end, "*w*")
     canvas.path([(x(-end), y(-end)), (x(end), y(end))], "full thin dashed")
     curve(canvas, x, y, _stairs(fmt, values, reach), "accent thick stairs")
     # backward
     low, high = tops[1] + (236 if wide else 200), tops[1] + 20
     x, y = Scale((-reach, reach), (lefts[1], lefts[1] + panel - 10)), Scale((-0.12, 1.5), (low, high))
-    canvas.text(lefts[1] - 24, tops[1] - 20, "backward: its slope", "head")
+    canvas.text(lefts[1] - 28, tops[1] - 20, "backward: its slope", "head")
     canvas.line(x(-reach), y(0), x(reach), y(0), "full thick")
     for edge in (values[:-1] + values[1:]) / 2:
         canvas.arrow([(x(edge), y(0)), (x(edge), y(1.42))], "full edge")

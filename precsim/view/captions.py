@@ -15,6 +15,8 @@ source. The build adds the number, and tests (``tests/book/test_captions.py``) a
 from __future__ import annotations
 
 import html
+import re
+import sys
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -72,13 +74,11 @@ class Figure:
     caption: Caption
 
     def _ipython_display_(self) -> None:
-        from IPython.display import publish_display_data
-
-        data, metadata = self.bundle()
-        publish_display_data(data, metadata)
+        publish = sys.modules["IPython.display"].publish_display_data  # it is there: only IPython calls this method
+        publish(*self.bundle())
         # A notebook draws a chart from its own type and cannot write below it; the book drops this second output.
         words = {"text/html": f"<p>{caption_html(self.caption.data)}</p>", "text/plain": str(self.caption)}
-        publish_display_data({CAPTION: {}, **words})
+        publish({CAPTION: {}, **words})
 
     def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the output of what is shown, by type, the caption inside those of the book, and its metadata."""
@@ -171,8 +171,17 @@ def caption_html(parts: dict[str, str], number: str = "") -> str:
     >>> caption_html({"message": "A point.", "ours": "2 models"})
     '<strong>A point.</strong> <span class="ps-from"><b class="ps-tag ps-ours">ours</b> 2 models</span>'
     """
-    said = {name: html.escape(text) for name, text in parts.items()}
+    said = {name: _marked(text) for name, text in parts.items()}
     pieces = [number, f"<strong>{said['message']}</strong>" if "message" in said else "", said.get("reading", "")]
     for name, text in _sources(said).items():
         pieces.append(f'<span class="ps-from"><b class="ps-tag ps-{name}">{name}</b> {text}</span>')
     return " ".join(filter(None, pieces))
+
+
+def _marked(text: str) -> str:
+    """The text as HTML: ``code`` between backticks, powers raised, subscripts of single letters lowered."""
+    code = re.split(r"`([^`]*)`", html.escape(text))
+    for i, part in enumerate(code):
+        raised = re.sub(r"(?<=\w)\^([-−]?\w+)", r"<sup>\1</sup>", part)
+        code[i] = f"<code>{part}</code>" if i % 2 else re.sub(r"\b([^\W\d_])_(\w{1,4})\b", r"\1<sub>\2</sub>", raised)
+    return "".join(code)

@@ -12,7 +12,7 @@ from support import prose
 SOURCES = {"paper", "ours", "toy", "computed"}
 #: Of `ps.view`: what makes tables, and what draws nothing or has a caption by itself.
 TABLES = {"Table", "Words", "format_table", "comparison_table", "plan_table", "parameter_table"}
-OTHERS = {"captioned", "paper_and_ours", "derivation", "enable", "finish", "page", "Caption", "Figure"}
+OTHERS = {"captioned", "Explored", "paper_and_ours", "derivation", "enable", "finish", "page", "Caption", "Figure"}
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.M | re.S)
 
 
@@ -74,7 +74,7 @@ def bare(path: Path) -> list[str]:
 
 def plain(text: str) -> str:
     """A sentence without markup, capital or full stop: what is compared."""
-    text = re.sub(r"\\text\{([^}]*)\}|[*$`\\{}]", r"\1", text)
+    text = re.sub(r"\\text\{([^}]*)\}|[*$`\\{}]", r"\1", text.replace("√", "\\sqrt "))
     return " ".join(text.split()).strip(" .,:;").casefold()
 
 

@@ -91,3 +91,9 @@ def test_a_caption_that_lacks_something_is_refused(what, given, lacks):
 def test_words_of_a_caption_are_escaped():
     assert "&lt;b&gt;" in caption_html({"message": "<b>", "toy": "x"})
     assert "<i>" not in caption_html({"message": "m", "paper": "<i>"})
+
+
+def test_powers_subscripts_and_code_are_marked_and_names_with_underscores_are_not():
+    html = caption_html({"message": "2^-9 of N_eff in FP8_E4M3, by `ps.two_ways`", "ours": "rows.two_ways"})
+    assert "2<sup>-9</sup> of N<sub>eff</sub> in FP8_E4M3, by <code>ps.two_ways</code>" in html
+    assert html.endswith("</b> rows.two_ways</span>")

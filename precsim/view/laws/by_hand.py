@@ -64,7 +64,10 @@ def straighten(table: Frame, *, along: str = "D") -> alt.VConcatChart:
         f"Mean loss of {len(rows)} settings minus a floor e, against {_UNIT[along]}, both logarithmic, a line for each"
         f" {other}. A slider moves e from 0 to {top:g}; the least loss is {least:.4g} nats per token."
     )
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(floor), text)
+    reading = (
+        f"Point: mean loss of a setting minus the floor e, both axes logarithmic; line: settings of equal {other}."
+    )
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(floor), text, reading=reading)
 
 
 def knee_sweep(
@@ -116,7 +119,11 @@ def knee_sweep(
         f"Estimates of {len(rows)} fits to the same points over the knee of Huber's loss, from {rows[0]['knee']:g} to"
         f" {rows[-1]['knee']:g}: {ends}. Dashed: the printed value; shaded: the interval at the usual knee."
     )
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=260)).add_params(which), text)
+    reading = (
+        "Point: a fit to the same rows with another knee; dashed: the printed value; band: the 95 % interval"
+        " at the usual knee. The menu chooses the parameter."
+    )
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=260)).add_params(which), text, reading=reading)
 
 
 def factor_forms(points: Sequence[Mapping[str, Any]]) -> alt.VConcatChart:
@@ -154,4 +161,5 @@ def factor_forms(points: Sequence[Mapping[str, Any]]) -> alt.VConcatChart:
     )
     said = ", ".join(f"{p['scheme']} {p['f']:.3f}" for p in points)
     text = f"Measured factors with intervals ({said}) and three forms of f against bits; sliders set c and γ."
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=280)).add_params(c, gamma), text)
+    reading = "Gray: measured share with its 95 % interval; lines: three forms, their two constants set by the sliders."
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=280)).add_params(c, gamma), text, reading=reading)

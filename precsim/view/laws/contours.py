@@ -129,7 +129,10 @@ def iso_loss(
         f"Lines of equal predicted loss over N ({si(n_range[0])} to {si(n_range[1])} parameters) and {title}, at"
         f" {where}. The loss runs from {finite.min():.4g} to {finite.max():.4g} nats per token.{seen}"
     )
-    return finish(alt.layer(*layers).properties(width=WIDTH, height=360), text)
+    reading = "Line: settings of one predicted loss, its number beside it" + (
+        "; gray: runs." if table is not None else "."
+    )
+    return finish(alt.layer(*layers).properties(width=WIDTH, height=360), text, reading=reading)
 
 
 def _ranges(law: Law, N: Ends, D: Ends, bits: Ends, part: str) -> tuple[bool, tuple[float, float], tuple[float, float]]:

@@ -124,7 +124,12 @@ def effective_parameters(
         f"Share of parameters that training at low precision leaves, f = N_eff/N, against bits, for {', '.join(drawn)}."
         f"{f' At 4 bits it is {four}.' if four else ''}{method}{seen}"
     )
-    return finish(alt.layer(*layers).properties(width=WIDTH, height=300), text)
+    reading = (
+        "Line: the fitted factor; "
+        + ("" if draws is None else f"band: its {level:.0%} bootstrap interval; ")
+        + "point: what one run implies; 1: all parameters count."
+    )
+    return finish(alt.layer(*layers).properties(width=WIDTH, height=300), text, reading=reading)
 
 
 def _share(law: Law, part: str, widths: np.ndarray, N: float, D: float) -> np.ndarray:

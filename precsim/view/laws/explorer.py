@@ -142,6 +142,14 @@ class Explorer(Widget):
         return f"{self.text} Fields and sliders set parameters, tokens and bits; charts and a table have the answers."
 
     @property
+    def reading(self) -> str:
+        """How it is read, for the caption."""
+        return (
+            "Line: the law; mark: the setting; band, where the law has draws: its interval. What lies outside"
+            " the runs of a law is marked as such."
+        )
+
+    @property
     def state(self) -> dict[str, list[dict[str, Any]]]:
         """The laws as the script reads them, and settings of known models, in JSON types."""
         served = {"weights": "full", "activations": "full", "kv": "full", "post": "4"}

@@ -53,7 +53,17 @@ def formula_and_numbers(
     'MSE against h. Lines: h²/12 from 0.0833 to 0.333. Points: seen, 1 from 0.0833 to 0.0833.'
     """
     chart, text = panel(lines, points, x=x, y=y, log_x=log_x, log_y=log_y, level=level)
-    return finish(chart, text)
+    reading = " ".join(
+        part
+        for part, there in (
+            ("Line: formula.", lines),
+            ("Point: a number found without it.", points),
+            ("Dashed: the level to compare with.", level is not None),
+            ("Equal colors belong together.", lines and points),
+        )
+        if there
+    )
+    return finish(chart, text, reading=reading)
 
 
 def panel(

@@ -69,7 +69,12 @@ def how_many_bits(law: Law, *, N: tuple[float, float], D: tuple[float, float], n
         f" The upper chart has the predicted {nats} against bits for a model {' and one '.join(curves)}; the lower one"
         f" against tokens. At full precision it falls from {float(ends[0]):.3g} to {float(ends[1]):.3g} nats per token."
     )
-    return finish(chart, text)
+    reading = (
+        "Above: against bits; below: against tokens; dotted: the sliders' setting; diamond: the least of a"
+        " curve that turns. Blue: trained in P bits; orange: rounded to P bits afterwards; gray: full"
+        " precision."
+    )
+    return finish(chart, text, reading=reading)
 
 
 def _check(law: Law, N: tuple[float, float], D: tuple[float, float]) -> None:

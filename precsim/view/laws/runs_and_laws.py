@@ -58,7 +58,11 @@ def loss_against_bits(table: Frame, *, bits: str = "weights", gap: bool = False)
         f" The least, {least['loss']:.4g} nats per token, is at"
         f" {bits_label(least[bits])} bits.{dropped}"
     )
-    return finish(chart.properties(width=WIDTH, height=300), text)
+    reading = (
+        "Point: one run; line: mean of runs that differ in seed and language alone; color: tokens D. Where"
+        " sizes differ, the mark's shape tells them apart."
+    )
+    return finish(chart.properties(width=WIDTH, height=300), text, reading=reading)
 
 
 def delta_against_tokens(table: Frame, law: Law | None = None) -> alt.LayerChart:
@@ -90,7 +94,11 @@ def delta_against_tokens(table: Frame, law: Law | None = None) -> alt.LayerChart
         f" {_widths(rows)} bits, {_range(rows, 'N', 'parameters')}, {_range(rows, 'D', 'tokens')}. It rises with"
         f" tokens in {rising[0]} of {rising[1]} steps from one D to the next.{dropped}"
     )
-    return finish(chart, text)
+    reading = (
+        "Point: one run, rounded after training; line: "
+        f"{'mean over its seeds and languages' if law is None else 'the law'}; color: bits; shape and dashes: size N."
+    )
+    return finish(chart, text, reading=reading)
 
 
 def loss_against_tokens(table: Frame, law: Law | None = None, *, gap: bool = False) -> alt.LayerChart:
@@ -127,7 +135,12 @@ def loss_against_tokens(table: Frame, law: Law | None = None, *, gap: bool = Fal
         f" at {_widths(rows)} bits, {_range(rows, 'N', 'parameters')}."
         f" More data hurts {found or 'nowhere in this table'}.{dropped}"
     )
-    return finish(chart.properties(width=WIDTH, height=320), text)
+    reading = (
+        "Point: one run; line: "
+        f"{'mean over its seeds and languages' if law is None else 'the law'}; color: bits when served; shape and"
+        " dashes: size N; diamond: the least mean of a curve that turns up."
+    )
+    return finish(chart.properties(width=WIDTH, height=320), text, reading=reading)
 
 
 def predicted_against_observed(law: Law, table: Frame, *, column: str = "loss") -> alt.VConcatChart:
@@ -185,7 +198,11 @@ def predicted_against_observed(law: Law, table: Frame, *, column: str = "loss") 
         f"Observed {column} against what the law predicts, {len(drawn)} points, with residuals below: root mean square"
         f" {float(np.sqrt(np.mean(residual**2))):.3g} nats per token, R² {explained:.3f}.{dropped}"
     )
-    return finish(alt.vconcat(top, below), text)
+    reading = (
+        "Point: one evaluation; dashed: where prediction and observation are equal; color: the fewest bits of"
+        " any part. Below: observed minus predicted."
+    )
+    return finish(alt.vconcat(top, below), text, reading=reading)
 
 
 _NAME = {False: "loss", True: "gap"}

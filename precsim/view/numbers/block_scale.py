@@ -73,9 +73,13 @@ def block_scale(x: ArrayLike, fmt: Format) -> alt.VConcatChart:
         f"A block of {block.size} numbers quantized to {fmt.name} with a scale that a slider moves, and the SQNR of"
         f" each scale: best {best['sqnr']:.1f} dB at 2^{best['log_s']:g}, where {best['clipped']} are clipped; {words}."
     )
-    return finish(
-        alt.vconcat(top, _curve(finite, marks), spacing=10).resolve_scale(color="independent").add_params(slider), text
+    reading = (
+        "Above, ring: a number of the block; full mark: what it becomes, orange where it is clipped; dashed:"
+        " the largest value at this scale. Below, line: SQNR of every scale; diamond: the scale that a rule"
+        " chooses."
     )
+    chart = alt.vconcat(top, _curve(finite, marks), spacing=10).resolve_scale(color="independent").add_params(slider)
+    return finish(chart, text, reading=reading)
 
 
 def _quantized(block: NDArray, fmt: Format, scale: float) -> tuple[Any, NDArray]:

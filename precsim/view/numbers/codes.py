@@ -60,6 +60,13 @@ class Bits(Widget):
         return f"The bits of a code of {self.format.name}: press one to flip it and read the value."
 
     @property
+    def reading(self) -> str:
+        """How it is read, for the caption."""
+        return (
+            "Button: a bit, by field: sign, exponent, significand; below: the value of the code and how it comes about."
+        )
+
+    @property
     def state(self) -> dict[str, dict[str, str | int] | int]:
         """The format's constants, from which the script computes a value, and the code."""
         names = (

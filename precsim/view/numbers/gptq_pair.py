@@ -96,4 +96,9 @@ def two_weights() -> alt.LayerChart:
         " rounding to nearest gives (0, 0); GPTQ rounds the first to 0, moves the second to 0.67 and rounds it to 1, on"
         " a smaller ellipse."
     )
-    return finish(chart.properties(width=WIDTH, height=420), words)
+    reading = (
+        "Crosses: what two rounded weights can be; circle: the weights before; square: each rounded by"
+        " itself; diamond: GPTQ, which moves the second weight (arrow) before it rounds it; ellipses: equal"
+        " error."
+    )
+    return finish(chart.properties(width=WIDTH, height=420), words, reading=reading)

@@ -97,7 +97,11 @@ def alignment(
         ),
     )
     text = f"One instruction of {unit} in four steps. {' '.join(words)}"
-    return finish(chart.properties(width=WIDTH, height=_ROW * (rows + 1)), text)
+    reading = (
+        "Square: a bit at its place; orange: cut off; dashed: the first and the last place that are added."
+        " Sliders go through the steps and the examples."
+    )
+    return finish(chart.properties(width=WIDTH, height=_ROW * (rows + 1)), text, reading=reading)
 
 
 def unit_error_curves(rows: Iterable[Mapping[str, Any]]) -> alt.VConcatChart:
@@ -154,7 +158,9 @@ def unit_error_curves(rows: Iterable[Mapping[str, Any]]) -> alt.VConcatChart:
     longest = max(row["n"] for row in table)
     last = [row for row in table if row["n"] == longest]
     said = "; ".join(f"{row['name']} error {row['error']:.3g}, bias {row['bias']:.3g}" for row in last)
-    return finish(alt.vconcat(*panels), f"Error and bias of sums against their length: {said} at {longest} products.")
+    text = f"Error and bias of sums against their length: {said} at {longest} products."
+    reading = "Point: mean over sums of K products; below, full where sums come out too small, open where too large."
+    return finish(alt.vconcat(*panels), text, reading=reading)
 
 
 def _cells(steps: Instruction, unit: MatrixUnit) -> list[dict[str, Any]]:

@@ -66,7 +66,11 @@ def number_line(*formats: Format, x: Sequence[float] = (), span: tuple[float, fl
     for fmt in formats:
         moved = [f"{a:g} rounds to {b:g}" for a, b in zip(points, landed[fmt.name].tolist(), strict=True)]
         words += [f"In {fmt.name} {_listed(moved)}."] if moved else []
-    return finish(alt.layer(*layers).properties(width=WIDTH, height=58 * len(formats)), " ".join(words))
+    arrows = "; triangle: a number and where it rounds to" if joins else ""
+    reading = f"Tick: a value of the format, shorter and orange where it is subnormal or zero{arrows}."
+    return finish(
+        alt.layer(*layers).properties(width=WIDTH, height=58 * len(formats)), " ".join(words), reading=reading
+    )
 
 
 def rounding_slider(*formats: Format, span: tuple[float, float], end: float | None = None) -> alt.LayerChart:
@@ -118,9 +122,11 @@ def rounding_slider(*formats: Format, span: tuple[float, float], end: float | No
     ]
     chart = alt.layer(*layers).add_params(number).properties(width=WIDTH, height=84 * len(formats))
     names = _listed([f.name for f in formats])
-    return finish(
-        chart, f"A slider moves a number from {low:g} to {high:g}; for {names} the value it rounds to is marked."
+    text = f"A slider moves a number from {low:g} to {high:g}; for {names} the value it rounds to is marked."
+    reading = (
+        "Tick: a value; triangle and dashed line: the number; thick tick: the value it rounds to, error at its right."
     )
+    return finish(chart, text, reading=reading)
 
 
 def relative_error(*formats: Format) -> alt.LayerChart:
@@ -176,7 +182,8 @@ def relative_error(*formats: Format) -> alt.LayerChart:
             .encode(y=alt.Y("u:Q", scale=alt.Scale(type="log")), color=color)
         )
     chart = alt.layer(*layers).properties(width=WIDTH, height=280)
-    return finish(chart, "Largest relative error of rounding: " + "; ".join(words) + ".")
+    reading = "Point: the middle between two neighbors, where the error is largest; dashed: the unit roundoff u."
+    return finish(chart, "Largest relative error of rounding: " + "; ".join(words) + ".", reading=reading)
 
 
 def _check(formats: Sequence[Format], points: Sequence[float]) -> None:

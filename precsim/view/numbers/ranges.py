@@ -69,7 +69,11 @@ def format_builder() -> alt.VConcatChart:
         "The values of a format whose exponent and significand bits are set by sliders: on a line from 0 to 4,"
         " and all positive ones on a logarithmic line from 2^-20 to 2^17."
     )
-    return finish(alt.vconcat(_readout(), near, far, spacing=16).add_params(*sliders), text)
+    reading = (
+        "Tick: a value, orange where it is subnormal or zero; above from 0 to 4, below all positive ones on a"
+        " logarithmic line."
+    )
+    return finish(alt.vconcat(_readout(), near, far, spacing=16).add_params(*sliders), text, reading=reading)
 
 
 def _readout() -> alt.Chart:
@@ -181,4 +185,8 @@ def loss_scaling(x: ArrayLike, fmt: Format, *, exponents: range) -> alt.LayerCha
         f"Sizes of {sizes.size} numbers multiplied by 2^k, k from {min(exponents)} to {max(exponents)} by a slider, and"
         f" what {fmt.name} makes of them. With k = {start}: {said}."
     )
-    return finish(chart.properties(width=WIDTH, height=260), text)
+    reading = (
+        "Bar: numbers of one exponent after scaling, colored by what rounding makes of them; dashed: half the"
+        " least value, the least normal one, the largest."
+    )
+    return finish(chart.properties(width=WIDTH, height=260), text, reading=reading)

@@ -82,7 +82,8 @@ def mode_slider(fmt: Format, *modes: Rounding, span: tuple[float, float]) -> alt
     ).add_params(number)
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     text = f"A slider moves a number from {low:g} to {high:g} among the values of {fmt.name}; it lands by {listed}."
-    return finish(chart.properties(width=WIDTH, height=56 * len(modes)), text)
+    reading = "Thin ticks: values of the format; dashed: the number; thick tick: where this mode takes it."
+    return finish(chart.properties(width=WIDTH, height=56 * len(modes)), text, reading=reading)
 
 
 def _named(mode: Rounding) -> str:
@@ -175,4 +176,8 @@ def stochastic_bias(*, bits: Sequence[int] = (1, 2, 3, 4, 5), steps: int = 48) -
         "Probability of rounding up, and its bias, against the fraction of the interval; a slider sets the number of"
         f" random bits. With {middle}: largest bias " + ", ".join(f"{b:.3g} for {v}" for v, b in worst.items()) + "."
     )
-    return finish(alt.vconcat(top, below, spacing=8).add_params(slider), text)
+    reading = (
+        "Above, mark: probability of rounding up, from all random numbers; dashed: no bias. Below: mean"
+        " result minus number; the slider sets the random bits."
+    )
+    return finish(alt.vconcat(top, below, spacing=8).add_params(slider), text, reading=reading)

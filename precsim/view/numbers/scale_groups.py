@@ -109,4 +109,12 @@ def scale_groups(
         + ", ".join(f"{value:.1f} dB {name}" for name, value in worst.items())
         + "."
     )
-    return finish(alt.vconcat(field, below, spacing=12).resolve_scale(color="independent").add_params(*params), words)
+    reading = (
+        "Above, square: one weight, redder where its error is large beside its column. Below, point: SQNR of"
+        " one column; line: mean over columns; dashed: the slider's setting."
+    )
+    return finish(
+        alt.vconcat(field, below, spacing=12).resolve_scale(color="independent").add_params(*params),
+        words,
+        reading=reading,
+    )

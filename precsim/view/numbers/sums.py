@@ -84,7 +84,10 @@ def running_sum(
         + ", ".join(f"{name} {value:.4g}" for name, value in last.items())
         + "."
     )
-    return finish(chart.properties(width=WIDTH, height=280), text)
+    reading = (
+        "Point: a sum up to there, counted in terms that arrived; dashed: every term arrives; the slider sets the term."
+    )
+    return finish(chart.properties(width=WIDTH, height=280), text, reading=reading)
 
 
 def error_curves(
@@ -168,7 +171,10 @@ def error_curves(
     words = "; ".join(f"{name} from {min(e):.3g} to {max(e):.3g}" for name, e in spans.items())
     dashed = " Dashed: deterministic bounds; dotted: probabilistic ones." if len(layers) > 3 else ""
     text = f"Errors against {title.split(' [')[0]}: {words}, {len(table)} sums.{dashed}"
-    return finish(chart.properties(width=WIDTH, height=300), text)
+    exact = " Triangle at the lower edge: no error at all." if any(row["exact"] for row in drawn) else ""
+    bounds = " Dashed: bound that always holds; dotted: bound that holds with high probability." if dashed else ""
+    reading = f"Point: one sum; line: median.{exact}{bounds}"
+    return finish(chart.properties(width=WIDTH, height=300), text, reading=reading)
 
 
 def _chosen(rows: Sequence[Mapping[str, Any]], slider: str | None) -> alt.Chart:

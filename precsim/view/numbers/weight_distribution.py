@@ -73,4 +73,5 @@ def weight_distribution(
     chart = alt.layer(histogram, lines).properties(width=WIDTH, height=260, title=title)
     of = f" of {title}" if title else ""
     names = ", ".join(formats)
-    return finish(chart, f"Histogram of weights over their root mean square{of}; below it the values of {names}.")
+    text = f"Histogram of weights over their root mean square{of}; below it the values of {names}."
+    return finish(chart, text, reading="Bars: share of the weights; ticks: values of each format.")

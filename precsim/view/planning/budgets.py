@@ -87,7 +87,8 @@ def iso_flop(law: Law, *, N: tuple[float, float], C: tuple[float, float]) -> alt
         f" a slider sets the compute from {C[0]:.0e} to {C[1]:.0e} FLOP. Diamonds mark the best size of each width."
     )
     slider = log_slider("log_C", "log₁₀ compute C [FLOP]", C)
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text)
+    reading = "Line: one width, its tokens from the budget; diamond: its best size; the slider sets the compute."
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text, reading=reading)
 
 
 def fixed_model(law: Law, *, N: tuple[float, float], D: tuple[float, float]) -> alt.VConcatChart:
@@ -127,7 +128,8 @@ def fixed_model(law: Law, *, N: tuple[float, float], D: tuple[float, float]) -> 
         " A diamond marks the best width."
     )
     sliders = [log_slider("log_N", "log₁₀ N [parameters]", N), log_slider("log_D", "log₁₀ D at 16 bits [tokens]", D)]
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=280)).add_params(*sliders), text)
+    reading = "Line: loss of the one model at each width, its tokens from the budget; diamond: the best width."
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=280)).add_params(*sliders), text, reading=reading)
 
 
 def serving_cost(law: Law, *, N: tuple[float, float], served: tuple[float, float]) -> alt.VConcatChart:
@@ -186,7 +188,8 @@ def serving_cost(law: Law, *, N: tuple[float, float], served: tuple[float, float
         f" parameters; a slider sets the tokens to be served from {si(served[0])} to {si(served[1])}."
     )
     slider = log_slider("log_T", "log₁₀ served tokens", served)
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text)
+    reading = "Line: cost against size, all sizes trained to one loss; diamond: the cheapest in all."
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=300)).add_params(slider), text, reading=reading)
 
 
 def added_loss(
@@ -229,4 +232,5 @@ def added_loss(
         f" {', '.join(names)}. A slider sets the parameters from {si(N[0])} to {si(N[1])}."
     )
     slider = log_slider("log_N", "log₁₀ N [parameters]", N)
-    return finish(alt.vconcat(chart.properties(width=WIDTH, height=320)).add_params(slider), text)
+    reading = "Line: loss with this precision minus loss without, by one law; both axes logarithmic; the slider sets N."
+    return finish(alt.vconcat(chart.properties(width=WIDTH, height=320)).add_params(slider), text, reading=reading)

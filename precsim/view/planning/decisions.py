@@ -78,7 +78,11 @@ def profile_likelihood(fit: Fit, name: str, *, level: float = 0.95, points: int 
         f"Profile of the objective in {name}: estimate {estimate:.4g}, {level:.0%} profile interval"
         f" {found.low:.4g} to {found.high:.4g}, {len(rows)} refits drawn.{warning}"
     )
-    return finish(chart.properties(width=WIDTH, height=240), text)
+    reading = (
+        "Point: the parameter held there, all others fitted again; orange: the estimate; dashed: the limit of the"
+        f" {level:.0%} profile interval, which is shaded."
+    )
+    return finish(chart.properties(width=WIDTH, height=240), text, reading=reading)
 
 
 def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
@@ -156,7 +160,12 @@ def regret_curve(plan: Plan, *, level: float = 0.95) -> alt.LayerChart:
         f" priced by {plan.budget.machine.name}. Best is {plan.choice.label} with {si(plan.N)} parameters and"
         f" {si(plan.D)} tokens; within {plan.tolerance:g} nats per token: {near}.{wasted}{outside}{spread}{refused}"
     )
-    return finish(chart.properties(width=WIDTH, height=260), text)
+    reading = (
+        "Point: one choice of widths; number: the compute it would need more to equal the best; dashed: as good as the"
+        " best."
+        f"{f' Bar: {level:.0%} bootstrap interval.' if plan.best.regret_interval else ''}"
+    )
+    return finish(chart.properties(width=WIDTH, height=260), text, reading=reading)
 
 
 def _short(choice: Choice, held: tuple[str, ...] = ()) -> str:
@@ -249,7 +258,11 @@ def design_map(design: Design, done: Frame | None = None) -> alt.LayerChart:
         f" and D, cost {design.cost:.3g}. Expected half-widths of 95 % intervals, relative for positive parameters:"
         f" {width_text}."
     )
-    return finish(alt.layer(*layers).properties(width=WIDTH, height=320), text)
+    reading = (
+        "Mark: a cell of the design, larger where it is repeated; color: the fewest bits of any part; cells"
+        " of equal N and D stand side by side."
+    )
+    return finish(alt.layer(*layers).properties(width=WIDTH, height=320), text, reading=reading)
 
 
 def held_out_error(comparison: Comparison, *, level: float = 0.95) -> alt.LayerChart:
@@ -293,4 +306,7 @@ def held_out_error(comparison: Comparison, *, level: float = 0.95) -> alt.LayerC
         f"Error of {len(rows)} laws on held-out rows with {level:.0%} intervals; gray marks are the {len(folds)} folds."
         f" Verdict: {comparison.answer}.{f' {lost} laws could not be fitted.' if lost else ''}"
     )
-    return finish(chart.properties(width=WIDTH, height=60 + 40 * len(rows)), text)
+    reading = (
+        f"Blue: mean error of one law on rows that it had not seen, with its {level:.0%} interval; gray: single folds."
+    )
+    return finish(chart.properties(width=WIDTH, height=60 + 40 * len(rows)), text, reading=reading)

@@ -82,6 +82,14 @@ class Planner(Widget):
         )
 
     @property
+    def reading(self) -> str:
+        """How it is read, for the caption."""
+        return (
+            "Fields: the budget, the law and what limits a run; verdict: the choice with the least loss. Mark"
+            " of the curve: a width; hatched: beyond the runs of the law or refused."
+        )
+
+    @property
     def state(self) -> dict[str, Any]:
         """Laws, devices, shapes of served models and examples, in JSON types; numbers are not rounded."""
         there = {law.slug for law in self.laws}

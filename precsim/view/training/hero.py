@@ -93,6 +93,14 @@ class Hero(Widget):
         )
 
     @property
+    def reading(self) -> str:
+        """How it is read, for the caption."""
+        return (
+            "Point: one run; line: mean of the runs of one choice; gray: full precision; ring: your choice;"
+            " diamond: the least mean; triangle: off the scale."
+        )
+
+    @property
     def state(self) -> dict[str, Any]:
         """All gaps and all sentences: the script draws and looks up."""
         choices = {

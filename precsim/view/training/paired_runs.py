@@ -92,7 +92,11 @@ def paired_runs(
         f" to a line parallel to the diagonal; and the differences. Their standard deviation is {spreads[0]:.2g} within"
         f" pairs, {spreads[1]:.2g} between unequal seeds."
     )
-    return finish(alt.vconcat(top, below, spacing=10), words)
+    reading = (
+        "Above, point: two runs of one seed; dashed: no difference. Below, tick: one difference, of runs that"
+        " share a seed and of runs that do not; diamond: their mean."
+    )
+    return finish(alt.vconcat(top, below, spacing=10), words, reading=reading)
 
 
 def joint_penalties(rows: Iterable[Mapping[str, float]]) -> alt.LayerChart:
@@ -154,4 +158,8 @@ def joint_penalties(rows: Iterable[Mapping[str, float]]) -> alt.LayerChart:
         f" widths: above it in {above}, below in {len(drawn) - above}."
         + (f" {lost} pairs with a penalty that is not positive are not drawn." if lost else "")
     )
-    return finish(chart.properties(width=WIDTH, height=320), words)
+    reading = (
+        "Point: a pair of widths, both parts together against what each alone would add up to; dashed: no"
+        " interaction; the labels name pairs of equal widths."
+    )
+    return finish(chart.properties(width=WIDTH, height=320), words, reading=reading)

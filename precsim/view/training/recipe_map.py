@@ -102,7 +102,11 @@ def recipe_map(recipes: Mapping[str, Recipe]) -> alt.LayerChart:
         *lines,
     ).add_params(choose)
     words = f'A layer with six places where numbers may be rounded. With "{names[0]}": {said[names[0]] or "none"}.'
-    return finish(chart.properties(width=WIDTH, height=270, view=alt.ViewConfig(stroke=None)), words)
+    reading = (
+        "Box: a place where numbers may be rounded, with format and scale of the chosen recipe; orange:"
+        " rounded; gray: left in float32; arrows: the way of the numbers, forward above, backward below."
+    )
+    return finish(chart.properties(width=WIDTH, height=270, view=alt.ViewConfig(stroke=None)), words, reading=reading)
 
 
 def _told(rule: Any) -> tuple[str, str]:

@@ -81,7 +81,11 @@ def straight_through() -> alt.LayerChart:
         " the best weight and the step of the grid. Where the weight stands the staircase is flat, so its derivative is"
         " 0; the straight-through rule takes the parabola's slope at the rounded weight, here 1.3."
     )
-    return finish(chart.properties(width=WIDTH, height=300), words)
+    reading = (
+        "Blue: loss of the rounded weight, the full mark at w, the ring where w is rounded to; orange and"
+        " green: slopes that training could follow there; gray ticks: the grid."
+    )
+    return finish(chart.properties(width=WIDTH, height=300), words, reading=reading)
 
 
 def descent(rows: Iterable[Mapping[str, Any]], *, target: float) -> alt.VConcatChart:
@@ -146,4 +150,8 @@ def descent(rows: Iterable[Mapping[str, Any]], *, target: float) -> alt.VConcatC
         f" between its two neighbors on the grid; after {last['step']} steps at rate {rates[0]:g} its mean is"
         f" {last['mean']:.3f}."
     )
-    return finish(chart, words)
+    reading = (
+        "Blue: the weight that the optimizer keeps; orange points: what it is rounded to; green: their mean"
+        " so far; dashed: the best weight."
+    )
+    return finish(chart, words, reading=reading)

@@ -103,7 +103,10 @@ def trials(
     if choose:
         chart = chart.add_params(_choice(titles[choose], list(dict.fromkeys(row[choose] for row in rows))))
     text = _words(rows, x, y, color, titles, choose)
-    return finish(chart.properties(width=WIDTH, height=280), text)
+    reading = "Point: one model; line: mean of repeats; triangle at the upper edge: diverged" + (
+        ", at the lower edge: nothing that the axis can show." if log_y else "."
+    )
+    return finish(chart.properties(width=WIDTH, height=280), text, reading=reading)
 
 
 def bit_map(
@@ -187,7 +190,12 @@ def bit_map(
     text = (
         f"Means of {' and '.join(choose)} for every pair of {titles[x].split(' [')[0]} and {titles[y].split(' [')[0]}: "
     )
-    return finish(chart.properties(width=WIDTH, height=46 * len(orders[1])), text + "; ".join(words) + ".")
+    reading = (
+        "Number: mean over models of one pair of widths, darker where it is larger; the pointer shows their range."
+    )
+    return finish(
+        chart.properties(width=WIDTH, height=46 * len(orders[1])), text + "; ".join(words) + ".", reading=reading
+    )
 
 
 def _rows(table: Frame, columns: Sequence[str], titles: Mapping[str, str]) -> list[Row]:

@@ -13,6 +13,8 @@ SOURCES = {"paper", "ours", "toy", "computed"}
 #: Of `ps.view`: what makes tables, and what draws nothing or has a caption by itself.
 TABLES = {"Table", "Words", "format_table", "comparison_table", "plan_table", "parameter_table"}
 OTHERS = {"captioned", "Explored", "paper_and_ours", "derivation", "enable", "finish", "page", "Caption", "Figure"}
+#: As the pages write them in formulas, and captions as letters.
+_SIGNS = {"√": "\\sqrt ", "^*": "*", "α": "alpha", "γ": "gamma", "δ": "delta"}
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.M | re.S)
 
 
@@ -29,6 +31,12 @@ def _view(node: ast.AST) -> str:
         if name.startswith("ps.view."):
             return name.rpartition(".")[2]
     return ""
+
+
+def _captioned(table: ast.Call) -> bool:
+    """Whether a table is given a caption: after head and rows, which may come together, or by name."""
+    there = 3 - any(isinstance(part, ast.Starred) for part in table.args)
+    return len(table.args) >= there or "caption" in {k.arg for k in table.keywords}
 
 
 def captions(path: Path) -> list[ast.Call]:
@@ -66,7 +74,7 @@ def bare(path: Path) -> list[str]:
             if not name or name in OTHERS or id(node) in inside:
                 continue
             given = {k.arg for k in node.keywords}
-            whole = name in TABLES and (name not in {"Table", "Words"} or len(node.args) > 2) and given & SOURCES
+            whole = name in TABLES and (name not in {"Table", "Words"} or _captioned(node)) and given & SOURCES
             if not whole:
                 found.append(ast.unparse(node)[:100])
     return found
@@ -74,7 +82,9 @@ def bare(path: Path) -> list[str]:
 
 def plain(text: str) -> str:
     """A sentence without markup, capital or full stop: what is compared."""
-    text = re.sub(r"\\text\{([^}]*)\}|[*$`\\{}]", r"\1", text.replace("√", "\\sqrt "))
+    for sign, name in _SIGNS.items():
+        text = text.replace(sign, name)
+    text = re.sub(r"\\text\{([^}]*)\}|[*$`\\{}]", r"\1", text)
     return " ".join(text.split()).strip(" .,:;").casefold()
 
 

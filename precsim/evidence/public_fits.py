@@ -10,7 +10,7 @@ import numpy as np
 
 from precsim import laws
 from precsim.data.public import TABLES
-from precsim.fitting.comparison import ByCompute, Groups, Split, compare
+from precsim.fitting.comparison import ByCompute, ByData, Groups, Split, compare
 from precsim.fitting.fits import Fit, FitError, fit
 from precsim.fitting.uncertainty import Draws, bootstrap, interval
 from precsim.laws import ACTIVATIONS, WEIGHTS, Law
@@ -235,6 +235,7 @@ def quartet(tables: Mapping[str, Table]) -> dict[str, Any]:
         "roll_out": _roll_out(full),
         "factor": {"scheme": "QuEST, MXFP4 in the forward pass", "fits": forms},
         "passes": {kind: _pass(rows, "scheme") for kind, rows in quartet_passes(tables).items()},
+        "bends": _bends(both, laws.PerScheme(("QuEST",)), one_width=True),
     }
 
 
@@ -270,7 +271,46 @@ def quartet2(tables: Mapping[str, Table]) -> dict[str, Any]:
         "source": _source("quartet2-nvfp4", len(tables["quartet2-nvfp4"])),
         "roll_out": _roll_out(full),
         "passes": {kind: _pass(rows, "baseline") for kind, rows in passes.items()},
+        "bends": _bends(plain := quartet2_plain_rows(tables), laws.PerScheme((_named(plain),)), one_width=True),
     }
+
+
+def quartet2_plain_rows(tables: Mapping[str, Table]) -> Table:
+    """BF16, and the plainest NVFP4 in the forward pass: to nearest, scales as they are, no transform."""
+    forward = quartet2_passes(tables)["forward"]
+    named = {one for one in forward["scheme"] if one.startswith("forward_main")}
+    (plain,) = (one for one in named if "True" not in one and "override=1 " in one and one.count("dim=1 ") == 1)
+    return forward.loc[forward["scheme"].isin(["baseline", plain])]
+
+
+def _named(rows: Table) -> str:
+    (scheme,) = set(rows["scheme"]) - {"baseline"}
+    return scheme
+
+
+def quest_weights_rows(tables: Mapping[str, Table]) -> Table:
+    """Of `quest_rows` those whose activations are in BF16: three widths at four sizes, and all runs in BF16."""
+    rows = quest_rows(tables)
+    return rows.loc[np.isinf(rows["activations"])]
+
+
+def _bends(rows: Table, factor: Any, *, one_width: bool) -> dict[str, Any]:
+    """A factor, the same with drift, and three bends, under two bases, on what was held out; a fit of the first bend.
+
+    There is no δ of rounding afterwards: the damage that is bent is C·D^γ_D·N^(−γ_N)/(2^(P−1) − 1)², all of it fitted.
+    """
+    delta = laws.SecondOrderDegradation()
+    ridge = laws.BentRidge(delta, D0=1e10)
+    parts = (factor, laws.Drifting(factor), laws.Bent(delta), laws.BentPower(delta.replace(K=1.0)), ridge)
+    data = (ByData(_ORIGINS), "the most tokens, four origins")
+    widths = (Groups("weights", only=(2.0, 3.0, 4.0)), "weights of 2, 3 and 4 bits in turn")
+    splits = {"data": data} if one_width else {"widths": widths}
+    splits["sizes"] = (Groups("N"), "each size in turn")
+    out: dict[str, Any] = {"runs": len(rows), "in few bits": int(np.isfinite(rows["weights"]).sum())}
+    for base in (laws.Chinchilla(), laws.OuterExponent()):
+        judged = {name: _scores([base | p for p in parts], rows, split, what) for name, (split, what) in splits.items()}
+        out[base.label] = judged | {"fit": _fit(fit(base | parts[2], rows, strict=False))}
+    return out
 
 
 def _pass(rows: Table, full: str) -> dict[str, Any]:
@@ -358,6 +398,7 @@ def quest(tables: Mapping[str, Table]) -> dict[str, Any]:
         "widths": _scores(forms, rows, Groups("weights", only=(2.0, 3.0, 4.0)), "weights of 2, 3 and 4 bits in turn"),
         "sizes": _scores(forms, rows, Groups("N"), "each size in turn"),
         "free": _free_factors(rows),
+        "bends": _bends(quest_weights_rows(tables), laws.Saturating(WEIGHTS), one_width=False),
     }
 
 

@@ -181,6 +181,18 @@ def standard_block(table: Table) -> Table:
     return free(here.loc[here["model"].eq(usual) & here["step"].eq(here["steps"])])
 
 
+def standard_block_trained(table: Table) -> Table:
+    """The same as trained, in full precision and with weights in few bits, for forms of what few bits cost.
+
+    Used by `precsim.evidence.drift` and the chapter on rivals. The few bits are those of the batches `gate` and `bits`.
+    """
+    full = standard_block(table)
+    few = table["batch"].isin(["gate", "bits"]) & np.isfinite(table["weights"])
+    few = table.loc[few & table["model"].isin(set(full["model"])) & table["step"].eq(table["steps"])]
+    both = pd.concat([full, few])
+    return both.loc[both["post_method"].eq("none")].reset_index(drop=True)
+
+
 # -- several tensors, formats ------------------------------------------------------------------------------------------
 
 

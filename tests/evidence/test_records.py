@@ -12,7 +12,7 @@ from support.places import PUBLIC
 from precsim import laws
 from precsim.data import TABLES
 from precsim.evidence import records
-from precsim.evidence.public_fits import MAKERS, quartet_rows, quest_rows
+from precsim.evidence.public_fits import MAKERS, quartet2_plain_rows, quartet_rows, quest_rows, quest_weights_rows
 from precsim.fitting import fit
 from precsim.laws import Law
 from precsim.runs.envelope import undominated
@@ -105,6 +105,47 @@ def test_the_fits_of_the_longest_record_are_what_its_table_gives():
         found = fit(base | laws.Saturating(laws.WEIGHTS) | laws.Saturating(laws.ACTIVATIONS), rows, strict=False)
         assert found.stages[0].objective == pytest.approx(stored[base.label]["objective"], rel=_CLOSE)
         assert found.status.name == stored[base.label]["status"]
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "few"),
+    [
+        ("quartet-mxfp4", quartet_rows, 21),
+        ("quartet2-nvfp4", quartet2_plain_rows, 21),
+        ("quest-qat", quest_weights_rows, 12),
+    ],
+)
+def test_the_bends_of_public_tables_are_what_the_tables_give(name, of, few):
+    stored = records.record(name)["bends"]
+    rows = of({n: table(n) for n in MAKERS[name][0]})
+    assert (
+        (len(rows), int(np.isfinite(rows["weights"]).sum()))
+        == (stored["runs"], few)
+        == (len(rows), stored["in few bits"])
+    )
+    for base in (laws.Chinchilla(), laws.OuterExponent()):
+        found = fit(base | laws.Bent(laws.SecondOrderDegradation()), rows, strict=False)
+        assert found.stages[0].objective == pytest.approx(stored[base.label]["fit"]["objective"], rel=_CLOSE)
+        (score,) = (s for s in stored[base.label]["sizes"]["scores"] if "Bent(" in s["form"])
+        assert score["rmse"] == pytest.approx(np.sqrt((found.residuals**2).mean()), rel=_CLOSE)
+
+
+def test_the_bend_foretells_a_width_of_quests_that_was_left_out():
+    """By hand: two widths fitted, the third predicted, against the factor of as many constants in bits."""
+    rows, errors = quest_weights_rows({n: table(n) for n in MAKERS["quest-qat"][0]}), {}
+    for part in (laws.Saturating(laws.WEIGHTS), laws.Bent(laws.SecondOrderDegradation())):
+        off = []
+        for bits in (2.0, 3.0, 4.0):
+            out = rows["weights"].eq(bits)
+            law = fit(laws.Chinchilla() | part, rows[~out], strict=False).law
+            off += list(np.abs(np.log(law(rows[out]["N"], rows[out]["D"], weights=bits) / rows[out]["loss"])))
+        errors[part.title] = np.mean(off)
+    scores = {
+        s["form"]: s["held_out_error"] for s in records.record("quest-qat")["bends"]["Chinchilla"]["widths"]["scores"]
+    }
+    assert errors["Bent(SecondOrderDegradation)"] < errors["Saturating(weights)"] / 5
+    for title, error in errors.items():
+        assert error == pytest.approx(scores[f"Chinchilla | {title}"], rel=_CLOSE_HELD_OUT)
 
 
 @pytest.mark.parametrize("name", ["chinchilla-epoch", "kyo-llm"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from precsim.course.kit.pages import pages
 from precsim.course.notebooks import Edition, dumps, notebook, read
 
 
@@ -23,8 +24,10 @@ def student_notebooks(exercises: Path) -> dict[Path, str]:
     }
 
 
-def build(exercises: Path, out: Path) -> int:
-    """Write the student notebooks, and the answer key as notebooks in `out`; nothing is removed, no class is touched.
+def build(exercises: Path, out: Path, book: Path) -> int:
+    """Write the student notebooks, the tables of the book's pages on them, and the answer key as notebooks in `out`.
+
+    Nothing is removed, and no class is touched.
 
     Raises
     ------
@@ -37,6 +40,9 @@ def build(exercises: Path, out: Path) -> int:
     for path, text in student_notebooks(exercises).items():
         path.write_text(text, encoding="utf-8")
         _say(f"{path}: the student's notebook")
+    for path, text in pages(exercises, book).items() if book.is_dir() else ():
+        path.write_text(text, encoding="utf-8")
+        _say(f"{path}: the tables of points, minutes and chapters")
     (out / "key").mkdir(parents=True, exist_ok=True)
     for source in sorted((exercises / "src").glob("ps*.py")):
         path = out / "key" / f"{source.stem}.ipynb"
@@ -46,11 +52,11 @@ def build(exercises: Path, out: Path) -> int:
     return 0
 
 
-def check(exercises: Path) -> int:
-    """Say which student notebooks differ from what their source generates."""
+def check(exercises: Path, book: Path) -> int:
+    """Say which notebooks and pages differ from what the sources generate."""
     stale = [
         path
-        for path, text in student_notebooks(exercises).items()
+        for path, text in (student_notebooks(exercises) | pages(exercises, book)).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     for path in stale:
@@ -76,17 +82,18 @@ def main() -> int:
         "--exercises", type=Path, default=Path("exercises"), help="folder with src/ (default: exercises)"
     )
     parser.add_argument("--out", type=Path, default=Path("dist/course"), help="folder for the answer key")
+    parser.add_argument("--book", type=Path, default=Path("book"), help="folder with the pages (default: book)")
     options = parser.parse_args()
     if not (options.exercises / "src").is_dir():
         parser.error(f"{options.exercises} has no folder src; run this from the project's folder or give --exercises")
     match options.command:
         case "build":
             try:
-                return build(options.exercises, options.out)
+                return build(options.exercises, options.out, options.book)
             except ValueError as failure:
                 parser.error(str(failure))
         case "check":
-            return check(options.exercises)
+            return check(options.exercises, options.book)
     return lab(options.exercises.parent)
 
 

@@ -216,14 +216,14 @@ def test_making_the_notebooks_twice_removes_nothing(tmp_path, monkeypatch, capsy
     exercises, out = tmp_path / "exercises", tmp_path / "out"
     (exercises / "src").mkdir(parents=True)
     (exercises / "src" / "ps1.py").write_text((ROOT / "exercises/src/ps1.py").read_text())
-    assert build(exercises, out) == 0
+    assert build(exercises, out, tmp_path / "book") == 0
     (out / "mine.txt").write_text("kept")
-    assert build(exercises, out) == 0
+    assert build(exercises, out, tmp_path / "book") == 0
     assert (out / "mine.txt").read_text() == "kept"
     assert "sign * (1 + trailing / 8)" in (out / "key" / "ps1.ipynb").read_text()
     (out / "submitted" / "ada").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds a class"):
-        build(exercises, out)
+        build(exercises, out, tmp_path / "book")
     monkeypatch.setattr("sys.argv", ["course", "build", "--exercises", str(exercises), "--out", str(out)])
     with pytest.raises(SystemExit):
         main()

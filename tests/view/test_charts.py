@@ -136,6 +136,11 @@ def test_a_chart_has_a_description_in_words(specs, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_chart_says_how_it_is_read(specs, name):
+    assert specs[name]["usermeta"]["caption"]["reading"].endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_chart_is_json_without_infinities(specs, name):
     json.dumps(specs[name], allow_nan=False)
 

@@ -56,18 +56,23 @@ def _sets(facts: Facts) -> str:
     rows = [
         (
             _capital(one.title.partition(": ")[2]),
+            f"{{download}}`{one.name} <../../exercises/{one.name}.ipynb>`",
             len(one.tasks),
             one.points,
-            hours(one.minutes),
-            f"{{download}}`{one.name}.ipynb <../../exercises/{one.name}.ipynb>`",
+            _unbroken(hours(one.minutes)),
         )
         for one in facts.sets
     ]
-    return table(("problem set", "exercises", "points", "time", "notebook"), rows)
+    return table(("problem set", "notebook", "exercises", "points", "time"), rows)
 
 
 def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _unbroken(words: str) -> str:
+    """Words that stay in one line of a narrow column."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _exercises(facts: Facts) -> str:
@@ -86,15 +91,15 @@ def _periods(pace: Pace) -> Callable[[Facts], str]:
         made = schedule(facts.sets, pace, datetime.date.min, datetime.UTC)
         rows = [
             (
-                f"{pace.period} {period.number}",
+                period.number,
                 facts.read(period.sets),
                 ", ".join(one.name for one in period.sets),
-                hours(period.minutes),
+                _unbroken(hours(period.minutes)),
                 sum(one.points for one in period.sets),
             )
             for period in made
         ]
-        return table(("", "read", "sets", "time", "points"), rows)
+        return table((pace.period, "read", "sets", "time", "points"), rows)
 
     return part
 

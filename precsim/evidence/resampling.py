@@ -197,7 +197,8 @@ def slope(x: np.ndarray, y: np.ndarray, group: np.ndarray, weight: np.ndarray | 
     total = np.maximum(weight @ one, 1e-300)
     dx = x - ((weight * x) @ one / total) @ one.T
     dy = y - ((weight * y) @ one / total) @ one.T
-    return (weight * dx * dy).sum(axis=1) / (weight * dx * dx).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # a redraw without two values of x has no slope
+        return (weight * dx * dy).sum(axis=1) / (weight * dx * dx).sum(axis=1)
 
 
 def powers(drawn: Redrawn, column: str) -> tuple[np.ndarray, np.ndarray]:

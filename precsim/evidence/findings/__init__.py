@@ -45,7 +45,7 @@ from precsim.evidence.findings.effective import (
 from precsim.evidence.findings.elsewhere import facts, methods, text, training_elsewhere
 from precsim.evidence.findings.finding import Finding
 from precsim.evidence.findings.joint import product_law, sensitivity, shares
-from precsim.evidence.findings.number_formats import Worth, after_training, formats, in_training
+from precsim.evidence.findings.number_formats import Worth, after_training, formats, formats_rounded_to, in_training
 from precsim.evidence.findings.served import best_training, damage_ratios, robustness, unified_law
 from precsim.runs import Table
 
@@ -75,6 +75,7 @@ __all__ = [
     "factor_of",
     "facts",
     "formats",
+    "formats_rounded_to",
     "growth",
     "growth_under_decay",
     "held_out",

@@ -124,9 +124,9 @@ def _minimum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x0, x1, x2 = x[middle - 1], x[middle], x[middle + 1]
     left = (y[line, middle] - y[line, middle - 1]) / (x1 - x0)
     right = (y[line, middle + 1] - y[line, middle]) / (x2 - x1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        top = 0.5 * (x0 + x1) - left * 0.5 * (x2 - x0) / (right - left)
-    return np.where(at == 0, -np.inf, np.where(at == len(x) - 1, np.inf, np.exp(top)))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of lines that are least at an end
+        top = np.exp(0.5 * (x0 + x1) - left * 0.5 * (x2 - x0) / (right - left))
+    return np.where(at == 0, -np.inf, np.where(at == len(x) - 1, np.inf, top))
 
 
 def critical_data(table: Table) -> tuple[Finding, ...]:
@@ -143,14 +143,16 @@ def critical_data(table: Table) -> tuple[Finding, ...]:
         verdict = f"{count} of {len(some)} sizes" + (f", {below} of them below the least budget" if below else "")
         answers.append(counted(question, "≥ 4", count, here, count >= 4, verdict))
     inside = [turn for turn in measured if turn.inside]
+    if not any(turn.bits > 2 for turn in inside):
+        return tuple(answers)
     seen = [turn for turn in inside if turn.bits > 2]
     answers.append(_over("critical data at 3 and 4 bits, the law's over the measured: geometric mean", seen, rows))
     without = {N: _without(law, N) for N in {turn.N for turn in seen}}
     again = [float(laws.critical_tokens(without[turn.N], turn.N, turn.bits)) for turn in seen]
     unseen = [replace(t, predicted=Number(D, math.nan, math.nan)) for t, D in zip(seen, again, strict=True)]
     answers.append(_over("the same, by a law fitted without the size", unseen, rows))
-    least = [turn for turn in inside if turn.bits == 2]
-    answers.append(_over("the same at 2 bits, which no fit saw", least, rows))
+    if len(least := [turn for turn in inside if turn.bits == 2]) > 1:
+        answers.append(_over("the same at 2 bits, which no fit saw", least, rows))
     return tuple(answers)
 
 

@@ -127,6 +127,16 @@ def beside(table: Table, part: Part) -> Table:
     return _beside_full(trained_weights(table) if part is Part.WEIGHTS else parts(table), part)
 
 
+def tried(table: Table) -> tuple[Part, ...]:
+    """The parts that the table has networks of: the second edition has no activations with one scale."""
+    scales = {part: set(beside(table, part)["activations_scaling"]) for part in Part}
+    return tuple(
+        part
+        for part, found in scales.items()
+        if found and (laws.ACTIVATIONS not in part.tensors or part.granularity in found)
+    )
+
+
 def _beside_full(rows: Table, part: Part) -> Table:
     low = np.isfinite(rows[list(TENSORS)].to_numpy())
     wanted = [name in [t.value for t in part.tensors] for name in TENSORS]
@@ -199,7 +209,7 @@ def _undeclared(cells: Table) -> Table:
 
 
 def penalty_with_data(table: Table, part: Part) -> Finding:
-    """Exponent of D in the gap that training in 2 to 4 bits adds, against the run that differs in nothing else."""
+    """Exponent of D in the gap that training in 4 bits or fewer adds, against the run that differs in nothing else."""
     rows, name = free(beside(table, part)), part.tensors[0].value
     rows = rows.loc[rows[name] <= 4]
     rows = rows.assign(penalty=rows["gap"] * (1 - 1 / rows["ratio"]))
@@ -219,7 +229,7 @@ def of_the_paper(question: str, values: np.ndarray, rows: Table) -> Finding:
 
 def held_out(table: Table) -> tuple[Finding, ...]:
     """Mean held-out error of the form that predicts best, for every part and for the declared extrapolation set."""
-    answers = [best_of(f"{p.value}: mean error held out", trial(table, p), beside(table, p)) for p in Part]
+    answers = [best_of(f"{p.value}: mean error held out", trial(table, p), beside(table, p)) for p in tried(table)]
     question = "weights, declared extrapolation set: mean error"
     return (*answers, best_of(question, extrapolation(table), beside(table, Part.WEIGHTS)))
 
@@ -228,12 +238,13 @@ def best_of(question: str, judged: Comparison, rows: Table) -> Finding:
     """The held-out error of the form that predicts best, with the verdict and the error of the paper's form."""
     best = min(judged.scores, key=lambda score: score.held_out)
     paper = next(s for s in judged.scores if any(isinstance(f, laws.Offset) for f in s.form.factors))
-    words = f"{said(judged)}; offset, the paper's, errs by {paper.held_out:.1%}"
+    off = f"errs by {paper.held_out:.1%}" if np.isfinite(paper.held_out) else "has no value for some"
+    words = f"{said(judged)}; offset, the paper's, {off}"
     models = rows["job"].nunique()
     return Finding(question, STATED, best.held_out, *best.interval, len(rows), models, None, words)
 
 
 def effective_parameters(table: Table) -> tuple[Finding, ...]:
     """Drift of every part, and how the added gap moves with data without any law."""
-    single = [part for part in Part if len(part.tensors) == 1]
+    single = [part for part in tried(table) if len(part.tensors) == 1]
     return (*(drift(table, part) for part in single), *(penalty_with_data(table, part) for part in single))

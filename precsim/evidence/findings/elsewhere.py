@@ -64,6 +64,8 @@ def training_elsewhere(table: Table) -> tuple[Finding, ...]:
     for batch, where in (("facts", "MLPs on facts"), ("text", "King James Bible")):
         question = f"{where}: exponent of D in the loss added by training at 3–4 bits"
         rows, _ = selections.elsewhere(table, batch)
+        if rows.empty:
+            continue
         key = ["model", "D", "language_seed", "seed"]
         full = rows.loc[np.isinf(rows["weights"])].set_index(key)["loss"]
         rows = rows.loc[rows["weights"].isin([3.0, 4.0])]
@@ -77,6 +79,8 @@ def training_elsewhere(table: Table) -> tuple[Finding, ...]:
         answers.append(of_the_paper(question, values, rows))
     question = "MLPs on facts: mean error held out of the best form of effective parameters"
     rows, _ = selections.elsewhere(table, "facts")
+    if rows.empty:
+        return tuple(answers)
     return (*answers, best_of(question, trial_of_facts(table), rows.loc[np.isfinite(rows["weights"])]))
 
 

@@ -147,23 +147,26 @@ def _band(values: np.ndarray) -> np.ndarray:
 
 def formats(table: Table) -> tuple[Finding, ...]:
     """Cost of every format of 4 bits or little more over that of 4-bit integers by channel, in training and after."""
-    answers = []
-    for when, (rows, drawn), column in (
-        ("training in", _trained(table), "cost"),
-        ("rounding afterwards to", _rounded(table), "delta"),
-    ):
-        names = ("FP4_E1M2", "FP4_E2M1", "FP4_E3M0", "NF4", "MXFP4", "NVFP4")
-        labels, logs = _by_label(drawn, column)
-        four = logs[:, labels.index("INT4")]
-        answers += [
-            found(
-                f"{when} {name}: cost over INT4's",
-                STATED,
-                np.exp(logs[:, labels.index(name)] - four),
-                rows[rows["label"].isin([name, "INT4"])],
-                verdict=f"{rows.loc[rows['label'] == name, 'bits'].iloc[0]:g} bits stored",
-            )
-            for name in names
-            if name in labels
-        ]
-    return tuple(answers)
+    return (*_over_integers("training in", *_trained(table), "cost"), *formats_rounded_to(table))
+
+
+def formats_rounded_to(table: Table) -> tuple[Finding, ...]:
+    """The same after training alone."""
+    return _over_integers("rounding afterwards to", *_rounded(table), "delta")
+
+
+def _over_integers(when: str, rows: Table, drawn: Redrawn, column: str) -> tuple[Finding, ...]:
+    names = ("FP4_E1M2", "FP4_E2M1", "FP4_E3M0", "NF4", "MXFP4", "NVFP4")
+    labels, logs = _by_label(drawn, column)
+    four = logs[:, labels.index("INT4")]
+    return tuple(
+        found(
+            f"{when} {name}: cost over INT4's",
+            STATED,
+            np.exp(logs[:, labels.index(name)] - four),
+            rows[rows["label"].isin([name, "INT4"])],
+            verdict=f"{rows.loc[rows['label'] == name, 'bits'].iloc[0]:g} bits stored",
+        )
+        for name in names
+        if name in labels
+    )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from precsim import laws
 from precsim.evidence import findings, resampling, rows
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import our_fits
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.resampling import Number
@@ -30,19 +31,19 @@ def _sure_powers(found: Fit) -> str:
     return f"γ_D {d:.2f}, γ_N {n:.2f}, γ {p:.3f}"
 
 
-def turns(bits: float) -> tuple[findings.Turn, ...]:
+def turns(bits: float, of: Reader = open_table) -> tuple[findings.Turn, ...]:
     """Turns of the loss after rounding to these bits, as `precsim.evidence.findings.turns` measures them: by size."""
-    return tuple(turn for turn in our_fits.turns() if turn.bits == bits)
+    return tuple(turn for turn in our_fits.turns(of) if turn.bits == bits)
 
 
-def turned(bits: float) -> tuple[int, int]:
+def turned(bits: float, of: Reader = open_table) -> tuple[int, int]:
     """(Sizes that turn between two of their budgets, sizes)."""
-    return sum(turn.inside for turn in turns(bits)), len(turns(bits))
+    return sum(turn.inside for turn in turns(bits, of)), len(turns(bits, of))
 
 
-def critical(size: int, bits: float) -> str:
+def critical(size: int, bits: float, of: Reader = open_table) -> str:
     """D/N at which the loss turns, in words: as measured, where it was, and as the law says."""
-    turn = next(turn for turn in turns(bits) if size == turn.N)
+    turn = next(turn for turn in turns(bits, of) if size == turn.N)
     said = Number(*(x / size for x in turn.predicted))
     seen = Number(*(x / size for x in (turn.tokens, turn.low, turn.high)))
     return f"D/N = {seen:.0f} (law {said:.0f})" if turn.inside else f"D/N = {said:.0f} by the law, beyond our data"

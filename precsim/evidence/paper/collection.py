@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import (
     after_training,
     effective_parameters,
@@ -14,7 +15,8 @@ from precsim.evidence.paper import (
     what_to_buy,
     which_tensor,
 )
-from precsim.evidence.paper.exhibits import Exhibit
+from precsim.evidence.paper.exhibits import NOT_JUDGED, Exhibit
+from precsim.evidence.rows import open_table
 
 
 def _place(exhibit: Exhibit) -> tuple[bool, int]:
@@ -72,10 +74,22 @@ def exhibits() -> tuple[tuple[str, str, str, str, str], ...]:
     return tuple(rows)
 
 
-def claims() -> tuple[tuple[str, str, str, str], ...]:
-    """(number, claim, verdict, evidence) of every claim."""
+def claims(of: Reader = open_table) -> tuple[tuple[str, str, str, str], ...]:
+    """(number, claim, verdict, evidence) of every claim, by the runs of an edition and one rule for each claim.
+
+    Parameters
+    ----------
+    of : callable
+        Reads the runs: the open table, or the standard block of its second edition
+        (`precsim.evidence.editions.standard_table`).
+    """
+    batches = set(of()["batch"])
     found = []
     for claim in verdicts.CLAIMS:
-        verdict, evidence = claim.judge()
+        if claim.batch and claim.batch not in batches:
+            words = f"No run: this edition has no batch of {claim.batch}."
+            found.append((str(claim.number), claim.says, NOT_JUDGED, words))
+            continue
+        verdict, evidence = claim.judge(of)
         found.append((str(claim.number), claim.says, verdict.value, evidence))
     return tuple(found)

@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike
 
 from precsim import laws
 from precsim.evidence import resampling
+from precsim.evidence.editions import Reader
 from precsim.evidence.findings import Part
 from precsim.evidence.paper import our_fits, which_tensor
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
 from precsim.laws.published import KUMAR_2024
 
 _FORMS = {"offset": our_fits.OFFSET, "saturating": our_fits.SATURATING, "as printed": our_fits.PLAIN}
@@ -22,9 +24,9 @@ def published(bits: float) -> list[float]:
     return [float(KUMAR_2024.n_eff(1.0, **{name: bits})) for name in which_tensor.TENSORS]
 
 
-def factor(bits: float) -> Number:
+def factor(bits: float, of: Reader = open_table) -> Number:
     """Our f of the weights, by the law of `precsim.evidence.fitted.weights`."""
-    return resampling.of_law(our_fits.weights_fit(), lambda law: law.n_eff(1.0, weights=bits))
+    return resampling.of_law(our_fits.weights_fit(of=of), lambda law: law.n_eff(1.0, weights=bits))
 
 
 def factors() -> Compared:
@@ -107,9 +109,9 @@ def draw_one_fit_ours() -> Drawing:
     return Drawing(lines, points, "bits of weights in training [bits]", "gap [nats/token]")
 
 
-def drift(bits: float) -> tuple[Number, Number]:
+def drift(bits: float, of: Reader = open_table) -> tuple[Number, Number]:
     """(exponent of D, exponent of N) of N_eff/N by equation 30, weights at these bits; partners are drawn again."""
-    rows = our_fits.shares()
+    rows = our_fits.shares(of=of)
     drawn = resampling.redraw(rows.loc[(rows["weights"] == bits) & (rows["share"] > 0)], unit=our_fits.PAIR)
     d, n = map(resampling.number, resampling.powers(drawn, "share"))
     return d, n

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
+from precsim.evidence.editions import Reader
+
 
 class Drawing(NamedTuple):
     """Curves and points of a figure, as `precsim.view.formula_and_numbers` takes them."""
@@ -60,6 +62,10 @@ class Exhibit:
     table: Callable[[], tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] | None = None
 
 
+#: In the place of a verdict where an edition has no run for a claim.
+NOT_JUDGED = "not judged"
+
+
 class Verdict(enum.Enum):
     """What our evidence says of a claim; only runs confirm or contradict."""
 
@@ -98,9 +104,12 @@ class Claim:
     number : int
     says : str
     judge : callable
-        () → Judged; the verdict follows from the numbers by rules in the code.
+        Reader of a table → Judged; the verdict follows from the numbers by rules in the code.
+    batch : str
+        Batch of runs without which it cannot be judged, where an edition lacks it.
     """
 
     number: int
     says: str
-    judge: Callable[[], Judged]
+    judge: Callable[[Reader], Judged]
+    batch: str = ""

@@ -8,10 +8,12 @@ import numpy as np
 
 from precsim import laws
 from precsim.evidence import resampling
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import our_fits
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.paper.which_tensor import SCALES, TENSORS, WORDS, alone, partners, trained
 from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
 from precsim.fitting.fits import Fit, fit
 from precsim.laws import ACTIVATIONS, KV, WEIGHTS, Law
 from precsim.laws.published import KUMAR_2024
@@ -19,13 +21,13 @@ from precsim.runs import Table
 
 
 @functools.cache
-def joint_fit(scaling: str = "tensor") -> tuple[Fit, dict[str, Fit], Table]:
+def joint_fit(scaling: str = "tensor", of: Reader = open_table) -> tuple[Fit, dict[str, Fit], Table]:
     """(fit with all three factors, the three marginal fits, rows), tensors at 3 bits or more.
 
     Of single networks as the paper's, for its three R²; P* and f, which the chapters print too, come from
     `precsim.evidence.fitted.tensors` and `precsim.evidence.findings.factor_of`.
     """
-    rows = trained(scaling)
+    rows = trained(scaling, of)
     base = laws.Chinchilla(E=0.0)
     three = base | laws.Saturating(WEIGHTS) | laws.Saturating(ACTIVATIONS) | laws.Saturating(KV)
     single = {}
@@ -37,9 +39,9 @@ def joint_fit(scaling: str = "tensor") -> tuple[Fit, dict[str, Fit], Table]:
 
 
 @functools.cache
-def joint_scores(scaling: str) -> tuple[Number, Number, int]:
+def joint_scores(scaling: str, of: Reader = open_table) -> tuple[Number, Number, int]:
     """(R² of the joint fit, R² of the product of the marginal factors on the weights' base, networks)."""
-    joint, single, rows = joint_fit(scaling)
+    joint, single, rows = joint_fit(scaling, of)
     product = single["weights"].law | single["activations"].law.parts[1] | single["kv"].law.parts[1]
     found = [resampling.share_explained(rows, "gap", _guess(law, rows)) for law in (joint.law, product)]
     return found[0], found[1], len(rows)
@@ -51,18 +53,18 @@ def _guess(law: Law, rows: Table) -> np.ndarray:
 
 
 @functools.cache
-def composed(scaling: str) -> Table:
+def composed(scaling: str, of: Reader = open_table) -> Table:
     """Networks with several tensors in few bits, each beside what the single ones of its cell would make one expect.
 
     Columns added: least (fewest bits); product, the share over the product of the single shares; and sum, the penalty
     over the sum of the single penalties.
     """
-    rows = partners()
+    rows = partners(of)
     several = rows.loc[np.isfinite(rows[list(TENSORS)]).sum(axis=1) > 1]
     several = several.loc[several["activations_scaling"].isin(["", scaling])]
     expected, total = np.ones(len(several)), np.zeros(len(several))
     for name in TENSORS:
-        single = alone(name, scaling).set_index(["partner", name])[["share", "penalty"]]
+        single = alone(name, scaling, of).set_index(["partner", name])[["share", "penalty"]]
         found = single.reindex(list(zip(several["partner"], several[name], strict=True)))
         off = np.isinf(several[name]).to_numpy()
         expected *= np.where(off, 1.0, found["share"].to_numpy(float))
@@ -71,12 +73,12 @@ def composed(scaling: str) -> Table:
     return out.loc[np.isfinite(expected)].assign(product=out["share"] / expected, sum=out["penalty"] / total)
 
 
-def all_three(scaling: str, bits: float) -> tuple[Number, Number]:
+def all_three(scaling: str, bits: float, of: Reader = open_table) -> tuple[Number, Number]:
     """(N_eff over the product of the single factors, penalty over their sum), medians, all three tensors at these bits.
 
     Whole cells, a network in full precision with its partners, are drawn again.
     """
-    rows = composed(scaling)
+    rows = composed(scaling, of)
     rows = rows.loc[(rows[list(TENSORS)] == bits).all(axis=1)]
     product, total = (resampling.median(rows, name, unit=our_fits.PAIR) for name in ("product", "sum"))
     return product, total

@@ -8,6 +8,7 @@ import numpy as np
 
 from precsim import laws
 from precsim.evidence import findings, fitted, resampling, rows
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import our_fits
 from precsim.evidence.paper.after_training import diagonal, guess
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
@@ -18,15 +19,15 @@ from precsim.runs import Table, slices
 
 
 @functools.cache
-def robust_fit() -> Fit:
+def robust_fit(of: Reader = open_table) -> Fit:
     """`precsim.evidence.fitted.robust`, with the bracket of robustness."""
-    return fitted.robust(open_table())
+    return fitted.robust(of())
 
 
 @functools.cache
-def explained() -> tuple[findings.Finding, ...]:
+def explained(of: Reader = open_table) -> tuple[findings.Finding, ...]:
     """R² of ln δ of single models with the bracket and without it, as `precsim.evidence.findings.unified_law` finds."""
-    return findings.unified_law(open_table())
+    return findings.unified_law(of())
 
 
 def unified() -> Compared:
@@ -57,23 +58,23 @@ def draw_unified() -> Drawing:
     return diagonal(points)
 
 
-def _effective(some: Table) -> Table:
+def _effective(some: Table, of: Reader = open_table) -> Table:
     """Rows with N_eff by our f in the place of N."""
-    factor = laws.Composite((our_fits.weights_fit().law.parts[1],))
+    factor = laws.Composite((our_fits.weights_fit(of=of).law.parts[1],))
     return some.assign(N=factor.n_eff(some["N"].to_numpy(float), weights=some["weights"].to_numpy(float)))
 
 
 @functools.cache
-def effective_fit() -> Fit:
+def effective_fit(of: Reader = open_table) -> Fit:
     """The law of `robust_fit` fitted with N_eff of the training bits in the place of N."""
-    cells = _effective(slices.cells(rows.trained_and_rounded(open_table())))
+    cells = _effective(slices.cells(rows.trained_and_rounded(of())), of)
     return fit(laws.RobustDegradation(C_a=1.0, C_kv=1.0), cells, strict=False)
 
 
-def effective_scores() -> tuple[Number, Number, int]:
+def effective_scores(of: Reader = open_table) -> tuple[Number, Number, int]:
     """(R² of δ with N_eff, with N, points), of networks trained in few bits alone."""
-    low = _low(rows.trained_and_rounded(open_table()))
-    guesses = guess(effective_fit().law, _effective(low)), guess(robust_fit().law, low)
+    low = _low(rows.trained_and_rounded(of()))
+    guesses = guess(effective_fit(of).law, _effective(low, of)), guess(robust_fit(of).law, low)
     with_n_eff, with_n = (resampling.share_explained(low, "delta", g) for g in guesses)
     return with_n_eff, with_n, len(low)
 

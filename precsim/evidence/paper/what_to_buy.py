@@ -10,11 +10,13 @@ import numpy as np
 from precsim import laws
 from precsim.evidence import resampling
 from precsim.evidence import rows as selections
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import our_fits, which_tensor
 from precsim.evidence.paper.after_training import turn
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.paper.statements import fixed_best_bits, matched_loss
 from precsim.evidence.resampling import Number
+from precsim.evidence.rows import open_table
 from precsim.laws import Law
 from precsim.laws.published import KUMAR_2024
 from precsim.runs import Table
@@ -55,23 +57,22 @@ def matched() -> Compared:
 
 
 @functools.cache
-def best_bits() -> dict[str, Number]:
+def best_bits(of: Reader = open_table) -> dict[str, Number]:
     """P* of our fits, size, data and bits free: weights alone, and all three tensors by the scale of activations."""
     star = lambda law: law.best_bits()  # noqa: E731
-    found = {"weights alone": resampling.of_law(our_fits.weights_fit(), star)}
-    words = {"tensor": "all three, activations by tensor", "token": "all three, activations by token"}
-    for scaling, name in words.items():
-        found[name] = resampling.of_law(our_fits.tensors_fit(scaling), star)
+    found = {"weights alone": resampling.of_law(our_fits.weights_fit(of=of), star)}
+    for scaling in which_tensor.scales(of):
+        found[f"all three, activations by {scaling}"] = resampling.of_law(our_fits.tensors_fit(scaling, of), star)
     return found
 
 
 @functools.cache
-def growing_bits(budgets: tuple[float, ...] = (1e12, 1e14)) -> dict[float, Number]:
+def growing_bits(budgets: tuple[float, ...] = (1e12, 1e14), of: Reader = open_table) -> dict[float, Number]:
     """P* of the weights at these budgets [FLOP] when f may drift with N and D, by a search over N and P.
 
     A law without drift has one P* for all budgets.
     """
-    found = our_fits.weights_fit(laws.Drifting(laws.Saturating(laws.WEIGHTS), N0=1e5, D0=1e7))
+    found = our_fits.weights_fit(laws.Drifting(laws.Saturating(laws.WEIGHTS), N0=1e5, D0=1e7), of=of)
     return {C: resampling.of_law(found, lambda law, C=C: best_at(law, C)) for C in budgets}
 
 
@@ -101,18 +102,20 @@ def _seen() -> str:
     return f"the larger network at 3 to 5 bits wins in {fewer} of {pairs} pairs against 8 bits"
 
 
-def double_size() -> Table:
-    """Networks in full precision beside those about twice as large with weights in 8 bits, equal data, language, seed.
+def double_size(of: Reader = open_table) -> Table:
+    """Networks in full precision beside those about twice as large with weights in few bits; equal in all else.
 
-    Columns of the former, N_large, and ratio: gap of the larger over gap of the smaller.
+    In 8 bits, or the most that the table has trained (6 in the second edition, where a win says the more). Columns of
+    the former, N_large, bits, and ratio: gap of the larger over gap of the smaller.
     """
-    rows = selections.untreated(our_fits.main())
+    rows = selections.untreated(our_fits.main(of))
+    most = rows.loc[np.isfinite(rows["weights"]), "weights"].max()
     same = ["D", "language", "language_seed", "seed"]
     small = rows.loc[np.isinf(rows["weights"]), [*same, "N", "gap", "job"]]
-    large = rows.loc[rows["weights"] == 8, [*same, "N", "gap"]]
+    large = rows.loc[rows["weights"] == most, [*same, "N", "gap"]]
     both = small.merge(large, on=same, suffixes=("", "_large"))
     both = both.loc[(both["N_large"] / both["N"]).between(1.6, 2.6)]
-    return both.assign(ratio=both["gap_large"] / both["gap"])
+    return both.assign(ratio=both["gap_large"] / both["gap"], bits=most)
 
 
 def draw_matched() -> Drawing:

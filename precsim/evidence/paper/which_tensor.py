@@ -9,6 +9,7 @@ import numpy as np
 from precsim import laws
 from precsim.evidence import resampling
 from precsim.evidence import rows as selections
+from precsim.evidence.editions import Reader
 from precsim.evidence.paper import our_fits
 from precsim.evidence.paper.exhibits import Compared, Drawing, Exhibit
 from precsim.evidence.resampling import Number
@@ -25,20 +26,26 @@ SCALES = ("tensor", "token")
 
 
 @functools.cache
-def partners() -> Table:
+def partners(of: Reader = open_table) -> Table:
     """Networks of `precsim.evidence.rows.parts` with their penalty and their share by equation 30."""
-    return our_fits.shares(selections.paired(selections.networks_of_parts(open_table())))
+    return our_fits.shares(selections.paired(selections.networks_of_parts(of())), of)
 
 
-def trained(scaling: str) -> Table:
+def scales(of: Reader = open_table) -> tuple[str, ...]:
+    """Of `SCALES`, those that the table has networks of: the second edition has one for each token only."""
+    tried = set(selections.parts(of())["activations_scaling"])
+    return tuple(scale for scale in SCALES if scale in tried)
+
+
+def trained(scaling: str, of: Reader = open_table) -> Table:
     """Networks as trained with tensors at 3 bits or more, activations with one kind of scale."""
-    rows = selections.networks_of_parts(open_table())
+    rows = selections.networks_of_parts(of())
     return rows.loc[(rows[list(TENSORS)].min(axis=1) >= 3) & rows["activations_scaling"].isin(["", scaling])]
 
 
-def alone(name: str, scaling: str = "tensor") -> Table:
+def alone(name: str, scaling: str = "tensor", of: Reader = open_table) -> Table:
     """Pairs in which one tensor alone is in few bits; activations with one kind of scale."""
-    rows = partners()
+    rows = partners(of)
     others = [other for other in TENSORS if other != name]
     mine = rows.loc[np.isfinite(rows[name]) & np.isinf(rows[others]).all(axis=1)]
     return mine.loc[mine["activations_scaling"] == scaling] if name == "activations" else mine
@@ -104,15 +111,15 @@ def penalty(name: str, bits: float, scaling: str = "tensor") -> Number:
     return resampling.median(rows[rows[name] == bits], "penalty", unit=our_fits.PAIR)
 
 
-def share(name: str, bits: float, scaling: str = "tensor") -> Number:
+def share(name: str, bits: float, scaling: str = "tensor", of: Reader = open_table) -> Number:
     """Median N_eff/N by equation 30 of one tensor at these bits; cells are drawn again."""
-    rows = alone(name, scaling)
+    rows = alone(name, scaling, of)
     return resampling.median(rows[rows[name] == bits], "share", unit=our_fits.PAIR)
 
 
-def over_weights(name: str, bits: float, scaling: str = "tensor") -> Number:
+def over_weights(name: str, bits: float, scaling: str = "tensor", of: Reader = open_table) -> Number:
     """Median over cells: penalty of a tensor alone over that of the weights alone, same bits and same partner."""
-    one, two = alone(name, scaling), alone("weights")
+    one, two = alone(name, scaling, of), alone("weights", of=of)
     one, two = one[one[name] == bits], two[two["weights"] == bits]
     both = one[["partner", "N", "D", "penalty"]].merge(two[["partner", "penalty"]], on="partner", suffixes=("", "_w"))
     both = both.assign(ratio=both["penalty"] / both["penalty_w"])

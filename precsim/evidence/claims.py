@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from precsim.evidence.resampling import Number
-from precsim.evidence.rows import open_table
+from precsim.evidence.rows import SECOND_EDITION, open_table, second_edition
 from precsim.runs import Table
 
 #: What the build reads of a page: sentences, numbers and selections, as JSON.
@@ -128,17 +128,18 @@ def counted(name: str, rows: Table) -> str:
 
 
 def described(selection: Callable[[Table], Any]) -> str:
-    """A selection of the open table in a line: its name and how many models, languages and seeds are in it.
+    """A selection of the open table in a line: its edition, its name, and the models, languages and seeds in it.
 
     Examples
     --------
     >>> from precsim.evidence import rows
     >>> described(rows.damage).partition(":")[0]
-    'open table, rows.damage'
+    'open table, first edition, rows.damage'
     """
-    found = selection(open_table())
+    read, edition = (second_edition, "second") if selection in SECOND_EDITION else (open_table, "first")
+    found = selection(read())
     parts = found if isinstance(found, tuple) else (found,)
-    return f"open table, rows.{selection.__name__}: {' and '.join(map(_counts, parts))}"
+    return f"open table, {edition} edition, rows.{selection.__name__}: {' and '.join(map(_counts, parts))}"
 
 
 def _counts(rows: Table) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from precsim.evidence.rows import budget
-from precsim.runs import Table, load_runs
+from precsim.evidence.rows import budget, second_edition
+from precsim.runs import Table
 
 #: What reads a table: `precsim.evidence.rows.open_table` or `standard_table`.
 Reader = Callable[[], Table]
@@ -40,7 +40,7 @@ def standard_table() -> Table:
     >>> sorted(set(table["batch"]))
     ['controls', 'main', 'parts', 'text']
     """
-    return standard(load_runs("precsim-2027"))
+    return standard(second_edition())
 
 
 def standard(table: Table) -> Table:

@@ -49,6 +49,12 @@ def open_table() -> Table:
     return load_runs("precsim-2026")
 
 
+@functools.cache
+def second_edition() -> Table:
+    """The open table's second edition as it is, read and checked once; under the first's names: `editions`."""
+    return load_runs("precsim-2027")
+
+
 # -- laws: every size and budget ---------------------------------------------------------------------------------------
 
 
@@ -191,6 +197,10 @@ def standard_block_trained(table: Table) -> Table:
     few = table.loc[few & table["model"].isin(set(full["model"])) & table["step"].eq(table["steps"])]
     both = pd.concat([full, few])
     return both.loc[both["post_method"].eq("none")].reset_index(drop=True)
+
+
+#: Selections that are of the second edition; all others are of the first, which a line of sources says.
+SECOND_EDITION = (standard_block, standard_block_trained)
 
 
 # -- several tensors, formats ------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def test_a_shared_number_names_its_rows():
     made = claim("it rises", True, of=rows.damage, by="drawing sizes again", gamma_D=0.736)
     table = rows.damage(rows.open_table())
     count = f"{len(set(table['job'])):,} models, {len(set(table['language_seed']))} languages"
-    assert made.source.startswith(f"open table, rows.damage: {count}")
+    assert made.source.startswith(f"open table, first edition, rows.damage: {count}")
     assert made.source.endswith("intervals by drawing sizes again")
 
 

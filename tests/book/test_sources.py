@@ -16,6 +16,7 @@ from precsim.evidence import counted, rows, sourced
 BOOK = ROOT / "book"
 CELL = re.compile(r"```\{code-cell\}[^\n]*\n(.*?)```", re.S)
 PAGES = {p.relative_to(BOOK).with_suffix("").as_posix(): p for p in sorted(BOOK.rglob("*.md"))}
+EDITION = re.compile(r"(first|second) edition|precsim-202[67]")
 SURE = re.compile(r"95 ?%|interval")
 
 
@@ -36,10 +37,25 @@ def test_a_table_with_intervals_says_of_which_runs_they_are(name):
     assert silent == [], "give them ours=sourced(rows.SELECTION, by=...)"
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_source_in_the_open_table_names_its_edition(name):
+    cells = (re.sub(r"(?m)^:\w+:.*$|^%.*$", "", cell) for cell in CELL.findall(PAGES[name].read_text(encoding="utf-8")))
+    words = [k for cell in cells for k in ast.walk(ast.parse(cell)) if isinstance(k, ast.keyword)]
+    texts = [ast.unparse(k.value) for k in words if k.arg in ("ours", "of", "source")]
+    silent = [text for text in texts if "open table" in text and not EDITION.search(text)]
+    assert silent == [], "say which: open table, first edition, ..."
+
+
+def test_a_selection_of_the_second_edition_says_so():
+    jobs = rows.standard_block(ps.load_runs("precsim-2027"))["job"].nunique()
+    text = sourced(rows.standard_block)
+    assert text == f"open table, second edition, rows.standard_block: {jobs} models, 3 languages, 2 seeds"
+
+
 def test_a_source_counts_the_runs_and_opens_below_the_table():
     text = sourced(rows.damage, by="drawing cells again")
     jobs = rows.damage(rows.open_table())["job"].nunique()
-    assert text.startswith(f"open table, rows.damage: {jobs:,} models, 3 languages")
+    assert text.startswith(f"open table, first edition, rows.damage: {jobs:,} models, 3 languages")
     assert text.endswith("; intervals by drawing cells again")
     assert counted("some", rows.open_table().head(1)) == "some: 1 model, 1 language, 1 seed"
     table = ps.view.Table(("a", "b"), (("x", "1"),), "Caption.", text)

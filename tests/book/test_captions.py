@@ -63,7 +63,9 @@ def test_a_message_with_a_result_is_a_claim_of_its_page(name):
 @pytest.mark.book
 @pytest.mark.skipif(not BUILT, reason="the book is not built: make book, then make test")
 def test_a_built_page_shows_number_message_reading_and_source(name):
-    assert faults(BUILT[name].read_text(encoding="utf-8")) == []
+    html = BUILT[name].read_text(encoding="utf-8")
+    assert faults(html) == []
+    assert len(FIGURE.findall(html)) >= len(captions.captions(PAGES[name])), "figures of the page are missing"
 
 
 WHOLE = (

@@ -87,11 +87,13 @@ class Lesson:
 
     def __str__(self) -> str:
         """What a page says about where its numbers come from."""
+        return f"{self.source} (allowed: {TOLERANCE:g})\ntrained on {self.made}"
+
+    @property
+    def source(self) -> str:
+        """The same in a line, for the caption of a figure."""
         off = "equal to the last bit" if self.difference == 0 else f"within {self.difference:.1e} of the gap"
-        return (
-            f"{self.models} networks, stored with the package, trained on {self.made}\n"
-            f"trained again here: {self.again}, gaps and δ {off} (allowed: {TOLERANCE:g})"
-        )
+        return f"{self.models} networks, stored with the package; trained again here: {self.again}, gaps and δ {off}"
 
 
 def result(name: str, *, live: bool | None = None) -> Lesson:

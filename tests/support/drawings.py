@@ -8,7 +8,10 @@ import numpy as np
 
 import precsim as ps
 from precsim import laws
+from precsim.laws.region import Region
 from precsim.models import recipes, training_recipes
+from precsim.planning import B200, H200
+from precsim.planning.serving import LLAMA3_8B, MODELS
 from precsim.view import drawings as draw
 
 WEIGHTS = np.random.default_rng(0).standard_normal((64, 16))
@@ -50,6 +53,15 @@ def _sizes(bits: float) -> list[tuple[float, float]]:
     return [(n, 1.01 * float(TOY(n, 2e7, weights=bits))) for n in 6144 * 2.0 ** np.arange(8)]
 
 
+MODES = tuple(ps.Rounding[m] for m in ("NEAREST_EVEN", "NEAREST_AWAY", "TOWARD_ZERO", "UP", "DOWN", "TO_ODD"))
+
+REGIONS = {
+    "Kumar 2024": Region(N=(30e6, 220e6), D=(1.5e9, 26e9)),
+    "Ouyang 2024": Region(N=(160e6, 12e9), D=(1e9, 206e9)),
+    "Hoffmann 2022": Region(N=(57e6, 16.2e9), D=(0.25e9, 318e9)),
+    "ours": Region(N=(6e3, 3.1e6), D=(5e5, 1.2e8)),
+}
+
 GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "common_end": lambda: draw.common_end((ps.INT2, ps.INT3, ps.INT4, ps.INT5), WEIGHTS),
     "divide_round_multiply": lambda: draw.divide_round_multiply([-0.52, -0.31, -0.08, 0.14, 0.43, 0.70], ps.INT4),
@@ -80,4 +92,12 @@ GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "posterised": lambda: draw.posterised(
         np.random.default_rng(4).standard_normal((64, 64)) * np.geomspace(0.2, 2, 64), (ps.INT2, ps.INT3, ps.INT4)
     ),
+    "bit_layout": lambda: draw.bit_layout(np.pi, (ps.FP16, ps.BF16, ps.FP8_E4M3)),
+    "ulp_ladder": lambda: draw.ulp_ladder(ps.FP6_E2M3),
+    "neighbors_taken": lambda: draw.neighbors_taken(ps.FP4_E2M1, 2, 3, MODES),
+    "drift_of_ties": lambda: draw.drift_of_ties(ps.INT8, 16),
+    "one_outlier": lambda: draw.one_outlier(np.linspace(-0.7, 0.65, 13) ** 3 * 2, ps.INT4),
+    "where_runs_exist": lambda: draw.where_runs_exist(REGIONS, {m.name: (m.N, m.D) for m in MODELS.values()}),
+    "roofline": lambda: draw.roofline(LLAMA3_8B, H200, (16, 8, 4)),
+    "multiplier": lambda: draw.multiplier((16, 12, 8, 6, 4), B200),
 }

@@ -67,7 +67,7 @@ class Canvas:
     Examples
     --------
     >>> sheet = Canvas(100, 40)
-    >>> sheet.text(10, 20, "N_{eff}")
+    >>> sheet.text(10, 20, "*N*_{eff}")
     >>> sheet.svg("A name", "").count("<tspan")
     2
     """

@@ -31,7 +31,7 @@ def shared_scales(quantizers: Mapping[str, Quantizer], *, shape: tuple[int, int]
     --------
     >>> import precsim as ps
     >>> shared_scales({"MXFP4": ps.MXFP4, "NVFP4": ps.NVFP4}).frames[0].description
-    'A part of a matrix, 8 rows of 32 elements: MXFP4: groups of 1 × 32, 4.25 bits; NVFP4: groups of 1 × 16, 4.50 bits.'
+    'A part of a matrix, 4 rows of 64 elements: MXFP4: groups of 1 × 32, 4.25 bits; NVFP4: groups of 1 × 16, 4.50 bits.'
     """
     groups = {name: _group(q) for name, q in quantizers.items()}
     bits = {name: _bits(q, shape) for name, q in quantizers.items()}

@@ -62,7 +62,7 @@ def chain(links: Sequence[Link], lacking: Sequence[str] = ()) -> Drawing:
         title="From one rounding to effective parameters",
         description=f"{len(links)} steps. {steps}." + (f" Not derived: {', '.join(lacking)}." if lacking else ""),
         message="Each arrow is an equation, each box a measurement.",
-        reading="Blue line: the formula; gray points: what was measured. Under each plot what the two came to.",
+        reading="Blue line: the formula; gray points: what was measured. Ratio: measured over formula, the middle one.",
     )
 
 

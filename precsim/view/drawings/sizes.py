@@ -90,11 +90,10 @@ def _picture(width: float, law: Law, size: float, tokens: float, b: int, measure
     if x(size) - x(there) > 24:
         canvas.arrow([(x(size) - 9, y(here)), (x(there) + 1, y(here))], f"{look} thick walk")
     words = f"{b} bits: like {shown(share, 2)} *N*"
-    right = x(size) + 16
-    if wide or right + 130 < width:
-        canvas.text(right, y(here) + 1, words, f"head {look}")
+    if wide:
+        canvas.text(x(size) + 16, y(here) + 1, words, f"head {look}")
     else:
-        canvas.text(min(x(size) + 8, width - 4), y(here) - 16, words, f"head {look}", anchor="end")
+        canvas.text(x.pixels[1], y(here) - 16, words, f"head {look}", anchor="end")
     canvas.text(x(line[2]) + 8, y(float(law(line[2], tokens))) - 12, "full precision", "muted")
     return canvas
 

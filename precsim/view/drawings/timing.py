@@ -47,6 +47,8 @@ def when_rounding_happens(
 
 
 def _millions(tokens: float) -> str:
+    if tokens < 1e5:
+        return f"{tokens / 1e3:.0f}k"
     return f"{tokens / 1e6:.2g}M" if tokens < 1e7 else f"{tokens / 1e6:.0f}M"
 
 
@@ -54,7 +56,7 @@ def _picture(width: float, D: np.ndarray, gaps: dict[str, np.ndarray], bits: int
     wide = width == WIDE
     panel, tall = (306.0, 200.0) if wide else (width - 44, 190.0)
     values = np.concatenate(list(gaps.values()))
-    step = 0.1 if np.ptp(values) < 1 else 0.5
+    step = 0.05 if np.ptp(values) < 0.4 else 0.1 if np.ptp(values) < 1 else 0.5
     low, high = step * math.floor(float(values.min()) / step), step * math.ceil(float(values.max()) / step)
     ticks = np.arange(low, high + step / 2, 2 * step)
     canvas = Canvas(width, 318 if wide else 640)

@@ -28,7 +28,7 @@ from precsim.course.grading.sandbox import Place, Unsafe
 
 
 def scores(school) -> dict[str, float]:
-    with sqlite3.connect(school.database) as database:
+    with closing(sqlite3.connect(school.database)) as database:
         query = (
             "select s.student_id, sum(g.auto_score) from submitted_assignment s join submitted_notebook n on "
             "n.assignment_id = s.id join grade g on g.notebook_id = n.id group by s.student_id"
@@ -167,7 +167,7 @@ def test_what_was_graded_is_not_graded_again_until_it_changes(school, sandbox):
     said.clear()
     assert [r.score for r in grade(school, sandbox, say=said.append)] == [10, 0]
     assert said == []
-    with sqlite3.connect(school.database) as database:
+    with closing(sqlite3.connect(school.database)) as database, database:  # closed, and committed
         database.execute("update grade set auto_score = null")
     grade(school, sandbox, say=said.append)
     assert scores(school) == {"ada": 10, "bob": 0}, "a gradebook that was put back gets what the records know"
@@ -302,7 +302,7 @@ def killed_and_finished(school, sandbox, times: int, seed: int) -> None:
     assert {r.student: r.score for r in done} == {s: 10 if n % 2 else 7 for n, s in enumerate(students)}
     assert scores(school) == {r.student: r.score for r in done}
     assert not (school.folder / "graded" / "old").exists(), "graded twice with another outcome"
-    with sqlite3.connect(school.database) as database:
+    with closing(sqlite3.connect(school.database)) as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
         assert database.execute("select count(*) from submitted_assignment").fetchone() == (6,)
 

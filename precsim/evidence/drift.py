@@ -92,7 +92,14 @@ def forms(N0: float, D0: float) -> list[tuple[str, str, Law]]:
 
 
 def judge(
-    cells: Table, *, rng: np.random.Generator, N0: float = 1e5, D0: float = 1e7, n: int = 300, level: float = 0.95
+    cells: Table,
+    *,
+    rng: np.random.Generator,
+    base: str = "",
+    N0: float = 1e5,
+    D0: float = 1e7,
+    n: int = 300,
+    level: float = 0.95,
 ) -> list[Drifted]:
     """Fit the twelve forms to a table of cells and let each predict longer and larger runs from four origins.
 
@@ -101,13 +108,15 @@ def judge(
     cells : DataFrame
         From `precsim.runs.slices.cells`: losses as trained against N, D and bits of the weights.
     rng : numpy.random.Generator
+    base : str
+        Only forms on this base; all by default.
     N0, D0 : float
         Units of size and data, about the middle of the table.
     n : int
         Bootstrap draws behind the intervals.
     level : float
     """
-    known = forms(N0, D0)
+    known = [entry for entry in forms(N0, D0) if base in ("", entry[0])]
     laws = [form for _, _, form in known]
     longer, larger = (compare(laws, cells, split=split(_ORIGINS), rng=rng).scores for split in (ByData, BySize))
     found = [fit(form, cells, strict=False) for form in laws]

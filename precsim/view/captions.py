@@ -173,8 +173,8 @@ def caption_html(parts: dict[str, str], number: str = "") -> str:
     """
     said = {name: _marked(text) for name, text in parts.items()}
     pieces = [number, f"<strong>{said['message']}</strong>" if "message" in said else "", said.get("reading", "")]
-    for name, text in _sources(said).items():
-        pieces.append(f'<span class="ps-from"><b class="ps-tag ps-{name}">{name}</b> {text}</span>')
+    for name in (f.name for f in fields(Caption) if f.name in _sources(said)):  # in this order: notebooks sort names
+        pieces.append(f'<span class="ps-from"><b class="ps-tag ps-{name}">{name}</b> {said[name]}</span>')
     return " ".join(filter(None, pieces))
 
 

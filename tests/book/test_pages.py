@@ -111,6 +111,9 @@ def test_a_page_fits_on_a_phone(visit, name):
         if theme:
             turn(page, theme)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, theme
+    thin = "all => all.filter((c) => { const s = getComputedStyle(c), w = c.getBoundingClientRect().width;"
+    thin += " return s.fontStyle !== 'normal' || s.fontWeight !== '400' || w < 250 || w > 390; }).length"
+    assert page.locator(".ps-figure > figcaption").evaluate_all(thin) == 0
 
 
 def test_no_page_publishes_its_source():

@@ -88,6 +88,13 @@ def test_a_caption_that_lacks_something_is_refused(what, given, lacks):
         captioned(some, **given)
 
 
+def test_sources_stand_in_one_order():
+    html = caption_html({"computed": "c", "message": "m", "ours": "o", "paper": "p", "toy": "t"})
+    assert [html.index(f"ps-{name}") for name in ("paper", "ours", "toy", "computed")] == sorted(
+        html.index(f"ps-{name}") for name in ("paper", "ours", "toy", "computed")
+    )
+
+
 def test_words_of_a_caption_are_escaped():
     assert "&lt;b&gt;" in caption_html({"message": "<b>", "toy": "x"})
     assert "<i>" not in caption_html({"message": "m", "paper": "<i>"})

@@ -12,6 +12,7 @@ one without saying of which rows each is.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,9 +27,11 @@ from precsim.runs import Table
 CLAIMS = "application/vnd.precsim.claims+json"
 #: Numbers with one meaning on every page, by the name under which a claim is given them.
 SHARED = frozenset(
-    "gamma_D gamma_N gamma_post alpha beta C_w best_bits_weights f2 f3 f4 f6 f8 gptq_over_nearest "
-    "rate_over_theory".split()
+    "gamma_D gamma_N gamma_post C_T alpha beta C_w best_bits_weights f2 f3 f4 f6 f8 turns_at_3_bits turns_at_4_bits "
+    "gptq_over_nearest rate_over_theory".split()
 )
+_SURE = "; intervals by "
+_INTERVAL = re.compile(r" \[[^\]]*\]")
 
 #: Where numbers come from: a selection of the open table by its function, or words.
 Source = Callable[[Table], Any] | str
@@ -199,6 +202,8 @@ class Printed(NamedTuple):
 def disagreements(printed: Iterable[Printed]) -> list[str]:
     """Pairs of pages that print different values of one quantity without both saying that they are of other rows.
 
+    An interval may be made in several ways, and then belongs to its way; the number that it is of belongs to the rows.
+
     Examples
     --------
     >>> one, other = Printed("a", "beta", "0.4", "x"), Printed("b", "beta", "0.5", "x")
@@ -206,17 +211,27 @@ def disagreements(printed: Iterable[Printed]) -> list[str]:
     ['beta is 0.4 on a and 0.5 on b, both of x']
     >>> disagreements([one, other._replace(source="y")])
     []
+    >>> sizes = one._replace(value="0.4 [0.1, 0.7]", source="x; intervals by drawing sizes again")
+    >>> disagreements([one, sizes]), disagreements([other, sizes])
+    ([], ['beta is 0.5 on b and 0.4 on a, both of x'])
     """
     first: dict[tuple[str, str], Printed] = {}
     found = []
     for one in printed:
         if one.name not in SHARED:
             continue
-        known = first.setdefault((one.name, one.source), one)
-        if known.value != one.value:
-            rows = f"both of {one.source}" if one.source else "and neither says of what"
-            found.append(f"{one.name} is {known.value} on {known.page} and {one.value} on {one.page}, {rows}")
+        for this in (one, _without_intervals(one)):
+            known = first.setdefault((this.name, this.source), this)
+            if known.value != this.value:
+                rows = f"both of {this.source}" if this.source else "and neither says of what"
+                found.append(f"{this.name} is {known.value} on {known.page} and {this.value} on {this.page}, {rows}")
+                break
     return found
+
+
+def _without_intervals(one: Printed) -> Printed:
+    """The number alone, with the rows that it is of."""
+    return one._replace(value=_INTERVAL.sub("", one.value), source=one.source.partition(_SURE)[0])
 
 
 def printed(page: str, said: Iterable[Mapping[str, Any]]) -> list[Printed]:

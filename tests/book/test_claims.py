@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,31 @@ def test_two_values_of_one_quantity_need_two_selections():
     other = claims.printed("b", [{"numbers": {"gamma_D": "0.71"}, "source": "t"}])
     assert claims.disagreements([*one, *same]) == ["gamma_D is 0.74 on a and 0.71 on b, both of s"]
     assert claims.disagreements([*one, *other]) == []
+
+
+def test_one_number_has_one_value_however_its_interval_was_made():
+    def say(page, value, by):
+        return claims.printed(page, [{"numbers": {"C_T": value}, "source": f"s; intervals by {by}"}])
+
+    cells, sizes = say("a", "0.0026 [0.0021, 0.0032]", "cells"), say("b", "0.0026 [0.0009, 0.0081]", "sizes")
+    assert claims.disagreements([*cells, *sizes]) == []
+    wrong = say("c", "0.0018 [0.0009, 0.0081]", "networks")
+    assert claims.disagreements([*cells, *wrong]) == ["C_T is 0.0026 on a and 0.0018 on c, both of s"]
+    unlike = say("d", "0.0026 [0.0020, 0.0032]", "cells")
+    assert len(claims.disagreements([*cells, *unlike])) == 1
+
+
+def test_what_is_printed_on_several_pages_has_a_name_that_is_compared():
+    """Constants of δ, shares, turns and P*: each in claims of two pages or more, or of one page for two selections."""
+    said = Counter(
+        name
+        for path in PAGES.values()
+        for name in set(re.findall(r"^ +(\w+)=", path.read_text(encoding="utf-8"), re.M)) & claims.SHARED
+    )
+    assert {name for name, pages in said.items() if pages > 1} >= {
+        *("gamma_D", "C_T", "gamma_post", "rate_over_theory"),
+        *("turns_at_3_bits", "turns_at_4_bits", "best_bits_weights"),
+    }
 
 
 def test_the_mark_opens_the_numbers_and_escapes_them():

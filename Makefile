@@ -80,8 +80,9 @@ faults: $(STAMP)  ## sweeps and stores that are killed, stopped, cut and left wi
 bench: $(STAMP)  ## speed, as ratios
 	$(BIN)/python -m pytest tests/bench $(ARGS)
 
-course: $(STAMP)  ## student notebooks and answer key; a class to grade: precsim course init FOLDER
+course: $(STAMP)  ## student notebooks, wheel without answers, answer key; a class to grade: precsim course init FOLDER
 	$(BIN)/python -m precsim.course build
+	$(BIN)/python -m hatchling build -t wheel -d dist/course
 
 plain: $(STAMP)  ## the wheel without extras, in an empty environment
 	$(BIN)/python tests/plain_install.py

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from precsim.course.checking import exercises_of
 from precsim.course.kit.pages import pages
 from precsim.course.notebooks import Edition, dumps, notebook, read
+from precsim.course.shown import stored
+
+CHECKS = Path(__file__).parent / "checks"
 
 
 def _say(text: str) -> None:
@@ -24,8 +28,14 @@ def student_notebooks(exercises: Path) -> dict[Path, str]:
     }
 
 
+def student_checks(exercises: Path) -> dict[Path, str]:
+    """Path and text of what a student's copy has of each set's checks, as the instructor's modules have it."""
+    names = [source.stem for source in sorted((exercises / "src").glob("ps*.py"))]
+    return {CHECKS / f"{name}.json": stored(name, exercises_of(name)) for name in names}
+
+
 def build(exercises: Path, out: Path, book: Path) -> int:
-    """Write the student notebooks, the tables of the book's pages on them, and the answer key as notebooks in `out`.
+    """Write student notebooks, their checks, the tables of the book's pages on them, and the answer key in `out`.
 
     Nothing is removed, and no class is touched.
 
@@ -37,12 +47,12 @@ def build(exercises: Path, out: Path, book: Path) -> int:
     for kept in ("submitted", "graded", "gradebook.db"):
         if (out / kept).exists():
             raise ValueError(f"{out} holds a class ({kept}); give another folder with --out")
-    for path, text in student_notebooks(exercises).items():
-        path.write_text(text, encoding="utf-8")
-        _say(f"{path}: the student's notebook")
-    for path, text in pages(exercises, book).items() if book.is_dir() else ():
-        path.write_text(text, encoding="utf-8")
-        _say(f"{path}: the tables of points, minutes and chapters")
+    made = student_notebooks(exercises) | student_checks(exercises)
+    for path, text in (made | pages(exercises, book) if book.is_dir() else made).items():
+        path.parent.mkdir(exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            _say(f"{path}: made anew")
     (out / "key").mkdir(parents=True, exist_ok=True)
     for source in sorted((exercises / "src").glob("ps*.py")):
         path = out / "key" / f"{source.stem}.ipynb"
@@ -56,7 +66,7 @@ def check(exercises: Path, book: Path) -> int:
     """Say which notebooks and pages differ from what the sources generate."""
     stale = [
         path
-        for path, text in (student_notebooks(exercises) | pages(exercises, book)).items()
+        for path, text in (student_notebooks(exercises) | student_checks(exercises) | pages(exercises, book)).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     for path in stale:

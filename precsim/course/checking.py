@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any, Protocol, SupportsFloat
 
 from precsim.course.values import equal
 
@@ -16,13 +17,61 @@ class WrongAnswer(AssertionError):
 
     Attributes
     ----------
-    mistake : Mistake or None
+    mistake : Mistake, Hint or None
         The rule that gives the same wrong results as the answer.
     """
 
-    def __init__(self, message: str, mistake: Mistake | None) -> None:
+    def __init__(self, message: str, mistake: Mistake | Hint | None) -> None:
         super().__init__(message)
         self.mistake = mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What is told to whoever makes a known mistake, and its name; a student's copy has no more of it."""
+
+    name: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One input of a visible check.
+
+    Parameters
+    ----------
+    args : tuple
+        Of the call.
+    right : callable
+        Whether a result, as plain data, is the right one.
+    fits : callable
+        Takes the number of a known mistake and a result: whether that mistake gives this result.
+    value : str
+        The right result in words; empty where it is not told.
+    """
+
+    args: tuple[Any, ...]
+    right: Callable[[object], bool]
+    fits: Callable[[int, object], bool]
+    value: str
+
+
+class Asked(Protocol):
+    """A function to be written, as the check needs it: `Exercise`, or what a student's copy has in its place."""
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        ...
+
+    @property
+    def mistakes(self) -> Sequence[Mistake | Hint]:
+        """What is known to go wrong."""
+        ...
+
+    def cases(self) -> Sequence[Case]:
+        """The inputs of the visible check, easy ones first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +118,37 @@ class Exercise:
     mistakes: tuple[Mistake, ...]
     tolerance: float = 0.0
 
+    def cases(self) -> Sequence[Case]:
+        """The inputs of the visible check, judged by the truth and by the rules of the mistakes."""
+        return [self._case(args) for args in self.inputs()]
 
-def check(exercise: Exercise, answer: Callable[..., Any]) -> None:
+    def _case(self, args: tuple[Any, ...]) -> Case:
+        truth = self.truth(*fresh(args))
+
+        def fits(number: int, got: object) -> bool:
+            return equal(got, plain(self.mistakes[number].rule(*fresh(args))), self.tolerance)
+
+        return Case(args, lambda got: equal(got, plain(truth), self.tolerance), fits, told(truth))
+
+
+def exercises_of(name: str) -> Sequence[Exercise]:
+    """The exercises of a problem set with what they know: the instructor's.
+
+    Raises
+    ------
+    ValueError
+        This is a student's copy, which has no truths.
+    """
+    module = importlib.import_module(f"precsim.course.{name}")
+    if not hasattr(module, "EXERCISES"):
+        raise ValueError(
+            "this is a student's copy of precsim, which knows no answers; a class needs a clone of the project: "
+            "make env there, then its precsim"
+        )
+    return module.EXERCISES
+
+
+def check(exercise: Asked, answer: Callable[..., Any]) -> None:
     """Compare an answer with the truth on the visible inputs and print that all were right, or raise.
 
     Parameters
@@ -103,16 +181,16 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> None:
         ...
     precsim.course.checking.WrongAnswer: decode(184) gave 1, the value is -1 (9 of 10 right). Likely mistake: ...
     """
-    results = [(args, _plain(answer(*_fresh(args))), exercise.truth(*_fresh(args))) for args in exercise.inputs()]
-    wrong = [(args, got, true) for args, got, true in results if not _same(got, true, exercise.tolerance)]
+    results = [(case, plain(answer(*fresh(case.args)))) for case in exercise.cases()]
+    wrong = [(case, got) for case, got in results if not case.right(got)]
     if not wrong:
         sys.stdout.write(f"{exercise.name}: {len(results)} of {len(results)} right.\n")
         return
-    args, got, true = wrong[0]
-    mistake = _explain(exercise, args, got, results)
-    shown = ", ".join(map(_shown, args))
+    case, got = wrong[0]
+    mistake = _explain(exercise, case, got, results)
+    truth = f"the value is {case.value}" if case.value else "which is not its value"
     message = (
-        f"{exercise.name}({shown}) gave {_shown(got)}, the value is {_shown(true)}"
+        f"{exercise.name}({', '.join(map(told, case.args))}) gave {told(got)}, {truth}"
         f" ({len(results) - len(wrong)} of {len(results)} right)."
     )
     if mistake is not None:
@@ -121,23 +199,22 @@ def check(exercise: Exercise, answer: Callable[..., Any]) -> None:
 
 
 def _explain(
-    exercise: Exercise, first: tuple[Any, ...], got: object, results: Sequence[tuple[Any, Any, Any]]
-) -> Mistake | None:
-    def agrees(mistake: Mistake, args: tuple[Any, ...], value: object) -> bool:
-        return _same(value, mistake.rule(*_fresh(args)), exercise.tolerance)
-
-    candidates = [m for m in exercise.mistakes if agrees(m, first, got)]
-    return max(candidates, key=lambda m: sum(agrees(m, args, a) for args, a, _ in results), default=None)
+    exercise: Asked, first: Case, got: object, results: Sequence[tuple[Case, object]]
+) -> Mistake | Hint | None:
+    candidates = [number for number in range(len(exercise.mistakes)) if first.fits(number, got)]
+    best = max(candidates, key=lambda n: sum(case.fits(n, value) for case, value in results), default=None)
+    return None if best is None else exercise.mistakes[best]
 
 
-def _fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
+def fresh(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Inputs of a call's own, which it may change."""
     return copy.deepcopy(args)
 
 
-def _plain(answer: Any) -> object:
+def plain(answer: Any) -> object:
     """An answer as plain data: arrays as lists, fractions and the like as floats; what is none of them as it is."""
     if isinstance(answer, list | tuple):
-        return [_plain(item) for item in answer]
+        return [plain(item) for item in answer]
     if hasattr(answer, "tolist"):
         return answer.tolist()
     if isinstance(answer, SupportsFloat) and not isinstance(answer, int):
@@ -148,11 +225,8 @@ def _plain(answer: Any) -> object:
     return answer
 
 
-def _same(got: object, truth: object, tolerance: float) -> bool:
-    return equal(got, _plain(truth), tolerance)
-
-
-def _shown(value: object) -> str:
+def told(value: object) -> str:
+    """A value as a message has it: six digits of a number, the beginning of what is long."""
     if isinstance(value, SupportsFloat) and not isinstance(value, int):
         try:
             return f"{float(value):.6g}"

@@ -66,13 +66,16 @@ def _uses(node: ast.AST) -> set[str]:
     return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
 
 
-def given(source: str) -> str:
+def given(source: str, of: str = "") -> str:
     r"""Return the part of a problem set's module that a student may have.
 
     Parameters
     ----------
     source : str
         The module, with ``__all__``.
+    of : str
+        Name of the set: its exercises are then checked by what `precsim.course.shown` has of them, as at home; else
+        they are names only, as in the sandbox.
 
     Raises
     ------
@@ -104,13 +107,14 @@ def given(source: str) -> str:
         raise ValueError(f"what is given to students needs {sorted(needed & exercises)}, which knows the truth")
     future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     lines = [ast.unparse(node) for node in future]
-    lines += ["from precsim.course.checking import Exercise", f"__all__ = {sorted(public)!r}"]
+    maker = ("shown", "Shown") if of else ("checking", "Exercise")
+    lines += [f"from precsim.course.{maker[0]} import {maker[1]}", f"__all__ = {sorted(public)!r}"]
     for node in tree.body:
         if _is_exercise(node):
             (target,) = _names(node)
             call = node.value  # type: ignore[attr-defined]
             name = next(keyword.value for keyword in call.keywords if keyword.arg == "name")
-            lines.append(f"{target} = Exercise(name={ast.unparse(name)})")
+            lines.append(f"{target} = {maker[1]}({f'{of!r}, ' if of else ''}name={ast.unparse(name)})")
         elif node not in future and node is not listed and _names(node) & needed:
             lines.append(ast.unparse(_only(node, needed)))
     return "\n".join(lines)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from precsim.course.checking import Exercise
+from precsim.course.checking import Exercise, exercises_of
 from precsim.course.grading.key import Case, Group, Key, KeyExercise
 from precsim.course.notebooks import Cell, Role
 from precsim.course.values import answered, encoded
@@ -27,9 +26,9 @@ def key_of(name: str, cells: Sequence[Cell]) -> Key:
     Raises
     ------
     ValueError
-        The groups of an exercise have more points than its check, or a group has no inputs.
+        This is a student's copy, the groups of an exercise have more points than its check, or a group has no inputs.
     """
-    known = {e.name: e for e in importlib.import_module(f"precsim.course.{name}").EXERCISES}
+    known = {e.name: e for e in exercises_of(name)}
     checks = {cell.exercise: cell for cell in cells if cell.role is Role.CHECK}
     return Key(name, tuple(_exercise(known[asked], checks[asked].points, cells) for asked in checks))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from precsim.course.checking import exercises_of
 from precsim.course.kit.chapters import Chapter, Objective, objective
 from precsim.course.notebooks import Cell, Role, assigned, read
 
@@ -94,7 +94,7 @@ def problem_sets(exercises: Path, chapters: Sequence[Chapter]) -> tuple[ProblemS
 
 
 def _set(name: str, cells: Sequence[Cell], chapters: Sequence[Chapter]) -> ProblemSet:
-    known = {one.name: one for one in importlib.import_module(f"precsim.course.{name}").EXERCISES}
+    known = {one.name: one for one in exercises_of(name)}
     first = next(cell.text for cell in cells if cell.role is Role.TEXT)
     title = _SET.search(first)
     tasks = []

@@ -186,7 +186,9 @@ def several() -> Compared:
     text = "R² of ln δ by size with one law: " + ", ".join(f"{n}: {v:.3f}" for n, v in parts.items()) + "."
     least = min(parts, key=lambda n: parts[n].value)
     serves = "serves" if parts[least].value > 0.9 else "does not serve"
-    return Compared(said, text, f"One law {serves} all sizes: least R² {parts[least].value:.3f}, at N = {least}.")
+    agree = f"One law {serves} these {len(parts)} sizes: least R² {parts[least].value:.3f}, at N = {least}. "
+    agree += "Sizes of two budgets are not among them; for the largest the law says too much (part 4)."
+    return Compared(said, text, agree)
 
 
 def draw_several() -> Drawing:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Problem set 5: laws
 #
-# Six functions. Replace `raise NotImplementedError`, run the cell, then run the check below it. A wrong answer is told
+# Nine functions. Replace `raise NotImplementedError`, run the cell, then run the check below it. A wrong answer is told
 # which mistake it most likely is. Reading: part 4 of the book.
 
 # %%
@@ -297,3 +297,191 @@ def held_out_error(table) -> float:
     held = compute < np.quantile(compute, 0.3)
     law = ps.fit(Chinchilla(), {name: column[~held] for name, column in table.items()}).law
     return float(np.mean(np.abs(np.log(table["loss"][held]) - np.log(law(table["N"][held], table["D"][held])))))
+
+
+# %% [markdown]
+# ## 7. How fast damage grows, with an interval (3 points)
+#
+# `ps5.networks(98304, of="standard")` are networks of the open table's second edition: rows with `network`, `D`
+# (tokens), `language`, `gap` and `delta`, the damage of rounding to 4 bits. Write `growth`: the exponent of $D$ in
+# $\delta$, and the half-width of its 95 % interval. One exponent for each language, by least squares of logarithms;
+# then their mean, and Student's interval of it: $t\,s/\sqrt n$ for $n$ languages, with $t$ = `ps5.STUDENT[n]` and $s$
+# the standard deviation with $n - 1$.
+#
+# Then compare a network with decay and one without: do the intervals overlap?
+
+
+# %% exercise="growth" role="about"
+minutes = 25
+objectives = {"4-laws/what-architecture-does": "say which parts of a network"}
+
+
+# %% exercise="growth" role="answer"
+def growth(rows) -> tuple[float, float]:
+    """Exponent of D in delta, mean over languages, and the half-width of its 95 % interval."""
+    ### BEGIN SOLUTION
+    slopes = []
+    for language in {row.language for row in rows}:
+        mine = [row for row in rows if row.language == language]
+        x, y = np.log([row.D for row in mine]), np.log([row.delta for row in mine])
+        slopes.append(np.polyfit(x, y, 1)[0])
+    n = len(slopes)
+    half = ps5.STUDENT[n] * np.std(slopes, ddof=1) / math.sqrt(n)
+    return float(np.mean(slopes)), float(half)
+    ### END SOLUTION
+
+
+# %% exercise="growth" role="check" points=3
+ps.course.check(ps5.GROWTH, growth)
+
+
+# %% exercise="growth" role="group" group="other networks" points=2
+names = ["unit embeddings, no decay", "standard, decay of everything", "no gains, decay of everything"]
+inputs = [(ps5.networks(N, of=name),) for name in names for N in (98304, 221184)]
+
+
+# %% exercise="growth" role="wrong" mistake="gap"
+def growth(rows) -> tuple[float, float]:
+    slopes = []
+    for language in {row.language for row in rows}:
+        mine = [row for row in rows if row.language == language]
+        slopes.append(np.polyfit(np.log([r.D for r in mine]), np.log([r.gap for r in mine]), 1)[0])
+    return float(np.mean(slopes)), ps5.STUDENT[len(slopes)] * float(np.std(slopes, ddof=1)) / len(slopes) ** 0.5
+
+
+# %% exercise="growth" role="wrong" mistake="normal"
+def growth(rows) -> tuple[float, float]:
+    slopes = []
+    for language in {row.language for row in rows}:
+        mine = [row for row in rows if row.language == language]
+        slopes.append(np.polyfit(np.log([r.D for r in mine]), np.log([r.delta for r in mine]), 1)[0])
+    return float(np.mean(slopes)), 1.96 * float(np.std(slopes, ddof=1)) / len(slopes) ** 0.5
+
+
+# %% exercise="growth" role="wrong" mistake="biased"
+def growth(rows) -> tuple[float, float]:
+    slopes = []
+    for language in {row.language for row in rows}:
+        mine = [row for row in rows if row.language == language]
+        slopes.append(np.polyfit(np.log([r.D for r in mine]), np.log([r.delta for r in mine]), 1)[0])
+    return np.mean(slopes), ps5.STUDENT[len(slopes)] * np.std(slopes) / math.sqrt(len(slopes))
+
+
+# %% [markdown]
+# ## 8. The network to serve at 4 bits (2 points)
+#
+# `ps5.networks(98304, budget=4)` are eleven networks that differ in their gains, embeddings, decay or norms, after 122
+# million tokens. Write `served_network`: the name of the one with the least loss when its weights are rounded to 4
+# bits, on the mean over languages. Some runs may be lost: compare over the languages that every network still has.
+#
+# Is it the network that you would choose in full precision?
+
+
+# %% exercise="served_network" role="about"
+minutes = 15
+objectives = {"4-laws/what-architecture-does": "say which parts of a network"}
+
+
+# %% exercise="served_network" role="answer"
+def served_network(rows) -> str:
+    """Name of the network with the least mean gap after rounding."""
+    ### BEGIN SOLUTION
+    names = list(dict.fromkeys(row.network for row in rows))
+    common = set.intersection(*({row.language for row in rows if row.network == name} for name in names))
+
+    def cost(name):
+        values = [row.gap + row.delta for row in rows if row.network == name and row.language in common]
+        return sum(values) / len(values)
+
+    return min(names, key=cost)
+    ### END SOLUTION
+
+
+# %% exercise="served_network" role="check" points=2
+ps.course.check(ps5.SERVED_NETWORK, served_network)
+
+
+# %% exercise="served_network" role="group" group="other tables" points=1
+lost = [("queries and keys normed", 0), ("queries and keys normed", 1)]
+inputs = [(ps5.networks(N, budget=k),) for N in (98304, 221184) for k in (2, 3)]
+inputs += [(ps5.networks(98304, budget=k, lost=lost),) for k in (1, 4)]
+
+
+# %% exercise="served_network" role="wrong" mistake="as trained"
+def served_network(rows) -> str:
+    by_name = {}
+    for row in rows:
+        by_name.setdefault(row.network, {})[row.language] = row.gap
+    common = set.intersection(*(set(one) for one in by_name.values()))
+    return min(by_name, key=lambda name: sum(by_name[name][one] for one in common))
+
+
+# %% exercise="served_network" role="wrong" mistake="least damage"
+def served_network(rows) -> str:
+    by_name = {}
+    for row in rows:
+        by_name.setdefault(row.network, {})[row.language] = row.delta
+    common = set.intersection(*(set(one) for one in by_name.values()))
+    return min(by_name, key=lambda name: sum(by_name[name][one] for one in common))
+
+
+# %% exercise="served_network" role="wrong" mistake="other languages"
+def served_network(rows) -> str:
+    by_name = {}
+    for row in rows:
+        by_name.setdefault(row.network, []).append(row.gap + row.delta)
+    return min(by_name, key=lambda name: sum(by_name[name]) / len(by_name[name]))
+
+
+# %% [markdown]
+# ## 9. A prediction and its score (3 points)
+#
+# `precsim/data/predictions-2.json` was written before the networks that it speaks of were trained. Of one of them a law
+# said that the logarithm of a quantity is normal, with mean `said.ln` and standard deviation `said.sd`; then `measured`
+# came out, one value for each run. Runs scatter by `spread` in the logarithm. Write `log_score`: the logarithm of the
+# density that the prediction gives to the mean of the logarithms, where the variance of that mean is added to `said`'s.
+#
+# Score two laws on the same network. Which one would you trust with the next?
+
+
+# %% exercise="log_score" role="about"
+minutes = 20
+objectives = {"4-laws/what-architecture-does": "read a prediction that was written down"}
+
+
+# %% exercise="log_score" role="answer"
+def log_score(said, measured, spread: float) -> float:
+    """Logarithm of the predicted density of what was measured; larger is better."""
+    ### BEGIN SOLUTION
+    seen = sum(math.log(value) for value in measured) / len(measured)
+    sd = math.sqrt(said.sd**2 + spread**2 / len(measured))
+    return -(((seen - said.ln) / sd) ** 2) / 2 - math.log(sd * math.sqrt(2 * math.pi))
+    ### END SOLUTION
+
+
+# %% exercise="log_score" role="check" points=3
+ps.course.check(ps5.LOG_SCORE, log_score)
+
+
+# %% exercise="log_score" role="group" group="other predictions" points=2
+laws = ["power law, D/N >= 60", "concave in ln D", "second order, measured curvature, D/N >= 60"]
+inputs = [one for law in laws for one in ps5.foretold("delta at 6 bits", law)]
+
+
+# %% exercise="log_score" role="wrong" mistake="noise forgotten"
+def log_score(said, measured, spread: float) -> float:
+    z = (np.mean(np.log(measured)) - said.ln) / said.sd
+    return float(-(z**2) / 2 - np.log(said.sd) - np.log(2 * np.pi) / 2)
+
+
+# %% exercise="log_score" role="wrong" mistake="no width"
+def log_score(said, measured, spread: float) -> float:
+    sd = math.hypot(said.sd, spread / math.sqrt(len(measured)))
+    return float(-(((np.mean(np.log(measured)) - said.ln) / sd) ** 2) / 2)
+
+
+# %% exercise="log_score" role="wrong" mistake="logarithm of the mean"
+def log_score(said, measured, spread: float) -> float:
+    sd = math.hypot(said.sd, spread / math.sqrt(len(measured)))
+    z = (math.log(sum(measured) / len(measured)) - said.ln) / sd
+    return -(z**2) / 2 - math.log(sd * math.sqrt(2 * math.pi))

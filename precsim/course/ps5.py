@@ -1,4 +1,4 @@
-"""Problem set 5: an exponent, a robust objective, an interval, effective parameters, critical data, a law on trial."""
+"""Problem set 5: laws, from an exponent to a law on trial, and three questions to the open table's second edition."""
 
 from __future__ import annotations
 
@@ -9,13 +9,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from precsim.course import second_edition
 from precsim.course.checking import Exercise, Mistake
+from precsim.course.stored_runs import Foretold, Served, foretold, networks
 from precsim.fitting.fits import fit
 from precsim.fitting.uncertainty import Draws, interval
 from precsim.laws import Chinchilla, KumarDegradation, Law, OuterExponent, critical_tokens
 from precsim.laws.optima import implied_factor
 
-__all__ = ["CRITICAL", "EXERCISES", "EXPONENT", "HELD_OUT", "INTERVAL", "OBJECTIVE", "SHARE", "runs"]
+__all__ = [
+    "CRITICAL",
+    "EXERCISES",
+    "EXPONENT",
+    "GROWTH",
+    "HELD_OUT",
+    "INTERVAL",
+    "LOG_SCORE",
+    "OBJECTIVE",
+    "SERVED_NETWORK",
+    "SHARE",
+    "STUDENT",
+    "Foretold",
+    "Served",
+    "foretold",
+    "networks",
+    "runs",
+]
 
 Numbers = Sequence[float]
 
@@ -339,4 +358,31 @@ HELD_OUT = Exercise(
     tolerance=1e-4,
 )
 
-EXERCISES = (EXPONENT, OBJECTIVE, INTERVAL, SHARE, CRITICAL, HELD_OUT)
+
+# -- the second edition ------------------------------------------------------------------------------------------------
+
+#: Quantile of Student's t for a two-sided 95 % interval of the mean of so many values.
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}
+
+GROWTH = Exercise(
+    name="growth",
+    truth=functools.partial(second_edition.growth, students=STUDENT),
+    inputs=second_edition.growth_inputs,
+    mistakes=second_edition.growth_mistakes(STUDENT),
+    tolerance=1e-6,
+)
+SERVED_NETWORK = Exercise(
+    name="served_network",
+    truth=second_edition.served,
+    inputs=second_edition.served_inputs,
+    mistakes=second_edition.SERVED_MISTAKES,
+)
+LOG_SCORE = Exercise(
+    name="log_score",
+    truth=second_edition.log_score,
+    inputs=second_edition.score_inputs,
+    mistakes=second_edition.SCORE_MISTAKES,
+    tolerance=1e-6,
+)
+
+EXERCISES = (EXPONENT, OBJECTIVE, INTERVAL, SHARE, CRITICAL, HELD_OUT, GROWTH, SERVED_NETWORK, LOG_SCORE)

@@ -20,7 +20,9 @@ from precsim.course import ps7
 # ## 1. The best number of bits (3 points)
 #
 # With $f(P) = (1 - e^{-P/\gamma})^k$ and a cost $C = 6 N D P/16$, size, data and bits are free. Derive the condition
-# for $P^*$ and solve it numerically (`sp.nsolve`). Return $P^*$ in bits, rounded to 6 decimals: `round(float(x), 6)`.
+# for $P^*$ and solve it numerically. Return $P^*$ in bits, rounded to 6 decimals: `round(float(x), 6)`. From a starting
+# point `sp.nsolve` may fail, or run off to where the condition is flat; between two ends it does not:
+# `sp.nsolve(condition, P, (0.1 * gamma, 12 * gamma), solver="bisect")`.
 #
 # Which letters of the loss does your condition contain?
 

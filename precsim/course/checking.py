@@ -61,7 +61,7 @@ class Asked(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the function."""
+        """The name by which the function is called."""
         ...
 
     @property

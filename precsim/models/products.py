@@ -23,14 +23,19 @@ import numpy as np
 from jax import Array
 
 from precsim.models.operands import Draw, Menu, Numbers, Rounded, rounded
+from precsim.models.through_unit import Through, aligned_product, check_unit, codes_of
 from precsim.models.transforms import hadamard, turned
 from precsim.numerics.binary_format import Format
 from precsim.numerics.grid import Family, Grid, family_of
+from precsim.numerics.matrix_unit import Chain, MatrixUnit
 from precsim.numerics.modes import Rounding
 from precsim.numerics.quantize import PerBlock, PerChannel, PerTensor, PerToken, Quantizer
 from precsim.numerics.two_level import TwoLevel, TwoLevelRule
 
 __all__ = ["Again", "Backward", "Operand", "Plan", "Products", "product"]
+
+
+_ONE_CHAIN = Chain()  # immutable
 
 
 class Again(enum.Enum):
@@ -121,11 +126,17 @@ class Backward:
         Whether dgrad's weights and wgrad's activations are rounded a second time, or from the numbers before.
     trust : bool
         Whether the gradient of what the forward pass has clipped is zero.
+    unit : MatrixUnit or None
+        What adds the terms of all three products: one whose accumulator is E8M13, such as `H100_FP8`; every operand is
+        then rounded to a format that it takes, with one scale per tensor. None: float32.
+    chain : Chain
+        Of the unit's instructions: promotion, without parts.
 
     Raises
     ------
     ValueError
-        If a quantizer is none that a traced program can carry out, or a rotation is no power of two.
+        If a quantizer is none that a traced program can carry out, a rotation is no power of two, or training cannot
+        go through the unit.
 
     Examples
     --------
@@ -142,6 +153,8 @@ class Backward:
     wgrad_rotation: int = 1
     again: Again = Again.NO
     trust: bool = False
+    unit: MatrixUnit | None = None
+    chain: Chain = _ONE_CHAIN
 
     def __post_init__(self) -> None:
         for name in ("dgrad_gradients", "dgrad_weights", "wgrad_activations", "wgrad_gradients"):
@@ -154,6 +167,8 @@ class Backward:
                 raise ValueError(f"{name} must be a power of two, or 1 for none, not {size!r}")
         if not isinstance(self.again, Again):
             raise ValueError(f"again must be Again.NO or Again.YES, not {self.again!r}")
+        if self.unit is not None:
+            check_unit(self.unit, self.chain)
 
 
 class Carried(NamedTuple):
@@ -177,6 +192,29 @@ class Carried(NamedTuple):
         """Sizes of the rotations of the three products."""
         return self.rotation, self.backward.dgrad_rotation, self.backward.wgrad_rotation
 
+    def through(self) -> Through | None:
+        """How a matrix unit adds the terms of the three products; None without one.
+
+        Raises
+        ------
+        ValueError
+            If an operand does not enter the unit: not rounded with one scale per tensor, to a format that it takes.
+        """
+        unit = self.backward.unit
+        if unit is None:
+            return None
+        x, w, g, *again = self.operands
+        # what is not rounded again is what the forward pass has rounded
+        both = (x, w, g, again[0] or w, again[1] or x, again[2])
+        fitting = (one.quantizer for one in both if one and isinstance(one.quantizer.scaling, PerTensor))
+        found = [fmt for fmt in (one.format for one in fitting) if isinstance(fmt, Format) and fmt in unit.accepts]
+        if len(found) != len(Role) or found[3:] != [found[1], found[0], found[2]]:
+            raise ValueError(
+                f"each operand of a product by {unit.name} is rounded with one scale per tensor to one of "
+                f"{', '.join(map(str, unit.accepts))}, to the same in all passes; got {both}"
+            )
+        return Through(unit, self.backward.chain, *found[:3])
+
 
 Chosen = dict[str, Carried]  # by the name of the product
 _EXACT = Carried(Backward(), None, None, 1)
@@ -189,6 +227,7 @@ class Plan(NamedTuple):
     menus: tuple[Menu, ...]  # one for each Role
     rotations: tuple[tuple[int, ...], ...]  # sizes that occur, for each of the three products
     trust: bool
+    through: tuple[Through | None, ...]  # in the order of the names
 
 
 class Products(NamedTuple):
@@ -203,6 +242,20 @@ class Products(NamedTuple):
         return jax.tree.map(lambda entry: entry[n], self)
 
 
+def through_of(recipes: Sequence[Chosen], names: Sequence[str]) -> tuple[Through | None, ...]:
+    """The matrix unit of each product, the same in all these recipes.
+
+    Raises
+    ------
+    ValueError
+        If two recipes go through different ones, or one through none: they need programs of their own.
+    """
+    found = {tuple(recipe.get(name, _EXACT).through() for name in names) for recipe in recipes}
+    if len(found) != 1:
+        raise ValueError("recipes whose products are added by different matrix units need programs of their own")
+    return found.pop()
+
+
 def plan_of(recipes: Sequence[Chosen], names: Sequence[str]) -> Plan:
     """The plan that serves all these recipes' products."""
     every = [carried for recipe in recipes for carried in recipe.values()]
@@ -214,7 +267,8 @@ def plan_of(recipes: Sequence[Chosen], names: Sequence[str]) -> Plan:
         together = max((carried.rotations[role // 2] for one, carried in used if one.unbiased), default=0)
         menus.append(Menu(scalings, stochastic, together))
     sizes = tuple(tuple(sorted({1, *(carried.rotations[k] for carried in every)})) for k in range(3))
-    return Plan(tuple(names), tuple(menus), sizes, any(carried.backward.trust for carried in every))
+    trust = any(carried.backward.trust for carried in every)
+    return Plan(tuple(names), tuple(menus), sizes, trust, through_of(recipes, names))
 
 
 def numbers_of(plan: Plan, recipe: Chosen) -> Products:
@@ -232,13 +286,14 @@ def numbers_of(plan: Plan, recipe: Chosen) -> Products:
     return Products(shaped, np.array(turns, np.int32), np.array(trust))
 
 
-def product(plan: Plan, numbers: Products, x: Array, matrices: list[Array], word: Array) -> Array:
+def product(plan: Plan, name: str, numbers: Products, x: Array, matrices: list[Array], word: Array) -> Array:
     """Products of x, (tokens, inputs), with matrices (inputs, outputs) side by side: (tokens, all outputs).
 
-    Each matrix is quantized by itself. `numbers` are those of one product (`Products.at`); `word` (uint32) decides
-    what is drawn, signs of rotations and roundings.
+    Each matrix is quantized by itself. `numbers` are those of all products of the plan; `word` (uint32) decides what is
+    drawn, signs of rotations and roundings.
     """
-    return _product(plan, numbers, x, tuple(matrices), word)
+    n = plan.names.index(name)
+    return _product(plan, plan.through[n], numbers.at(n), x, tuple(matrices), word)
 
 
 def forward_weights(plan: Plan, numbers: Products, matrix: Array) -> Array:
@@ -253,22 +308,32 @@ def forward_product(plan: Plan, numbers: Products, x: Array, matrices: list[Arra
     return turn(_operand(plan, numbers, Role.X, turn(x), jnp.uint32(0)).values) @ jnp.concatenate(matrices, axis=1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _product(plan: Plan, numbers: Products, x: Array, matrices: tuple[Array, ...], word: Array) -> Array:
-    return _forward(plan, numbers, x, matrices, word)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _product(
+    plan: Plan, through: Through | None, numbers: Products, x: Array, matrices: tuple[Array, ...], word: Array
+) -> Array:
+    return _forward(plan, through, numbers, x, matrices, word)[0]
 
 
-def _forward(plan: Plan, numbers: Products, x: Array, matrices: tuple[Array, ...], word: Array) -> tuple:
+def _forward(
+    plan: Plan, through: Through | None, numbers: Products, x: Array, matrices: tuple[Array, ...], word: Array
+) -> tuple:
     turn = _turner(plan, numbers, 0, x.shape[1], None)
     seen = turn(x)
     rows = [turn(matrix.T) for matrix in matrices]
     x_round = _operand(plan, numbers, Role.X, seen, word)
     w_round = [_operand(plan, numbers, Role.W, row, word + np.uint32(n)) for n, row in enumerate(rows)]
-    result = x_round.values @ jnp.concatenate([one.values for one in w_round]).T
+    values = [one.values for one in w_round]
+    if through is None:
+        result = x_round.values @ jnp.concatenate(values).T
+    else:
+        formats = through.activations, through.weights
+        each = [_by_unit(through, x_round.values, matrix, *formats) for matrix in values]
+        result = jnp.concatenate(each, axis=1)
     return result, (numbers, seen, rows, x_round, w_round, word)
 
 
-def _backward(plan: Plan, kept: tuple, slope: Array) -> tuple:
+def _backward(plan: Plan, through: Through | None, kept: tuple, slope: Array) -> tuple:
     numbers, seen, rows, x_round, w_round, word = kept
     again = numbers.operands.again
     widths = [row.shape[0] for row in rows]
@@ -284,10 +349,14 @@ def _backward(plan: Plan, kept: tuple, slope: Array) -> tuple:
         _operand(plan, numbers, Role.DGRAD_W, back(source(Role.DGRAD_W, row, one).T), word + np.uint32(n)).values
         for n, (row, one) in enumerate(zip(rows, w_round, strict=True))
     ]
-    to_x = gradients @ jnp.concatenate(weights, axis=1).T
+    to_x = _carried_back(through, gradients, weights)
     activations = _operand(plan, numbers, Role.WGRAD_X, along(source(Role.WGRAD_X, seen, x_round).T), word).values
     gradients = _operand(plan, numbers, Role.WGRAD_G, along(slope.T), word).values
-    to_w = jnp.split(gradients @ activations.T, np.cumsum(widths)[:-1])
+    if through is None:
+        slopes = gradients @ activations.T
+    else:
+        slopes = _by_unit(through, gradients, activations, through.gradients, through.activations)
+    to_w = jnp.split(slopes, np.cumsum(widths)[:-1])
     if plan.trust:
         to_x = jnp.where(numbers.trust & ~x_round.inside, 0, to_x)
         to_w = [jnp.where(numbers.trust & ~one.inside, 0, part) for one, part in zip(w_round, to_w, strict=True)]
@@ -297,6 +366,29 @@ def _backward(plan: Plan, kept: tuple, slope: Array) -> tuple:
 
 
 _product.defvjp(_forward, _backward)
+
+
+def _by_unit(through: Through, a: Array, b: Array, left: Format, right: Format) -> Array:
+    """a @ b.T of operands as they were rounded, as the matrix unit adds its terms."""
+    (p, s), (q, t) = codes_of(a, left), codes_of(b, right)
+    return aligned_product(through.unit, through.chain, p, q.T, left, right) * (s * t)
+
+
+def _carried_back(through: Through | None, gradients: Array, weights: list[Array]) -> Array:
+    """The gradient of a product's input, from (tokens, all outputs) and matrices (inputs, outputs) as rounded.
+
+    Matrices have scales of their own, so that a unit takes them one by one; what it gives is added in float32.
+    """
+    if through is None:
+        return gradients @ jnp.concatenate(weights, axis=1).T
+    codes, scale = codes_of(gradients, through.gradients)
+    total, start = jnp.zeros((gradients.shape[0], weights[0].shape[0]), jnp.float32), 0
+    for matrix in weights:
+        part = codes[:, start : start + matrix.shape[1]]
+        found, other = codes_of(matrix, through.weights)
+        some = aligned_product(through.unit, through.chain, part, found.T, through.gradients, through.weights)
+        total, start = total + some * (scale * other), start + matrix.shape[1]
+    return total
 
 
 def _no_slope(leaf: Array) -> Any:

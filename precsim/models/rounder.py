@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from precsim.models import Kind, Model, Points, Weights
 from precsim.models.learned_steps import LearnedScaling
-from precsim.models.products import Plan, Products, plan_of, product
+from precsim.models.products import Plan, Products, plan_of, product, through_of
 from precsim.models.recipes import Blocks, PerLayer, Recipe, SiteQuantizer, Stored, compiled_in, numbers_of
 from precsim.models.transforms import apply_scaling
 from precsim.numerics.formats import INT8
@@ -72,11 +72,14 @@ def training_sites(recipes: Iterable[Recipe], model: Model) -> Sites:
     Raises
     ------
     ValueError
-        If two recipes scale or round the same site differently, or some round the backward pass and some do not.
+        If two recipes scale or round the same site differently, some round the backward pass and some do not, or
+        products go through different matrix units.
     """
     recipes = tuple(recipes)
     if len({recipe.backward is None for recipe in recipes}) > 1:
         raise ValueError("recipes with a backward pass of their own need another program than those without")
+    if any(recipe.backward and recipe.backward.unit for recipe in recipes):
+        through_of([recipe.products(model) for recipe in recipes], model.sites[Kind.ACTIVATIONS])
     return shared_sites((_without_products(recipe, model) for recipe in recipes), model)
 
 
@@ -223,7 +226,7 @@ def points(
             return None
         n = plan.names.index(name)
         word = jax.random.bits(jax.random.fold_in(key, _PRODUCTS + n), (), "uint32")
-        return product(plan, products.at(n), x, matrices, word)
+        return product(plan, name, products, x, matrices, word)
 
     served = None if plan is None else together
     rounding = (of(Kind.WEIGHTS), of(Kind.ACTIVATIONS), of(Kind.KV), rounder.back)

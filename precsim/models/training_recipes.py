@@ -15,6 +15,7 @@ from precsim.models.products import Again, Backward, Operand
 from precsim.models.recipes import PerLayer, Recipe
 from precsim.models.transforms import Rotated
 from precsim.numerics.formats import E8M0, FP4_E2M1, FP8_E4M3, FP8_E5M2
+from precsim.numerics.matrix_unit import Chain, MatrixUnit
 from precsim.numerics.modes import Rounding
 from precsim.numerics.quantize import PerBlock, PerTensor, Quantizer, ScaleRule
 from precsim.numerics.two_level import TwoLevel
@@ -22,12 +23,15 @@ from precsim.numerics.two_level import TwoLevel
 __all__ = ["fp8_blocks", "fp8_per_tensor", "mxfp4", "mxfp8", "nvfp4", "quartet", "quartet_2"]
 
 _SR = Rounding.STOCHASTIC_A
+_ONE_CHAIN = Chain()  # immutable
 
 
-def fp8_per_tensor(*, exempt: Iterable[str] = ()) -> Recipe:
+def fp8_per_tensor(*, exempt: Iterable[str] = (), unit: MatrixUnit | None = None, chain: Chain = _ONE_CHAIN) -> Recipe:
     """FP8 with one current scale for each tensor: E4M3 forward, E5M2 gradients; both passes use what was rounded once.
 
     Checked in TransformerEngine's documentation (Float8CurrentScaling, Format.HYBRID). Delayed scales are not modelled.
+    Terms are added in float32, or as a matrix unit adds them: `unit=H100_FP8` for an accumulator of 13 fraction bits,
+    `chain=Chain(promote=128)` for its promotion.
 
     Examples
     --------
@@ -36,7 +40,8 @@ def fp8_per_tensor(*, exempt: Iterable[str] = ()) -> Recipe:
     """
     gradients = Quantizer(FP8_E5M2, PerTensor())
     forward = Quantizer(FP8_E4M3, PerTensor())
-    return _recipe(forward, forward, Backward(dgrad_gradients=gradients, wgrad_gradients=gradients), exempt)
+    back = Backward(dgrad_gradients=gradients, wgrad_gradients=gradients, unit=unit, chain=chain)
+    return _recipe(forward, forward, back, exempt)
 
 
 def fp8_blocks(*, exempt: Iterable[str] = ()) -> Recipe:

@@ -92,6 +92,7 @@ class MatrixUnit:
     join : Join
     scales : BlockScales, optional
     evidence : Evidence
+        From the literature if not given. No part of equality, nor is the source.
     source : str
         Where the rules come from.
 
@@ -119,8 +120,9 @@ class MatrixUnit:
     rounding: Rounding = Rounding.TOWARD_ZERO
     join: Join = Join.ALIGNED
     scales: BlockScales | None = None
-    evidence: Evidence
-    source: str
+    # equal units give equal bits, however their rules are known
+    evidence: Evidence = dataclasses.field(default=Evidence.LITERATURE, compare=False)
+    source: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for side in (self.left, self.right):

@@ -18,7 +18,7 @@ from precsim import models
 from precsim.equality import unwritten
 from precsim.models import MLP, Model, Transformer, Weights, recipes
 from precsim.models.recipes import PerLayer, Recipe
-from precsim.numerics import formats, quantize, rounding
+from precsim.numerics import formats, matrix_unit, quantize, rounding
 from precsim.runs.tables import Run
 from precsim.training import languages, optimizers, ptq
 from precsim.training.languages.synthetic import KingJames, Language, ZipfFacts, Zipfgram
@@ -261,7 +261,7 @@ class Trained:
 
 
 _CLASSES = {cls.__name__: cls for cls in (Job, Compute)} | classes_of(
-    formats, languages, models, ptq, quantize, recipes, rounding, optimizers
+    formats, languages, matrix_unit, models, ptq, quantize, recipes, rounding, optimizers
 )
 
 

@@ -194,7 +194,7 @@ def test_six_quantizers_of_every_recipe_against_products_by_hand(names):
     @jax.jit
     def run(numbers, x, matrices, slope):
         with jax.default_matmul_precision("highest"):
-            y, back = jax.vjp(lambda x, matrices: product(plan, numbers.at(0), x, matrices, word), x, matrices)
+            y, back = jax.vjp(lambda x, matrices: product(plan, "p", numbers, x, matrices, word), x, matrices)
             return y, back(slope)
 
     for name in names:
@@ -212,7 +212,7 @@ def test_a_product_that_no_recipe_rounds_is_exact_forward_and_back():
 
     @jax.jit
     def run(numbers, x, w, slope):
-        y, back = jax.vjp(lambda x, w: product(plan, numbers.at(0), x, [w], jnp.uint32(1)), x, w)
+        y, back = jax.vjp(lambda x, w: product(plan, "p", numbers, x, [w], jnp.uint32(1)), x, w)
         return y, *back(slope)
 
     y, to_x, to_w = run(numbers_of(plan, {}), x, w, slope)

@@ -15,6 +15,7 @@ from precsim.models import FIRST_EDITION, STANDARD, Model, Recipe, Transformer
 from precsim.models.products import Backward
 from precsim.models.recipes import kumar, per_token
 from precsim.models.training_recipes import fp8_blocks, fp8_per_tensor, mxfp4, mxfp8, nvfp4, quartet, quartet_2
+from precsim.numerics.arithmetic import H100_FP8, Chain
 from precsim.numerics.formats import INT3, INT4, INT5, INT6
 from precsim.training.job import Compute, Job
 from precsim.training.languages.synthetic import KingJames
@@ -226,6 +227,25 @@ def trained_in() -> dict[str, Recipe]:
     }
 
 
+def sums() -> tuple[Job, ...]:
+    """FP8 with one scale per tensor, the terms of all three products added in three ways (`added_by`), in four seeds.
+
+    Everything else is float32, and so is the evaluation: what differs between partners is how training added.
+    """
+    cells = ((32, [1, 2, 3]), (64, [2, 3]), (96, [3]))
+    shared = {"recipe": list(added_by().values()), "compute": Compute.FLOAT32, "seed": range(4)}
+    return tuple(job for width, ks in cells for job in _cells(width, ks, **shared))
+
+
+def added_by() -> dict[str, Recipe]:
+    """Recipes of the batch `sums` by what adds: an H100's accumulator of 13 fraction bits is the case of interest."""
+    return {
+        "float32": fp8_per_tensor(),
+        "13 bits": fp8_per_tensor(unit=H100_FP8),
+        "13 bits, promoted every 128": fp8_per_tensor(unit=H100_FP8, chain=Chain(promote=128)),
+    }
+
+
 def trained_as() -> dict[str, frozenset[str]]:
     """Keys of the jobs of the batch `recipes` by the name of the recipe."""
     names = {recipe: name for name, recipe in trained_in().items()}
@@ -244,13 +264,14 @@ def batches() -> dict[str, tuple[Job, ...]]:
     --------
     >>> {name: len(jobs) for name, jobs in batches().items()}
     {'gate': 54, 'laws': 204, 'bits': 462, 'architecture': 240, 'large': 10, 'recipes': 60, 'larger': 13,
-     'penalties': 120, 'parts': 912, 'share': 180, 'controls': 99, 'recipes_by_size': 354, 'methods': 30, 'text': 80}
+     'penalties': 120, 'parts': 912, 'share': 180, 'controls': 99, 'recipes_by_size': 354, 'methods': 30, 'text': 80,
+     'sums': 216}
     """
     found: dict[str, tuple[Job, ...]] = {}
     declared: set[str] = set()
     for batch in (
         gate, laws, bits, architecture, large, recipes,
-        larger, penalties, parts, share, controls, recipes_by_size, methods, text,
+        larger, penalties, parts, share, controls, recipes_by_size, methods, text, sums,
     ):  # fmt: skip
         fresh = tuple(job for job in batch() if job.key not in declared)
         declared |= {job.key for job in fresh}

@@ -42,14 +42,19 @@ def exponents(table: Table, named: Named, bits: int = 4) -> Table:
         here = table.loc[table["job"].isin(keys)]
         damaged, ends = rows.rounded(here, (bits,)), here.loc[here["post_method"].eq("none")]
         for N, part in damaged.groupby("N"):
-            slopes = [_slope(one) for _, one in part.groupby("language_seed") if one["D"].nunique() > 2]
-            if len(slopes) < 2:
+            each = slopes(part)
+            if len(each) < 2:
                 continue
-            mean, sure, longest = float(np.mean(slopes)), interval(slopes), part["D"].max()
+            mean, sure, longest = float(np.mean(each)), interval(each), part["D"].max()
             last, end = part.loc[part["D"].eq(longest)], ends.loc[ends["N"].eq(N) & ends["D"].eq(longest)]
             row = {"name": name, "N": N, "gamma_D": mean, "low": sure.low, "high": sure.high, "D": longest}
             found.append(row | {"delta": last["delta"].mean(), "gap": end["gap"].mean()})
     return pd.DataFrame(found)
+
+
+def slopes(damaged: Table) -> np.ndarray:
+    """Exponent of D in δ of each language that has three budgets or more, of rows of one N and number of bits."""
+    return np.array([_slope(one) for _, one in damaged.groupby("language_seed") if one["D"].nunique() > 2])
 
 
 def added(table: Table, named: Named, beside: str = "full precision") -> Table:

@@ -7,6 +7,7 @@ computed comes from the packages below them.
 
 from __future__ import annotations
 
+from precsim.view import drawings
 from precsim.view.captions import captioned
 from precsim.view.laws.by_hand import factor_forms, knee_sweep, straighten
 from precsim.view.laws.contours import iso_loss
@@ -63,6 +64,7 @@ __all__ = [
     "derivation",
     "descent",
     "design_map",
+    "drawings",
     "effective_parameters",
     "enable",
     "error_curves",

@@ -8,6 +8,7 @@ import numpy as np
 
 import precsim as ps
 from precsim import laws
+from precsim.laws.published import KUMAR_2024
 from precsim.laws.region import Region
 from precsim.models import recipes, training_recipes
 from precsim.planning import B200, H200
@@ -62,6 +63,19 @@ REGIONS = {
     "ours": Region(N=(6e3, 3.1e6), D=(5e5, 1.2e8)),
 }
 
+SAYINGS = {
+    "weights alone": [
+        draw.Said("ours, by channel", 0.61, (0.56, 0.67), ours=True),
+        draw.Said("QuEST", 0.83, (0.79, 0.86)),
+        draw.Said("Kumar 2024, as fitted", 0.7),
+    ],
+    "weights and activations": [
+        draw.Said("ours, by tensor", 0.34, (0.3, 0.38), ours=True),
+        draw.Said("Kumar 2024", 0.23),
+    ],
+}
+GRADIENTS = np.exp(np.random.default_rng(5).normal(-8, 2, 4000))
+
 GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "common_end": lambda: draw.common_end((ps.INT2, ps.INT3, ps.INT4, ps.INT5), WEIGHTS),
     "divide_round_multiply": lambda: draw.divide_round_multiply([-0.52, -0.31, -0.08, 0.14, 0.43, 0.70], ps.INT4),
@@ -100,4 +114,16 @@ GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "where_runs_exist": lambda: draw.where_runs_exist(REGIONS, {m.name: (m.N, m.D) for m in MODELS.values()}),
     "roofline": lambda: draw.roofline(LLAMA3_8B, H200, (16, 8, 4)),
     "multiplier": lambda: draw.multiplier((16, 12, 8, 6, 4), B200),
+    "forest": lambda: draw.forest(
+        SAYINGS, name="*f*(4)", ends=(0, 1), ticks=(0, 0.25, 0.5, 0.75, 1), message="They differ."
+    ),
+    "under_the_roof": lambda: draw.under_the_roof(GRADIENTS, (ps.FP16, ps.FP8_E5M2, ps.FP8_E4M3), (0, 4, 8, 12)),
+    "sliding_map": lambda: draw.sliding_map(
+        KUMAR_2024,
+        N=(1e8, 1e12),
+        D=(1e9, 1e14),
+        bits=(16, 8, 5, 4),
+        losses=(2.6, 2.8, 3, 3.4),
+        budgets=(1e21, 1e23, 1e25),
+    ),
 }

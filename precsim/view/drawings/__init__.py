@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from precsim.view.drawings.block import transformer_block
 from precsim.view.drawings.codes import bit_layout
+from precsim.view.drawings.contours import sliding_map
+from precsim.view.drawings.crowd import under_the_roof
 from precsim.view.drawings.decisions import drift_of_ties, neighbors_taken
 from precsim.view.drawings.domains import where_runs_exist
 from precsim.view.drawings.drawing import Drawing, Frame, drawn
@@ -23,6 +25,7 @@ from precsim.view.drawings.pictures import posterised
 from precsim.view.drawings.quantizing import divide_round_multiply
 from precsim.view.drawings.serving import roofline
 from precsim.view.drawings.sizes import smaller_network
+from precsim.view.drawings.sources import Said, forest
 from precsim.view.drawings.stagnation import where_a_sum_stops
 from precsim.view.drawings.staircase import pretended_slope
 from precsim.view.drawings.timing import when_rounding_happens
@@ -33,6 +36,7 @@ __all__ = [
     "Drawing",
     "Frame",
     "Link",
+    "Said",
     "bit_layout",
     "block_memory",
     "chain",
@@ -40,6 +44,7 @@ __all__ = [
     "divide_round_multiply",
     "drawn",
     "drift_of_ties",
+    "forest",
     "multiplier",
     "neighbors_taken",
     "one_outlier",
@@ -47,12 +52,14 @@ __all__ = [
     "pretended_slope",
     "roofline",
     "shared_scales",
+    "sliding_map",
     "smaller_network",
     "summation_trees",
     "the_task",
     "three_strokes",
     "transformer_block",
     "ulp_ladder",
+    "under_the_roof",
     "when_rounding_happens",
     "where_a_sum_stops",
     "where_runs_exist",

@@ -100,7 +100,7 @@ def _picture(
         side = 7
         diamond = [(x(turn) - side, low), (x(turn), low - side), (x(turn) + side, low), (x(turn), low + side)]
         canvas.path(diamond, "hollow ink turn", closed=True)
-        canvas.text(x(turn), low - 16, f"turns at {_count(turn)}", "strong", anchor="middle")
+        canvas.text(x(turn), low - 16, f"turns at {_count(turn)}", "strong halo", anchor="middle")
     return canvas
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from precsim.symbolic import emergence, largest, propagation, roundoff, teacher, truncation, widths
+from precsim.symbolic import emergence, largest, propagation, roundoff, tails, teacher, truncation, widths
 from precsim.symbolic.steps import Derivation, collected
 
 __all__ = ["DERIVATIONS", "derivation"]
 
 #: ``teacher.loss`` → its derivation; modules in the order of the book.
 DERIVATIONS: Mapping[str, Derivation] = collected(
-    roundoff, truncation, largest, teacher, widths, emergence, propagation
+    roundoff, truncation, largest, tails, teacher, widths, emergence, propagation
 )
 
 

@@ -18,6 +18,7 @@ from precsim.symbolic import (
     largest,
     propagation,
     roundoff,
+    tails,
     teacher,
     truncation,
     widths,
@@ -32,6 +33,8 @@ GIVEN = {
     "mean_square",
     "predicted_damage",
     "damage_constant",
+    "largest_of",
+    "error",
 }
 
 
@@ -52,11 +55,13 @@ def test_every_step_is_what_its_call_gives(one):
 
 def test_no_closed_form_is_typed_without_a_derivation():
     """A public function of these modules is a derivation, or a combination of some, or takes what it works on."""
-    for module in (emergence, largest, propagation, roundoff, teacher, truncation, widths):
+    for module in (emergence, largest, propagation, roundoff, tails, teacher, truncation, widths):
         for name in module.__all__:
             value = getattr(module, name)
-            if isinstance(value, (Derivation, sp.Basic)) or name in GIVEN:
+            if isinstance(value, (Derivation, sp.Basic, tails.Tails)) or name in GIVEN:
                 continue
+            if value is tails.Tails:
+                continue  # holds a density, and integrates it
             used = {node.id for node in ast.walk(ast.parse(inspect.getsource(value))) if isinstance(node, ast.Name)}
             assert used & {key.split(".")[1] for key in DERIVATIONS}, f"{module.__name__}.{name}"
 

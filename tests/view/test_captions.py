@@ -63,6 +63,16 @@ def test_a_widget_and_a_table_are_captioned_in_their_own_output(published):
     assert str(table).endswith("[paper] Kumar et al. 2024")
 
 
+def test_the_first_sentence_of_a_tables_caption_is_its_message():
+    table = Table(("x",), (("1",),), "Gaps [nats/token]; means of six runs. The law says 0.", toy="made here")
+    caption = table._repr_mimebundle_()[TABLE]["caption"]
+    assert caption == {
+        "message": "Gaps [nats/token];",
+        "reading": "means of six runs. The law says 0.",
+        "toy": "made here",
+    }
+
+
 def test_what_is_given_goes_before_what_the_view_says():
     own = chart().properties(usermeta={"caption": {"message": "Own.", "reading": "Of the view.", "toy": "here"}})
     assert captioned(own).caption == Caption("Own.", "Of the view.", toy="here")

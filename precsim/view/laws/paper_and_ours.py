@@ -62,7 +62,7 @@ def paper_and_ours(exhibit: Exhibited, agreement: str, *, note: str = "") -> Fig
         raise ValueError(f"{exhibit.number} has nothing to draw")
     whose = {
         "paper": "" if theirs is None else "Kumar et al. 2024, computed from the constants",
-        "ours": "" if ours is None else "precsim-2026",
+        "ours": "" if ours is None else "open table, first edition",
     }
     if theirs is None or ours is None:
         chart, text = panel(**(theirs or ours or {}))
@@ -74,7 +74,7 @@ def paper_and_ours(exhibit: Exhibited, agreement: str, *, note: str = "") -> Fig
         chart, text = _two(theirs, ours)
         reading = "Above: the paper's constants. Below: our runs."
     said = finish(chart, f"{exhibit.number} of the paper: {exhibit.shows} {text}")
-    what = f"{exhibit.number.replace('F', 'Figure ')} of the paper: {exhibit.shows} {agreement}".strip()
+    what = f"The paper's {exhibit.number.replace('F', 'figure ')}: {exhibit.shows} {agreement}".strip()
     return captioned(said, what, reading=" ".join(filter(None, (reading, note))), **whose)
 
 

@@ -94,10 +94,7 @@ def delta_against_tokens(table: Frame, law: Law | None = None) -> alt.LayerChart
         f" {_widths(rows)} bits, {_range(rows, 'N', 'parameters')}, {_range(rows, 'D', 'tokens')}. It rises with"
         f" tokens in {rising[0]} of {rising[1]} steps from one D to the next.{dropped}"
     )
-    reading = (
-        "Point: one run, rounded after training; line: "
-        f"{'mean over its seeds and languages' if law is None else 'the law'}; color: bits; shape and dashes: size N."
-    )
+    reading = f"Point: one run, rounded after training; {_drawn(rows, law)}."
     return finish(chart, text, reading=reading)
 
 
@@ -135,11 +132,8 @@ def loss_against_tokens(table: Frame, law: Law | None = None, *, gap: bool = Fal
         f" at {_widths(rows)} bits, {_range(rows, 'N', 'parameters')}."
         f" More data hurts {found or 'nowhere in this table'}.{dropped}"
     )
-    reading = (
-        "Point: one run; line: "
-        f"{'mean over its seeds and languages' if law is None else 'the law'}; color: bits when served; shape and"
-        " dashes: size N; diamond: the least mean of a curve that turns up."
-    )
+    turn = "; diamond: the least mean of a curve that turns up" if turns else ""
+    reading = f"Point: one run, as trained or rounded afterwards; {_drawn(rows, law)}{turn}."
     return finish(chart.properties(width=WIDTH, height=320), text, reading=reading)
 
 
@@ -203,6 +197,13 @@ def predicted_against_observed(law: Law, table: Frame, *, column: str = "loss") 
         " any part. Below: observed minus predicted."
     )
     return finish(alt.vconcat(top, below), text, reading=reading)
+
+
+def _drawn(rows: Sequence[Row], law: Law | None) -> str:
+    """How lines, colors and marks of a chart against tokens are read."""
+    line = "line: mean over seeds and languages" if law is None else "line: the law"
+    sizes = "; shape and dashes: size N" if len({row["N"] for row in rows}) > 1 else ""
+    return f"{line}; color: bits{sizes}"
 
 
 _NAME = {False: "loss", True: "gap"}

@@ -60,12 +60,12 @@ def test_what_does_not_fit_into_one_panel_stands_below_with_the_axes_that_it_sha
 
 def test_the_caption_says_what_is_seen_how_to_read_it_and_whose_it_is():
     whole = paper_and_ours(Figure("F3", "Shares.", drawing(), drawing()), "They agree.", note="Left panel.").caption
-    assert whole.message == "Figure 3 of the paper: Shares. They agree."
+    assert whole.message == "The paper's figure 3: Shares. They agree."
     assert whole.reading.startswith("Dashed lines and open marks: the paper's constants.")
     assert whole.reading.endswith("Left panel.")
-    assert (whole.paper, whole.ours) == ("Kumar et al. 2024, computed from the constants", "precsim-2026")
+    assert (whole.paper, whole.ours) == ("Kumar et al. 2024, computed from the constants", "open table, first edition")
     alone = paper_and_ours(Figure("F7", "Damage.", None, drawing()), "").caption
-    assert (alone.paper, alone.ours) == ("", "precsim-2026")
+    assert (alone.paper, alone.ours) == ("", "open table, first edition")
     with pytest.raises(ValueError, match="F2 has nothing to draw"):
         paper_and_ours(Figure("F2", "", None, None), "")
 

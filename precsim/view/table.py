@@ -85,8 +85,8 @@ class Table:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        first, _, rest = re.sub(r"([.;]) ", r"\1\n", self.caption, count=1).partition("\n")
-        said = {"message": first, "reading": rest, **self.sources}
+        first, *rest = re.split(r"(?<=[.;]) ", self.caption, maxsplit=1)
+        said = {"message": first, "reading": "".join(rest), **self.sources}
         page = {"html": self._html(), "caption": {name: text for name, text in said.items() if text}}
         return {TABLE: page, "text/html": self._repr_html_(), "text/plain": repr(self)}
 

@@ -87,7 +87,7 @@ def forms(N0: float, D0: float) -> list[tuple[str, str, Law]]:
     bases = (Chinchilla(), OuterExponent(), BetaOfN(N0=N0, D0=D0))
     known = [(base.title, word, base | factor) for base in bases for word, factor in drifts.items()]
     delta = SecondOrderDegradation()
-    bends = (Bent(delta), BentPower(delta.replace(K=1.0)), BentRidge(delta, exponent=_EXPONENT, D0=D0))
+    bends = (Bent(delta), BentPower(SecondOrderDegradation(K=1.0)), BentRidge(delta, exponent=_EXPONENT, D0=D0))
     return known + [(bases[0].title, word, bases[0] | bend) for word, bend in zip(BENDS, bends, strict=True)]
 
 

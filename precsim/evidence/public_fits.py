@@ -301,10 +301,10 @@ def _bends(rows: Table, factor: Any, *, one_width: bool) -> dict[str, Any]:
     """
     delta = laws.SecondOrderDegradation()
     ridge = laws.BentRidge(delta, D0=1e10)
-    parts = (factor, laws.Drifting(factor), laws.Bent(delta), laws.BentPower(delta.replace(K=1.0)), ridge)
+    parts = (factor, laws.Drifting(factor), laws.Bent(delta), laws.BentPower(laws.SecondOrderDegradation(K=1.0)), ridge)
     data = (ByData(_ORIGINS), "the most tokens, four origins")
     widths = (Groups("weights", only=(2.0, 3.0, 4.0)), "weights of 2, 3 and 4 bits in turn")
-    splits = {"data": data} if one_width else {"widths": widths}
+    splits: dict[str, tuple[Split, str]] = {"data": data} if one_width else {"widths": widths}
     splits["sizes"] = (Groups("N"), "each size in turn")
     out: dict[str, Any] = {"runs": len(rows), "in few bits": int(np.isfinite(rows["weights"]).sum())}
     for base in (laws.Chinchilla(), laws.OuterExponent()):

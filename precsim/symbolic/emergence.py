@@ -19,12 +19,14 @@ __all__ = [
     "damage",
     "degrees_of_freedom",
     "drift",
+    "early_ridges",
     "effective_share",
     "envelope",
     "gap",
     "gap_of_ridge",
     "joint",
     "kept",
+    "late_ridges",
     "noise_is_a_ridge",
     "size_exponent",
 ]
@@ -96,6 +98,44 @@ def degrees_of_freedom() -> Steps:
     yield "An integral of Euler's, for 0 < beta < 1:", sp.gammasimp(plain)
     total = tau ** (-1 / a) / a * sp.gammasimp(plain).subs(beta, 1 - 1 / a)
     yield "With beta = 1 - 1/a it is the sum over all directions:", sp.simplify(total)
+
+
+@Derivation
+def late_ridges() -> Steps:
+    """What a ridge costs all directions once they are learned, where curvatures fall as i^-a and signals as i^-c."""
+    z = sp.Symbol("z", positive=True)
+    index = (tau * z) ** (-1 / a)
+    yield "The direction whose curvature is z times the ridge is number", index
+    signal = (tau * z) ** (1 / a + beta)
+    yield "Its signal, curvature times the square of its best weight, is that to the -c, with c = 1 + a beta:", signal
+    one = sp.simplify(gap_of_ridge().subs(target, sp.sqrt(signal / lam)).subs(lam, tau * z))
+    yield "The ridge costs it", one
+    weight = sp.powsimp(sp.simplify(one * -sp.diff(index, z)), force=True)
+    yield "and there are -di/dz of them at z:", weight
+    plain = sp.integrate(z ** (beta - 1) / (1 + z), (z, 0, sp.oo), conds="none")
+    yield "The integral of Euler's once more, for 0 < beta < 1:", sp.gammasimp(plain)
+    yield (
+        "So the gap grows as a power of the noise, in which z has gone:",
+        sp.simplify(weight / (z ** (beta - 1) / (1 + z))) * sp.gammasimp(plain),
+    )
+
+
+@Derivation
+def early_ridges() -> Steps:
+    """What a little noise costs a model that is learning all its directions, over what rounding afterwards costs it."""
+    mu, theta = sp.symbols("mu theta", positive=True)
+    share = mu / (mu + theta) * (1 - sp.exp(-mu - theta))
+    yield "With mu the curvature times the time and theta the ridge times the time, flow has learned the share", share
+    cost = (1 - share) ** 2 + theta / mu * share**2 - sp.exp(-2 * mu)
+    yield "of a direction. The ridge costs it, in units of its signal and beside flow without a ridge,", cost
+    little = sp.expand(sp.simplify(mu * sp.diff(cost, theta).subs(theta, 0)))
+    yield "A little noise costs, per theta and times mu:", little
+    weigh = lambda g: sp.integrate(mu ** (beta - 1) * sp.expand(sp.diff(g, mu)), (mu, 0, sp.oo), conds="none")  # noqa: E731
+    trained = sp.simplify(weigh(little) / (1 - beta))
+    yield "Directions are spread as mu^(beta - 2). By parts, with nothing left at the ends, all of them cost", trained
+    rounded = sp.simplify(weigh((1 - sp.exp(-mu)) ** 2) / (1 - beta))
+    yield "Rounding afterwards costs the squares of the weights that were learned without noise:", rounded
+    yield "Training with a little noise costs more by", sp.simplify(sp.gammasimp(trained / rounded))
 
 
 @Derivation

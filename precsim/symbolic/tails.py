@@ -29,7 +29,7 @@ nu, x = sp.symbols("nu x", positive=True)
 @Derivation
 def student_density() -> Steps:
     """Density of Student's law with nu degrees of freedom, scaled to variance 1, for nu above 2."""
-    plain: Any = (1 + x**2 / nu) ** (-(nu + 1) / 2)
+    plain = sp.Pow(1 + x**2 / nu, -(nu + 1) / 2)
     yield "Student's law falls as", plain
     area = sp.sqrt(sp.pi * nu) * sp.gamma(nu / 2) / sp.gamma((nu + 1) / 2)
     yield "whose integral over all numbers, Euler's beta function, is", area

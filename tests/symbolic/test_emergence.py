@@ -8,7 +8,7 @@ import sympy as sp
 from scipy.optimize import minimize_scalar
 
 from precsim.evidence.bend import BEND
-from precsim.laws import Bent, Chinchilla, SecondOrderDegradation
+from precsim.laws import Bent, Chinchilla, SecondOrderDegradation, ridge
 from precsim.laws.optima import implied_factor
 from precsim.symbolic import emergence as e
 from precsim.symbolic.emergence import K, numeric, v
@@ -52,6 +52,26 @@ def test_degrees_of_freedom_against_the_sum(a):
     first = 0.5  # Euler and Maclaurin: an integral from 0 has half a term more than a sum from 1
     said = e.degrees_of_freedom().subs({e.tau: 1e-4, e.a: a})
     assert float(said) == pytest.approx((curvature / (curvature + 1e-4)).sum() + beyond + first, rel=1e-4)
+
+
+@pytest.mark.parametrize(("a", "beta"), [(1.5, 0.4), (2.0, 0.3)])
+def test_the_gap_of_all_ridges_against_the_sum(a, beta):
+    """Two million directions, each at its best with the ridge; the sum's lower end is worth less than 1 %."""
+    i, tau = np.arange(1, 2_000_001.0), 1e-5
+    curvature, signal = i**-a, i ** -(1 + a * beta)
+    each = tau * signal / (2 * (curvature + tau))
+    beyond = 2e6 ** -(a * beta) / (2 * a * beta)  # where the curvature is far below the ridge
+    assert float(e.late_ridges().subs({e.tau: tau, e.a: a, e.beta: beta})) == pytest.approx(
+        each.sum() + beyond, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.4, 0.8])
+def test_noise_costs_a_model_that_is_learning_more_than_rounding_afterwards(beta):
+    """By the quadrature that the law uses, of flow with the ridge and without it."""
+    said = float(e.early_ridges().subs(e.beta, beta))
+    assert ridge.cost(np.array([1e-7]), beta)[0] / 1e-7 == pytest.approx(said, rel=1e-5)
+    assert 1 < said < 1 / np.log(2)
 
 
 @pytest.mark.parametrize("damage", [1e-3, 0.05, 2.0])

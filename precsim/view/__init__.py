@@ -42,7 +42,6 @@ from precsim.view.table import Table, Words
 from precsim.view.theme import enable, finish
 from precsim.view.training.hero import hero
 from precsim.view.training.paired_runs import joint_penalties, paired_runs
-from precsim.view.training.recipe_map import recipe_map
 from precsim.view.training.straight_through import descent, straight_through
 from precsim.view.training.trials import bit_map, trials
 
@@ -95,7 +94,6 @@ __all__ = [
     "planner",
     "predicted_against_observed",
     "profile_likelihood",
-    "recipe_map",
     "regret_curve",
     "relative_error",
     "rounding_slider",

@@ -115,7 +115,7 @@ def specs(table) -> dict[str, dict]:
 # Modules whose charts are tested in tests/view/{laws,numbers,planning,training} and tests/evidence/paper.
 ELSEWHERE = set(
     "budgets by_hand contours decisions derivations effective_parameters explorer formula_and_numbers gptq_pair hero "
-    "paired_runs paper_and_ours planner recipe_map report scale_groups straight_through table tables trials".split()
+    "paired_runs paper_and_ours planner report scale_groups straight_through table tables trials".split()
 )
 
 

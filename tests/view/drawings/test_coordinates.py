@@ -9,10 +9,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from support.drawings import GALLERY, RECIPES, SAID, SEEN, TOY, TRUE
+from support.drawings import GALLERY, GRADIENTS, RECIPES, REGIONS, SAID, SAYINGS, SEEN, TOY, TRUE
 
 import precsim as ps
 from precsim import laws
+from precsim.laws.published import KUMAR_2024
+from precsim.models import recipes
+from precsim.planning import B200, H200
+from precsim.planning.serving import LLAMA3_8B
 from precsim.view import drawings as draw
 from precsim.view.drawings import pictures, trees
 from precsim.view.drawings.block import PLACES
@@ -116,6 +120,22 @@ def test_the_numbers_of_the_block_are_colored_where_the_recipe_rounds(layout, fr
         looks = {"after" in e.get("class").split() for e in marks}
         assert looks == {getattr(recipe, kind) is not None}
     assert len(of(svg, "circle", "activations")) == 4  # one before each product with weights
+
+
+def test_the_legend_names_what_the_recipe_rounds():
+    made = draw.transformer_block(
+        {
+            "paper": recipes.kumar(weights=ps.INT4, activations=ps.INT8),
+            "master": ps.Recipe(master=recipes.Stored(ps.BF16, ps.Rounding.STOCHASTIC_A)),
+            "blocks": recipes.everywhere(ps.MXFP4),
+        }
+    )
+    paper, master, blocks = (words(ElementTree.fromstring(frame.wide.svg("", ""))) for frame in made.frames)
+    assert {"INT8, one scale per tensor", "INT4, one per output"} <= set(paper)
+    assert "BF16, stochastic" in master
+    assert "FP4 E2M1, blocks of 32" in blocks
+    with pytest.raises(ValueError, match="one to eight"):
+        draw.transformer_block({})
 
 
 @pytest.mark.parametrize("layout", BOTH)
@@ -232,3 +252,125 @@ def test_scales_markup_and_labels():
         draw.Drawing("no picture", (), "Nothing.")
     with pytest.raises(ValueError, match="40 letters"):
         draw.Drawing("mute", (draw.Frame("a", sheet, sheet, "short"),), "Nothing.")
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_boxes_of_the_bits_are_the_codes(layout):
+    svg = picture("bit_layout", layout)
+    for fmt in (ps.FP16, ps.BF16, ps.FP8_E4M3):
+        assert f"{int(ps.encode(np.array([np.pi]), fmt)[0]):0{fmt.bits}b}" in bits_of(svg)
+    with pytest.raises(ValueError, match="not a normal number"):
+        draw.bit_layout(1e-9, (ps.FP8_E4M3,))
+
+
+def bits_of(svg: ElementTree.Element) -> list[str]:
+    """The digits in the boxes of each line."""
+    lines: dict[str, list[tuple[float, str]]] = {}
+    for text in of(svg, "text", "digits"):
+        lines.setdefault(text.get("y"), []).append((float(text.get("x")), text.text))
+    return ["".join(bit for _, bit in sorted(line)) for line in lines.values()]
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_ticks_and_treads_of_the_ladder_are_the_format(layout):
+    svg, values = picture("ulp_ladder", layout), np.unique(np.abs(ps.FP6_E2M3.values()))
+    ticks = np.sort(numbers(of(svg, "line", "tick"), "x1"))
+    assert on_line(ticks, values).max() < 0.01
+    pixel = (ticks[-1] - ticks[0]) / values[-1]
+    treads = of(svg, "line", "tread")
+    heights = 168 - numbers(treads, "y1") if layout == "wide" else 150 - numbers(treads, "y1")
+    middles = (numbers(treads, "x1") + numbers(treads, "x2")) / 2
+    steps = ps.ulp((middles - ticks[0]) / pixel, ps.FP6_E2M3)
+    assert heights / heights.max() == pytest.approx(steps / steps.max(), abs=0.01)
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_ways_of_the_modes_are_what_they_round_to(layout):
+    svg = picture("neighbors_taken", layout)
+    ways = of(svg, "line", "way")
+    assert len(ways) == 6 * 2 * 2
+    up = {"after" in way.get("class").split() for way in ways if way.get("y1") == ways[0].get("y1")}
+    assert up == {True, False}, "to nearest, one half goes up"
+    rows = sorted({float(way.get("y1")) for way in ways})
+    all_up = [way for way in ways if float(way.get("y1")) == rows[3]]
+    assert all("after" in way.get("class").split() for way in all_up), "the fourth mode is up"
+    ties = of(svg, "circle", "tie after")
+    even = sum(float(t.get("cy")) == rows[0] for t in ties)
+    assert even == (float(ps.round_to(np.array([2.5]), ps.FP4_E2M1)[0]) == 3) + (
+        float(ps.round_to(np.array([-2.5]), ps.FP4_E2M1)[0]) == -2
+    )
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_prices_are_those_of_the_machine(layout):
+    svg = picture("multiplier", layout)
+    prices = [B200.price(b) for b in (16, 12, 8, 6, 4)]
+    bars = numbers(of(svg, "rect", "price"), "height")
+    assert bars / bars[0] == pytest.approx(prices, abs=0.01)
+    assert len(of(svg, "path", "cell")) == 16 + 12 + 8 + 6 + 4
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_times_of_a_step_are_bytes_over_bandwidth_or_operations_over_rate(layout):
+    svg = picture("roofline", layout)
+    said = [text for text in words(svg) if text.endswith(" ms")]
+    for b, text in zip((16, 8, 4), said, strict=True):
+        assert text == f"{b} bits: {1e3 * LLAMA3_8B.N * b / 8 / H200.bandwidth:.3g} ms"
+    ends = [e.get("d").rsplit("L", 1)[1] for e in of(svg, "path", "line")]
+    assert len(set(ends)) == 1, "computing takes as long whatever is stored"
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_rectangles_are_the_regions(layout):
+    svg = picture("where_runs_exist", layout)
+    found = of(svg, "rect", "runs")
+    assert len(found) == len(REGIONS)
+    wide = np.sort(numbers(found, "width"))
+    decades = np.sort([np.log(r.N[1] / r.N[0]) for r in REGIONS.values()])
+    assert wide / wide[-1] == pytest.approx(decades / decades[-1], abs=0.01)
+    with pytest.raises(ValueError, match="eight laws"):
+        draw.where_runs_exist({}, {})
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_the_forest_has_a_dot_and_an_interval_for_each(layout):
+    svg = picture("forest", layout)
+    dots = numbers(of(svg, "circle", "value"), "cx")
+    every = [one for lines in SAYINGS.values() for one in lines]
+    assert on_line(dots, np.array([one.value for one in every])).max() < 0.01
+    bars = of(svg, "line", "interval")
+    assert len(bars) == sum(one.interval is not None for one in every)
+    with pytest.raises(ValueError, match="beyond the axis"):
+        draw.forest(SAYINGS, name="f", ends=(0, 0.5), ticks=(0,), message="No.")
+
+
+@pytest.mark.parametrize("frame", range(4))
+def test_what_is_lost_is_what_rounding_loses(frame):
+    scaled = np.ldexp(GRADIENTS, (0, 4, 8, 12)[frame])
+    svg = picture("under_the_roof", "narrow", frame)
+    for fmt in (ps.FP16, ps.FP8_E5M2, ps.FP8_E4M3):
+        zero = np.mean(ps.round_to(scaled, fmt) == 0)
+        said = "none" if zero == 0 else f"{100 * zero:.1f} %" if zero < 0.1 else f"{100 * zero:.0f} %"
+        assert any(text.startswith(f"zero {said} ") for text in words(svg))
+
+
+def test_the_map_s_dots_are_the_best_sizes_of_their_budgets():
+    for layout in BOTH:
+        svg = picture("sliding_map", layout, 3)
+        ticks = {
+            e.text: float(e.get("x"))
+            for e in svg.iter(SVG + "text")
+            if e.text in ("1B", "10B", "100B") and e.get("text-anchor") == "middle"
+        }
+        per_log = np.polyfit(np.log([1e9, 1e10, 1e11]), [ticks[t] for t in ("1B", "10B", "100B")], 1)
+        given = {"weights": 4.0, "activations": 4.0, "kv": 4.0}
+        dots = numbers(of(svg, "circle", "best"), "cx")
+        for budget, dot in zip((1e21, 1e23, 1e25), dots, strict=True):
+            sizes = np.geomspace(1e8, 1e12, 4001)
+            best = sizes[np.argmin([float(KUMAR_2024(n, budget / 6 / n, **given)) for n in sizes])]
+            assert dot == pytest.approx(np.polyval(per_log, np.log(best)), abs=4), "within a step of the sizes tried"
+
+
+def test_an_outlier_takes_values_from_all_others():
+    svg = picture("one_outlier", "wide")
+    assert {text for text in words(svg) if "in use" in text} == {"9 values in use", "3 values in use"}

@@ -13,7 +13,6 @@ import pytest
 
 import precsim as ps
 from precsim.evidence.experiments import demonstrations
-from precsim.models import recipes
 from precsim.training.ptq import GPTQ
 from precsim.view.numbers import gptq_pair
 from precsim.view.training import straight_through
@@ -128,20 +127,6 @@ def test_pairs_are_formed_by_seed():
     assert sorted(row["difference"] for row in drawn if row["kind"] == "unequal seeds") == [-1.75, 1.25, 1.25]
 
 
-def test_the_recipe_map_names_what_the_recipe_rounds():
-    shown = {
-        "paper": recipes.kumar(weights=ps.INT4, activations=ps.INT8),
-        "master": ps.Recipe(master=recipes.Stored(ps.BF16, ps.Rounding.STOCHASTIC_A)),
-        "blocks": recipes.everywhere(ps.MXFP4),
-    }
-    drawn = data(VIEW.recipe_map(shown).to_dict(), "recipe", "format")
-    found = {(row["recipe"], row["title"]): (row["format"], row["scale"]) for row in drawn if row["rounded"]}
-    assert found[("paper", "activations")] == ("INT8", "per tensor")
-    assert found[("paper", "weights")] == ("INT4", "per channel")
-    assert ("BF16", "stochastic") in found.values()
-    assert found[("blocks", "activations")] == ("FP4_E2M1", "per block of 32")
-
-
 def test_scales_of_a_column_are_not_moved_by_the_other_columns(rng):
     matrix = rng.standard_normal((6, 5)).astype(np.float32)
     groups = {"one": ps.PerTensor(), "each": ps.PerChannel(axis=-1)}
@@ -167,7 +152,6 @@ def test_joint_penalties_are_counted_above_and_below_the_sum():
         (lambda: VIEW.trials(table(gap=math.nan), x="p", color="mode", titles=TITLES), "finite gap"),
         (lambda: VIEW.bit_map(table(gap=math.nan), x="p", y="rate", titles=TITLES, choose={"gap": ""}), "finite gap"),
         (lambda: VIEW.paired_runs(table(recipe="one")), "two recipes with the same seeds"),
-        (lambda: VIEW.recipe_map({}), "one recipe or more"),
         (lambda: VIEW.descent([], target=0.3), "received 0 rows"),
         (lambda: VIEW.joint_penalties([]), "positive penalties; received 0"),
         (lambda: VIEW.scale_groups(np.zeros((3, 3)), ps.INT4, {"a": ps.PerTensor()}, spreads=[0, 1]), "zeros"),

@@ -48,7 +48,7 @@ def the_task(contexts: ArrayLike, conditional: ArrayLike, said: ArrayLike, *, ra
         lambda width: _picture(width, seen[order], facts, true, said, ranks, floor),
         title="What the networks learn",
         description=f"Of {len(seen):,} facts: {told}.",
-        message="The commoner a fact, the better the network knows it.",
+        message="Of these facts, the commoner one is, the better the network knows it.",
         reading="A row is a fact: two tokens and the three likeliest ones to follow. Blue: true probability; orange: "
         "what the network says. Below: how often each fact is seen, from the commonest to the rarest.",
     )

@@ -23,7 +23,8 @@ from precsim.symbolic.steps import Derivation, Steps
 
 __all__ = ["LAPLACE", "NORMAL", "Tails", "error", "largest_of", "student", "student_density", "student_square"]
 
-nu, x = sp.symbols("nu x", positive=True)
+nu: Any = sp.Symbol("nu", positive=True)
+x: Any = sp.Symbol("x", positive=True)
 
 
 @Derivation
@@ -45,11 +46,11 @@ def student_square() -> Steps:
     yield "Far out the 1 in the density does not count:", sp.powsimp(sp.powdenest(far, force=True), force=True)
     beyond = sp.powdenest(2 * sp.simplify(far * x ** (nu + 1)) * y**-nu / nu, force=True)
     yield "so that one number is beyond y in magnitude with probability", beyond
-    square = sp.powdenest((sp.simplify(beyond * y**nu) * n / u) ** (2 / nu), force=True)
-    yield "As for normal numbers n times that is u, which is exponential with mean 1. Solved for y²:", square
+    scale = (sp.simplify(beyond * y**nu) * n) ** (2 / nu)
+    yield "As for normal numbers n times that is u, which is exponential with mean 1. Solved for y²:", scale * u ** (-2 / nu)
     mean = sp.gamma(1 - 2 / nu)
     yield "The mean of u to the -2/nu is, for nu above 2,", mean
-    yield "and κ²(n) is", square.subs(u, 1) * mean
+    yield "and κ²(n) is", scale * mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precsim.course.checking import Case, Exercise, Hint, fresh, told
-from precsim.course.grading.guest import revived
-from precsim.course.values import answered, encoded
+from precsim.course.values import answered, encoded, revived
 
 #: Of the function that makes guessing slow; measured: 3 ms a hash.
 ROUNDS = 10_000

@@ -24,6 +24,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -177,6 +178,8 @@ def main() -> None:
     """Run the notebook that the first request brings, then answer calls until the pipe ends."""
     pipe = Pipe()
     request = pipe.ask()
+    if os.path.isdir("/guest/numba"):
+        shutil.copytree("/guest/numba", os.environ["NUMBA_CACHE_DIR"], dirs_exist_ok=True)
     if request["edition"]:  # where no file can be mounted over another, the edition is found first
         importlib.import_module("precsim").__path__.insert(0, request["edition"])
     shell, shown = shell_and_shown()

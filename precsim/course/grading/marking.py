@@ -15,7 +15,7 @@ from typing import Any
 from precsim.course.grading import gradebook
 from precsim.course.grading.channel import Limits
 from precsim.course.grading.classroom import Classroom
-from precsim.course.grading.edition import write_edition
+from precsim.course.grading.edition import warm, write_edition
 from precsim.course.grading.harmless import graded_notebook
 from precsim.course.grading.intake import Submitted, UnreadableError, mended, submitted
 from precsim.course.grading.judge import GuestDidNotStartError, Verdict, judge
@@ -77,7 +77,7 @@ def grade(
     ValueError
         There is no such problem set, or the class lies in a folder that guests may read.
     OSError
-        Another process grades this class now.
+        Another process grades this class now, or the release itself does not run in the sandbox.
     """
     unknown = set(sets or ()) - set(made.sets)
     if unknown:
@@ -122,6 +122,9 @@ def grade(
                         records.append(before)
                         continue
                     tasks.append(found)
+                if tasks:
+                    warm(edition, name)
+                    _rehearse(key, release, sandbox, edition, limits)
                 running = [pool.submit(_run, task, sandbox, edition, slots, limits) for task in tasks]
                 for done in as_completed(running):
                     record, text = done.result()
@@ -130,6 +133,23 @@ def grade(
                     _store(made, book, key, record)
                     records.append(_said(record, say))
     return sorted(records, key=lambda record: (record.name, record.student))
+
+
+def _rehearse(key: Key, release: list[dict[str, Any]], sandbox: Sandbox, edition: Path, limits: Limits | None) -> None:
+    """Run the release's own cells as a submission's: what fails there would cost every student points.
+
+    Raises
+    ------
+    OSError
+        One of them raised, or no guest could be started.
+    """
+    code = [c["source"] for c in release if c["cell_type"] == "code" and "nbgrader" not in c["metadata"]]
+    other = None if sandbox.overlays else str(edition)
+    verdict = judge(code, Key(key.name, ()), sandbox.command(Place(edition)), edition=other, limits=limits)
+    failed = [output.out.strip() or str(output.error) for output in verdict.cells.values() if output.error]
+    if failed:
+        why = failed[0].splitlines()[-1]
+        raise OSError(f"nothing of {key.name} is graded, for its release does not run in the sandbox: {why}")
 
 
 @contextmanager

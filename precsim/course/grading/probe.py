@@ -33,6 +33,11 @@ def tries(secret, port, outside, host_pid):
     def imports():
         from precsim.course import ps1
         return hasattr(ps1.DECODE, "truth")
+    def lacks():
+        try:
+            from precsim.course import ps1
+        except ImportError:
+            return True
     def eats():
         return len(bytearray(3 << 30))
     def forks():
@@ -56,6 +61,7 @@ def tries(secret, port, outside, host_pid):
         "write outside": works(writes),
         "reach other processes": works(kills),
         "read the truths": works(imports),
+        "not import precsim, so that no notebook would run": works(lacks),
         "use 3 GiB": works(eats),
         "start 60 processes": works(forks),
         "act as root": os.geteuid() == 0 and works(lambda: open("/etc/shadow")),

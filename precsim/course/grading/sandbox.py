@@ -17,6 +17,8 @@ from typing import Protocol
 MIB = 1 << 20
 #: Where a guest finds itself, whatever machine it is on.
 GUEST = Path(__file__).with_name("guest.py")
+#: Where it finds loops that were compiled before, if there are any; it copies them, for numba wants to write there.
+WARM = Path("/guest/numba")
 #: User ids that a guest of root gets, one for each that runs at the same time; no account has them.
 FIRST_UID = 61_001
 
@@ -77,6 +79,7 @@ def environment(home: str, place: Place) -> dict[str, str]:
         "PATH": f"{place.python.parent}:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "TMPDIR": home,
+        "PYTHONPATH": str(place.package.parent),  # this precsim, also where the interpreter would find another
         "PYTHONDONTWRITEBYTECODE": "1",
         "NUMBA_CACHE_DIR": f"{home}/numba",
         "MPLBACKEND": "Agg",
@@ -138,6 +141,7 @@ class Bubblewrap:
         words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(MIB), "--tmpfs", "/dev/shm"]
         words += ["--remount-ro", "/dev", "--perms", "0755", "--dir", "/guest"]
         words += ["--ro-bind", str(GUEST), "/guest/guest.py"]
+        words += ["--ro-bind-try", str(place.edition / "numba"), str(WARM)]
         for name, value in environment("/tmp", place).items():
             words += ["--setenv", name, value]
         words += ["--remount-ro", "/", "--chdir", "/tmp", "--", *limited(), *(dropped(place.slot) if root else ())]

@@ -356,3 +356,16 @@ def test_work_that_was_graded_with_the_old_key_is_graded_again(school, sandbox, 
     (done,) = grade(school, sandbox, say=said.append)
     assert said == ["ps1 ada: graded, 10 of 10"]
     assert done.key == school.key("ps1").digest()
+
+
+# -- the release is tried first --------------------------------------------------------------------------------------
+
+
+def test_where_the_release_itself_does_not_run_nobody_is_graded(school, sandbox):
+    """A guest that could not import precsim gave everybody fewer points, and called them graded."""
+    path = school.release("ps1")
+    path.write_text(path.read_text().replace("import math", "import meth"))
+    hand_in(school.folder, "ada", right())
+    with pytest.raises(OSError, match=r"nothing of ps1 is graded, .*ModuleNotFoundError: .*'meth'"):
+        grade(school, sandbox)
+    assert not (school.folder / "graded" / "ps1").exists()

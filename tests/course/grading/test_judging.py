@@ -22,7 +22,7 @@ from support.submissions import SOURCE, in_call, right
 from precsim.course import Exercise, WrongAnswer, check
 from precsim.course.grading import channel, guest, judge, key
 from precsim.course.grading.channel import Guest, GuestFailure, Limits
-from precsim.course.grading.edition import given, write_edition
+from precsim.course.grading.edition import given, warm, write_edition
 from precsim.course.grading.judge import GuestDidNotStartError
 from precsim.course.grading.key import read_key
 from precsim.course.grading.keys import key_of
@@ -249,6 +249,37 @@ def test_a_hint_and_the_groups_are_told_but_no_input(sandbox, tmp_path):
     found = judge.judge(cells, key_of("ps1", SOURCE), sandbox.command(Place(write_edition(tmp_path))))
     assert "the highest bit is the sign" in found.results[0].comment()
     assert found.score == 7
+
+
+@pytest.mark.parametrize("source", PLACES, ids=lambda path: path.stem)
+def test_the_solutions_of_every_set_get_all_points_in_the_sandbox(sandbox, tmp_path, source):
+    cells = read(source)
+    warm(tmp_path, source.stem)
+    code = [c.text for c in cells if c.role.value in ("code", "answer", "check")]
+    found = judge.judge(code, key_of(source.stem, cells), sandbox.command(Place(write_edition(tmp_path))))
+    assert [(r.exercise.name, r.score, r.raised) for r in found.results if r.score < r.exercise.points] == []
+    assert [output.out for output in found.cells.values() if output.error] == []
+
+
+def test_loops_are_compiled_once_for_all_guests(sandbox, tmp_path):
+    """Each guest compiled them again: seconds of every call, and on a busy machine more than a call may take."""
+    warm(tmp_path, "ps3")
+    kept = sorted(path.relative_to(tmp_path) for path in (tmp_path / "numba").rglob("*.nbc"))
+    assert kept
+    before = [(tmp_path / path).stat().st_mtime_ns for path in kept]
+    warm(tmp_path, "ps3")
+    code = [
+        "import numpy as np, os, precsim as ps\nfrom pathlib import Path\nfrom precsim.course import ps3",
+        "def new():\n    ps3.bf16(257.0)\n    return sorted(p.name for p in Path('/tmp/numba').rglob('*.nbc'))",
+    ]
+    with Guest(sandbox.command(Place(write_edition(tmp_path))), Limits(call=60.0), time.monotonic() + 200) as talking:
+        talking.send({"cells": code, "skip": [], "edition": None})
+        assert [talking.receive(60.0) for _ in range(6)][-1] == {"ready": True}
+        talking.send({"fork": True})
+        talking.receive(60.0)
+        talking.send({"id": 1, "name": "new", "args": []})
+        assert talking.receive(60.0)["value"] == sorted(path.name for path in kept)
+    assert [(tmp_path / path).stat().st_mtime_ns for path in kept] == before
 
 
 def test_many_exercises_that_hang_cost_the_others_nothing(sandbox, tmp_path):

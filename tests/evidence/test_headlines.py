@@ -79,6 +79,7 @@ def test_answers_are_plain_means_over_languages_with_students_t(answers, by_hand
     for question in exact:
         answer, each = answers[question], plain[question]
         assert answer.languages == pytest.approx(each, rel=1e-6), question
+        assert answer.second.value == pytest.approx(np.mean(each), rel=1e-6), question
         wanted = stats.ttest_1samp(each, 0).confidence_interval(0.95)
         assert [answer.second.low, answer.second.high] == pytest.approx([*wanted], rel=1e-6, abs=1e-9), question
 

@@ -278,6 +278,19 @@ MUTANTS: list[Mutant] = [
         ("_first(whole, 1) - _first(alone, 1)", "_first(whole, 1)"),
     ),
     *_of(
+        "evidence/editions",
+        "tests/evidence/test_editions.py",
+        ('rows.drop_duplicates("job").iloc[::-1]', 'rows.drop_duplicates("job")'),
+        ('block["weight_decay"].eq(0)', 'block["weight_decay"].gt(0)'),
+        ("< 0.01, even", "< 1e-9, even"),
+    ),
+    *_of(
+        "evidence/sureness",
+        "tests/evidence/test_sureness.py",
+        ('_half(one - each["standard", N])', "_half(one)"),
+        ("_half(one.to_numpy()) / one.mean()", "_half(one.to_numpy())"),
+    ),
+    *_of(
         "evidence/bend",
         "tests/evidence/test_bend.py",
         ("lambda g, K: K * np.expm1(g / K)", "lambda g, K: g"),

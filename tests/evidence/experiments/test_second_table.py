@@ -10,7 +10,7 @@ import pytest
 import precsim as ps
 from precsim.evidence.experiments.second_edition import batches
 from precsim.models import Recipe
-from precsim.training import train
+from precsim.training import populations_of, train_population
 from precsim.training.job import Compute
 
 FOLDER = resources.files("precsim.data")
@@ -95,14 +95,32 @@ def test_bfloat16_operands_passed_the_gate(table, declared):
             assert abs(np.log(narrow / usual).mean()) < 0.1
 
 
-@pytest.mark.weekly  # half a minute
-def test_a_row_trained_again_on_this_processor(table, declared):
-    """The shortest runs: 244 steps are too few for the last bits of sums to grow to the size of two seeds' distance."""
-    rows = table[table["batch"].eq("laws") & table["D"].lt(10**6)]
-    key = np.random.default_rng().choice(rows["job"].unique())
-    (job,) = (job for job in declared["laws"] if job.key == key)
-    kept = rows[rows["job"].eq(key) & rows["post_scaling"].isin(["", "channel"])]
-    found = {(e.post_format, e.post_scaling): e for e in train(job).evaluations}
-    for row in kept.itertuples():
-        look = found[row.post_format, row.post_scaling]
-        assert look.gap == pytest.approx(row.gap, rel=0.02)
+@pytest.mark.slow  # two to six minutes
+def test_twenty_rows_trained_again_on_this_processor(table, declared):
+    """Twenty of the cheapest, drawn by a seed: full precision, weights in 3, 4 and 6 bits, and text.
+
+    An H200 multiplied operands of bfloat16 and summed in another order. Over the 244 or 610 steps of these runs that
+    grows, but to less than the luck of a seed, whose spread of the gap is 1.3 %: as trained 2 % are allowed (here the
+    furthest, trained in 3 bits, comes out at 1.0 %). Damage is a small difference and scatters more, by a tenth to a
+    fifth in the logarithm from seed to seed: of that of 0.03 nats or more the median may be a fifth off, and none by a
+    factor of two.
+    """
+    cheap = [job for name in ("laws", "bits", "text") for job in declared[name] if 6 * job.N * job.D < 2e11]
+    drawn = [cheap[i] for i in np.random.default_rng(2027).permutation(len(cheap))[:20]]
+    again = [
+        one
+        for group in populations_of(drawn, 4)
+        for one in train_population(group.jobs, members=group.members, together=group.together)
+    ]
+    assert {one.job.key for one in again} == {job.key for job in drawn}
+    for one in again:
+        rows = table[table["job"].eq(one.job.key)].set_index(["post_format", "post_scaling"])
+        looks = {(e.post_format, e.post_scaling): e for e in one.run.evaluations}
+        assert set(looks) == set(rows.index)
+        loss = "loss" if np.isnan(rows["gap"]).any() else "gap"  # of text no entropy is known
+        assert getattr(looks["", ""], loss) == pytest.approx(rows.loc[("", ""), loss], rel=0.02), str(one.job)
+        large = rows[rows["delta"] > 0.03]
+        if len(large):
+            off = np.abs(np.log([looks[key].delta for key in large.index] / large["delta"].to_numpy()))
+            assert np.median(off) < 0.2, str(one.job)
+            assert off.max() < np.log(2), str(one.job)

@@ -76,6 +76,8 @@ SAYINGS = {
 }
 GRADIENTS = np.exp(np.random.default_rng(5).normal(-8, 2, 4000))
 
+FACTORS = ((1.375, 0.8125, 0.01953125, 0.0078125), (1.25, 0.1015625, 0.1171875, 0.013671875))
+
 GALLERY: dict[str, Callable[[], draw.Drawing]] = {
     "common_end": lambda: draw.common_end((ps.INT2, ps.INT3, ps.INT4, ps.INT5), WEIGHTS),
     "divide_round_multiply": lambda: draw.divide_round_multiply([-0.52, -0.31, -0.08, 0.14, 0.43, 0.70], ps.INT4),
@@ -126,4 +128,5 @@ GALLERY: dict[str, Callable[[], draw.Drawing]] = {
         losses=(2.6, 2.8, 3, 3.4),
         budgets=(1e21, 1e23, 1e25),
     ),
+    "cut_products": lambda: draw.cut_products(*FACTORS, ps.arithmetic.H100_FP8),
 }

@@ -6,6 +6,7 @@ draws one idea.
 
 from __future__ import annotations
 
+from precsim.view.drawings.alignment import cut_products
 from precsim.view.drawings.block import transformer_block
 from precsim.view.drawings.codes import bit_layout
 from precsim.view.drawings.contours import sliding_map
@@ -41,6 +42,7 @@ __all__ = [
     "block_memory",
     "chain",
     "common_end",
+    "cut_products",
     "divide_round_multiply",
     "drawn",
     "drift_of_ties",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
+from fractions import Fraction
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from support.drawings import GALLERY, GRADIENTS, RECIPES, REGIONS, SAID, SAYINGS, SEEN, TOY, TRUE
+from support.drawings import FACTORS, GALLERY, GRADIENTS, RECIPES, REGIONS, SAID, SAYINGS, SEEN, TOY, TRUE
 
 import precsim as ps
 from precsim import laws
@@ -18,7 +19,7 @@ from precsim.models import recipes
 from precsim.planning import B200, H200
 from precsim.planning.serving import LLAMA3_8B
 from precsim.view import drawings as draw
-from precsim.view.drawings import pictures, trees
+from precsim.view.drawings import alignment, pictures, trees
 from precsim.view.drawings.block import PLACES
 from precsim.view.drawings.canvas import Canvas, Scale
 
@@ -374,3 +375,16 @@ def test_the_map_s_dots_are_the_best_sizes_of_their_budgets():
 def test_an_outlier_takes_values_from_all_others():
     svg = picture("one_outlier", "wide")
     assert {text for text in words(svg) if "in use" in text} == {"9 values in use", "3 values in use"}
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_bits_right_of_the_cut_are_those_that_the_unit_drops(layout):
+    svg, steps = picture("cut_products", layout), ps.arithmetic.instruction(*FACTORS, ps.arithmetic.H100_FP8, 0.0)
+    dropped, kept = (of(svg, "rect", f"bit {look}") for look in ("dropped", "kept"))
+    (cut,) = of(svg, "line", "cut")
+    assert numbers(kept, "x").max() < float(cut.get("x1")) < numbers(dropped, "x").min()
+    assert len(kept) == sum(place >= steps.last for term in steps.terms for place, _ in alignment.digits(term))
+    assert sum(steps.kept) == steps.total
+    assert len(kept) + len(dropped) == sum(len(alignment.digits(term)) for term in steps.terms)
+    for term in steps.terms:
+        assert sum(int(bit) * Fraction(2) ** place for place, bit in alignment.digits(term)) == abs(term)

@@ -15,6 +15,7 @@ from precsim.course.grading.probe import leaks, trusted
 from precsim.course.grading.records import State, write_private
 from precsim.course.grading.sandbox import KINDS, NoSandboxError
 from precsim.course.kit.chapters import read_book
+from precsim.course.kit.collect import collect
 from precsim.course.kit.folder import write_kit
 from precsim.course.kit.platforms import Placed, canvas, moodle
 from precsim.course.kit.report import item_rows, items, page
@@ -52,6 +53,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who.add_argument("folder", type=Path, metavar="FOLDER")
     who.add_argument("table", type=Path, metavar="STUDENTS.csv")
     who.set_defaults(run=_roster)
+    take = commands.add_parser("collect", help="put the notebooks of a platform's archive into FOLDER/submitted")
+    take.add_argument("folder", type=Path, metavar="FOLDER")
+    take.add_argument("name", metavar="psN")
+    take.add_argument("archive", type=Path, metavar="SUBMISSIONS.zip", help="as Canvas or Moodle offers it")
+    take.set_defaults(run=_collect)
     mark = commands.add_parser("grade", help="grade what was not graded yet")
     mark.add_argument("folder", type=Path, metavar="FOLDER")
     mark.add_argument("--set", action="append", dest="sets", metavar="psN", help="this one only; may be repeated")
@@ -116,6 +122,14 @@ def _roster(options: argparse.Namespace) -> int:
     new = enrol(made, options.table, print)
     print(f"{made.folder / 'roster.csv'}: {new} new, {len(made.roster())} in all")
     return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    found = collect(classroom(options.folder), options.name, options.archive, print)
+    print(f"{options.name}: {len(found.students)} notebooks")
+    for entry in found.strange:
+        print(f"nobody in the roster: {entry!r}", file=sys.stderr)
+    return 1 if found.strange else 0
 
 
 def _grade(options: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ class Platform:
         Columns that give the name of the student's folder, the first that is filled.
     full_name : tuple of str
         Columns that make the name together.
-    email, login, section : str
+    email, login, section, id : str
         Columns; empty: it has none.
     """
 
@@ -29,10 +29,11 @@ class Platform:
     email: str = ""
     login: str = ""
     section: str = ""
+    id: str = ""
 
 
-OURS = Platform(("student",), ("name",), "email", "login", "section")
-CANVAS = Platform(("SIS Login ID",), ("Student",), login="SIS Login ID", section="Section")
+OURS = Platform(("student",), ("name",), "email", "login", "section", "id")
+CANVAS = Platform(("SIS Login ID",), ("Student",), login="SIS Login ID", section="Section", id="ID")
 MOODLE = Platform(("Username", "Email address"), ("First name", "Surname", "Last name"), "Email address", "Username")
 
 
@@ -68,6 +69,7 @@ def students(path: Path) -> list[dict[str, str]]:
                 "email": row.get(form.email, ""),
                 "login": row.get(form.login, ""),
                 "section": row.get(form.section, ""),
+                "id": row.get(form.id, ""),
             }
         )
     return found
@@ -96,4 +98,4 @@ def enrol(made: Classroom, path: Path, say: Callable[[str], None]) -> int:
 
 
 def _nobody(student: str) -> dict[str, str]:
-    return {"student": student, "name": "", "email": "", "login": "", "section": ""}
+    return {"student": student, "name": "", "email": "", "login": "", "section": "", "id": ""}

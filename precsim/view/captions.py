@@ -111,8 +111,15 @@ def captioned(
         What it says, in one sentence; left out where a table or drawing says it itself. A claim says its sentence.
     reading : str
         How it is read; left out where the function that draws it says so.
-    paper, ours, toy, computed : str
-        Sources, see the module.
+    paper : str
+        Where numbers of others are from: printed by them, or made of their constants and runs.
+    ours : str
+        Runs and measurements that we publish: table, selection, number of models, as `precsim.evidence.sourced` and
+        `precsim.evidence.counted` write them.
+    toy : str
+        What was made on the page, or stored and tried again there in part.
+    computed : str
+        What closed form or exact arithmetic.
 
     Returns
     -------

@@ -45,7 +45,12 @@ def chatter() -> Steps:
     """Error of a weight trained through the rounding at a constant rate: h²/6, twice that of rounding to nearest."""
     p = sp.Symbol("p", positive=True)
     balance = sp.Eq(p * (1 - nu) * h - (1 - p) * nu * h, 0)
-    yield "Between two grid points, the share nu of a step above the lower, the slopes must cancel on average:", balance
+    yield (
+        "The best value lies the share nu of a step h above a grid point. At the upper point, in a share p of the "
+        "steps, the rounded weight is (1 - nu) h too high, else nu h too low. The weight behind it stays where it is, "
+        "so that what moves it sums to nothing:",
+        balance,
+    )
     share = sp.solve(balance, p)[0]
     yield "So it stands at the upper point in a share of the steps", share
     error = sp.factor(sp.simplify(share * ((1 - nu) * h) ** 2 + (1 - share) * (nu * h) ** 2))
@@ -57,10 +62,14 @@ def chatter() -> Steps:
 def noise_is_a_ridge() -> Steps:
     """Mean loss of a product of two noisy weights: noise of variance tau adds tau/2 times their squares, a ridge."""
     p, q, e, d = sp.symbols("p q e d", real=True)
-    loss = sp.expand(((p + e) * (q + d) - target) ** 2 / 2)
-    yield "Both weights of a chain of two carry an error:", loss
-    mean = loss.subs({e**2: tau, d**2: tau}).subs({e: 0, d: 0})
-    yield "Errors have mean 0 and variance tau and are independent, so odd powers drop out:", mean
+    loss = ((p + e) * (q + d) - target) ** 2 / 2
+    yield "Two weights p and q in a chain, whose product is to be w, carry the errors e and d:", loss
+    mean = sp.expand(loss).subs({e**2: tau, d**2: tau}).subs({e: 0, d: 0})
+    yield (
+        "Multiply out. Errors have mean 0, variance tau and are independent: what is odd in one drops out, a square "
+        "becomes tau:",
+        mean,
+    )
     yield (
         "That is the loss itself and a ridge on each weight, but for a constant:",
         sp.simplify(mean - (p * q - target) ** 2 / 2 - tau**2 / 2),
@@ -72,9 +81,11 @@ def gap_of_ridge() -> Steps:
     """What a ridge of strength tau adds to the least loss of one direction of curvature lambda."""
     loss = lam * (x - target) ** 2 / 2 + tau * x**2 / 2
     yield "Loss of a direction whose best weight is w, with the ridge:", loss
-    best = sp.solve(sp.diff(loss, x), x)[0]
-    yield "It is least at", best
-    yield "where it is", sp.simplify(loss.subs(x, best))
+    slope = sp.Eq(sp.diff(loss, x), 0)
+    yield "Its slope is zero at the least:", slope
+    best = sp.solve(slope, x)[0]
+    yield "which is at", best
+    yield "where the loss is", sp.simplify(loss.subs(x, best))
 
 
 @Derivation
@@ -132,7 +143,11 @@ def early_ridges() -> Steps:
     yield "A little noise costs, per theta and times mu:", little
     weigh = lambda g: sp.integrate(mu ** (beta - 1) * sp.expand(sp.diff(g, mu)), (mu, 0, sp.oo), conds="none")  # noqa: E731
     trained = sp.simplify(weigh(little) / (1 - beta))
-    yield "Directions are spread as mu^(beta - 2). By parts, with nothing left at the ends, all of them cost", trained
+    yield (
+        "Signal times number of directions goes as mu^(beta - 1), as in `loss` of the teacher, and with the mu from "
+        "above as mu^(beta - 2). By parts, with nothing left at the ends, all of them cost",
+        trained,
+    )
     rounded = sp.simplify(weigh((1 - sp.exp(-mu)) ** 2) / (1 - beta))
     yield "Rounding afterwards costs the squares of the weights that were learned without noise:", rounded
     yield "Training with a little noise costs more by", sp.simplify(sp.gammasimp(trained / rounded))
@@ -143,8 +158,10 @@ def gap() -> Steps:
     """What training in few bits adds, G(v), if curvature can be given up at the price K (ρ - 1 - ln ρ)."""
     loss = v * rho + K * (rho - 1 - sp.log(rho))
     yield "A network that keeps the share rho of its curvature loses this to rounding and to having changed:", loss
-    best = sp.solve(sp.diff(loss, rho), rho)[0]
-    yield "The best share:", best
+    slope = sp.Eq(sp.diff(loss, rho), 0)
+    yield "At the best share the slope is zero:", slope
+    best = sp.solve(slope, rho)[0]
+    yield "so that the share is", best
     yield "and what is lost at it, which is K ln(1 + v/K):", sp.factor(sp.expand_log(loss.subs(rho, best), force=True))
 
 
@@ -206,12 +223,18 @@ def effective_share() -> Steps:
 @Derivation
 def drift() -> Steps:
     """Exponent of D in what is reported as ln(N/N_eff), while it is small: that of the damage, bent."""
-    cost = gap() / (alpha * u)
-    yield "While the gap is small beside u, ln(N/N_eff) is", cost
+    seen = sp.Symbol("G", positive=True)
+    exact = sp.log(1 + seen / u) / alpha
+    yield "A gap G is the share (1 + G/u)^(-1/alpha) of N, so that ln(N/N_eff) is", exact
+    first = sp.series(exact, seen, 0, 2).removeO()
+    yield "While the gap is small beside u that is", first
+    cost = first.subs(seen, gap())
+    yield "with the bent gap", cost
     rate = sp.simplify(g * v * sp.diff(sp.log(cost), v))
     yield "The damage grows as D to the gamma_D, so what is reported grows as D to the", rate
     yield "At first as the damage itself:", sp.limit(rate, v, 0)
-    yield "and never to the 0, which a number of parameters would need:", sp.factor(rate)
+    yield "A number of parameters would need 0, which is reached for endless damage only:", sp.limit(rate, v, sp.oo)
+    yield "In between:", sp.factor(rate)
 
 
 @Derivation
@@ -221,7 +244,8 @@ def size_exponent() -> Steps:
     size = sp.Function("W")(n)
     each = n**k * size / n
     yield (
-        "Damage of n outputs of n weights: kappa², which grows as n to the k, times the weights' squares, over n:",
+        "The n weights of an output have the mean square W/n; their largest, which sets the step, has kappa² times it, "
+        "and kappa² grows as n to the k. The damage of an output, and their mean, goes as the squared step:",
         each,
     )
     slope = sp.simplify(n * sp.diff(sp.log(each), n))

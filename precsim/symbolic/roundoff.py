@@ -105,8 +105,11 @@ def sawtooth_term() -> Steps:
     coefficient = sp.simplify(2 / h * sp.integrate(z**2 * sp.cos(2 * sp.pi * k * z / h), (z, -h / 2, h / 2)))
     yield "The squared error is a periodic function of the number. Its Fourier coefficient of cos(2πkx/h):", coefficient
     mean = sp.simplify(sp.integrate(sp.cos(omega * z) * density, (z, -sp.oo, sp.oo)))
-    yield "The mean of a cosine of a normal number:", mean
-    yield "Their product:", sp.powsimp(coefficient * mean.subs(omega, 2 * sp.pi * k / h))
+    yield "The mean of the cosine of omega times a normal number:", mean
+    yield (
+        "Their product, with omega = 2πk/h, is what this term adds:",
+        sp.powsimp(coefficient * mean.subs(omega, 2 * sp.pi * k / h)),
+    )
 
 
 def sawtooth_series(terms: int) -> Any:

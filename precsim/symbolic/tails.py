@@ -47,7 +47,10 @@ def student_square() -> Steps:
     beyond = sp.powdenest(2 * sp.simplify(far * x ** (nu + 1)) * y**-nu / nu, force=True)
     yield "so that one number is beyond y in magnitude with probability", beyond
     scale = (sp.simplify(beyond * y**nu) * n) ** (2 / nu)
-    yield "As for normal numbers n times that is u, which is exponential with mean 1. Solved for y²:", scale * u ** (-2 / nu)
+    yield (
+        "As for normal numbers n times that is u, which is exponential with mean 1. Solved for y²:",
+        scale * u ** (-2 / nu),
+    )
     mean = sp.gamma(1 - 2 / nu)
     yield "The mean of u to the -2/nu is, for nu above 2,", mean
     yield "and κ²(n) is", scale * mean

@@ -197,7 +197,7 @@ def capacity_constant() -> Steps:
     root = sp.limit(sp.exp(sp.loggamma(n + 1) / n) / n, n, sp.oo)
     yield "The geometric mean of the eigenvalues tends to (n/e)^-a, as the n-th root of n! over n tends to", root
     added = width / 24 * n * (n * root) ** -a
-    yield "Optimal correction leaves step²/24 times n times that mean:", added
+    yield "Optimal correction leaves at least step²/24 times n times that mean:", added
     limit = sp.integrate(u**-c / 2, (u, n, sp.oo), conds="none")
     share = sp.powsimp(sp.expand_power_base(added / limit, force=True), force=True)
     yield "Over the loss that is left of all modes beyond n, times steps²:", sp.factor(sp.simplify(share * steps**2))

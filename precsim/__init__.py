@@ -28,8 +28,8 @@ _HOMES = {
         "Rounding Saturation NanRule Subnormals GivenBits CounterBits round_to encode decode ulp next_up next_down"
     ),
     "numerics.quantize": (
-        "Quantizer PerTensor PerChannel PerToken PerBlock TwoLevel ScaleRule sqnr clipped "
-        "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4"
+        "Quantizer PerTensor PerChannel PerToken PerBlock TwoLevel DoubleBlock ScaleRule sqnr clipped "
+        "MXFP8 MXFP6 MXFP4 MXINT8 NVFP4 NF4 NF4_DOUBLE"
     ),
     "numerics.arithmetic": ".",
     "weights": ".",

@@ -20,7 +20,9 @@ from precsim.numerics.quantize import (
     MXFP8,
     MXINT8,
     NF4,
+    NF4_DOUBLE,
     NVFP4,
+    DoubleBlock,
     PerBlock,
     PerChannel,
     PerTensor,
@@ -78,10 +80,12 @@ _KINDS: dict[str, dict[str, type]] = {
         "per-token": PerToken,
         "per-block": PerBlock,
         "two-level": TwoLevel,
+        "double-block": DoubleBlock,
     },
     "method": {"rtn": RTN, "gptq": GPTQ, "awq": AWQ},
 }
-_QUANTIZERS = {"MXFP8": MXFP8, "MXFP6": MXFP6, "MXFP4": MXFP4, "MXINT8": MXINT8, "NVFP4": NVFP4, "NF4": NF4}
+_QUANTIZERS = {"MXFP8": MXFP8, "MXFP6": MXFP6, "MXFP4": MXFP4, "MXINT8": MXINT8, "NVFP4": NVFP4}
+_QUANTIZERS |= {"NF4": NF4, "NF4_DOUBLE": NF4_DOUBLE}
 _FORMATS = {format.name: format for format in NAMED}
 _BLOCKS = {"standard": STANDARD, "first-edition": FIRST_EDITION}
 _TRAINING = {name.replace("_", "-"): getattr(training_recipes, name) for name in training_recipes.__all__}

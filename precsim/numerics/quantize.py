@@ -17,6 +17,7 @@ from precsim.numerics import kernels
 from precsim.numerics.binary_format import Format
 from precsim.numerics.codebook import NF4_LEVELS, Codebook
 from precsim.numerics.dispatch import are_simple, check_out
+from precsim.numerics.double_block import DoubleBlock
 from precsim.numerics.formats import E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, fixed_point
 from precsim.numerics.fused import RowPlan, row_plan
 from precsim.numerics.grid import Family, Grid
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
     import jax
 
 __all__ = [
-    "MXFP4", "MXFP6", "MXFP6_E3M2", "MXFP8", "MXFP8_E5M2", "MXINT8", "NF4", "NVFP4", "Codebook", "Layout", "PerBlock",
-    "PerChannel", "PerTensor", "PerToken", "Quantized", "Quantizer", "ScaleRule", "Scaling", "TwoLevel", "TwoLevelRule",
-    "clipped", "fake_quantize", "sqnr",
+    "MXFP4", "MXFP6", "MXFP6_E3M2", "MXFP8", "MXFP8_E5M2", "MXINT8", "NF4", "NF4_DOUBLE", "NVFP4", "Codebook",
+    "DoubleBlock", "Layout", "PerBlock", "PerChannel", "PerTensor", "PerToken", "Quantized", "Quantizer", "ScaleRule",
+    "Scaling", "TwoLevel", "TwoLevelRule", "clipped", "fake_quantize", "sqnr",
 ]  # fmt: skip
 
 #: N, the random bits used of each uint32: what float32 arithmetic can compare exactly in each mode.
@@ -124,8 +125,9 @@ class Quantizer:
 
     Times in memory copies of 2 million numbers, one core: 1 to 5 with scales for the tensor, a row, a column or a block
     along the last axis, zero points and NF4 included. Slower: stochastic rounding 11, blocks along another axis 45,
-    `TwoLevelRule.EXACT` and the other rules without a loop of their own 130. Rounding alone costs 1 to 2, for formats
-    left to `kernels.any_format` (E8M0, one bit of precision, wider exponents than float32) 4, their codes 8.
+    `TwoLevelRule.EXACT`, `DoubleBlock` and the other rules without a loop of their own 130. Rounding alone costs 1 to
+    2, for formats left to `kernels.any_format` (E8M0, one bit of precision, wider exponents than float32) 4, their
+    codes 8.
 
     Examples
     --------
@@ -151,6 +153,7 @@ class Quantizer:
             if not (nearest and self.symmetric and float_scale):
                 raise ValueError(f"{self.format} is rounded to its nearest level with a float32 scale only")
             return
+        float_scale = float_scale and not isinstance(self.scaling, DoubleBlock)
         if not self.symmetric and not (self.format.is_integer and nearest and float_scale):
             raise ValueError(f"symmetric=False is for integers, nearest-even, float32 scales; received {self.format}")
         if isinstance(self.scaling, TwoLevel) and self.scaling.rule is TwoLevelRule.EXACT:
@@ -174,8 +177,8 @@ class Quantizer:
         ----------
         x : array_like, shape (...)
             As for `precsim.round_to`: float32 and float64 stay, narrower floats become float32, other numbers float64.
-            Scales are found in the same arithmetic; those of `TwoLevel`, whose float32 operations are its definition,
-            for float32 alone.
+            Scales are found in the same arithmetic; those of `TwoLevel` and `DoubleBlock`, whose float32 operations are
+            their definition, for float32 alone.
         noise : uint32 array, shape of x, optional
             For stochastic rounding.
         out : numpy.ndarray, optional
@@ -194,9 +197,10 @@ class Quantizer:
                 plan.run(x, out)
                 return out
         x = kernels.under_jax.as_floats(x) if is_jax(x) else as_numbers(x)
-        if x.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel):
+        if x.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel | DoubleBlock):
             raise ValueError(
-                f"TwoLevel is defined by float32 operations: pass x.astype(np.float32); received {x.dtype}"
+                f"{type(self.scaling).__name__} is defined by float32 operations: pass x.astype(np.float32); "
+                f"received {x.dtype}"
             )
         if x.dtype == _FLOAT32 and plan is None:
             plan = None if is_jax(x) else _plan(self, x.shape)
@@ -248,9 +252,10 @@ class Quantizer:
         if is_jax(x):
             raise ValueError("codes are stored from NumPy arrays; pass np.asarray(x)")
         numbers = as_numbers(x)
-        if numbers.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel):
+        if numbers.dtype != _FLOAT32 and isinstance(self.scaling, TwoLevel | DoubleBlock):
             raise ValueError(
-                f"TwoLevel is defined by float32 operations: pass x.astype(np.float32); received {numbers.dtype}"
+                f"{type(self.scaling).__name__} is defined by float32 operations: pass x.astype(np.float32); "
+                f"received {numbers.dtype}"
             )
         return store(numbers, Layout(self.format, self.scaling, numbers.shape, self.symmetric), scales)
 
@@ -348,12 +353,13 @@ def clipped(x, quantizer: Quantizer) -> float:
     >>> clipped(np.float32([[1.0, 0.5, 7.5, 0.1]]), MXFP4)
     0.25
     """
-    if isinstance(quantizer.format, Codebook) or isinstance(quantizer.scaling, TwoLevel) or not quantizer.symmetric:
+    scaling = quantizer.scaling
+    if isinstance(quantizer.format, Codebook) or isinstance(scaling, TwoLevel | DoubleBlock) or not quantizer.symmetric:
         raise ValueError(f"clipped counts for formats with one scale per group; received {quantizer}")
     x = np.asarray(x, np.float32)
     grid = quantizer.format.grid()
-    view, axes = quantizer.scaling.grouped(np, x)
-    scale = quantizer.scaling.scale(np, view, axes, grid)
+    view, axes = scaling.grouped(np, x)
+    scale = scaling.scale(np, view, axes, grid)
     beyond = (view > grid.maximum * scale.astype(np.float64)) | (view < -grid.minimum * scale.astype(np.float64))
     return float(beyond.sum() / x.size)
 
@@ -365,8 +371,12 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.
     view, axes = scaling.grouped(xp, x)
     words = None if noise is None else scaling.grouped(xp, noise)[0]
     if isinstance(fmt, Codebook):
-        scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
-        result = fmt.nearest(xp, view * reciprocal(xp, scale)) * scale
+        if isinstance(scaling, DoubleBlock):
+            inverse, scale = scaling.steps(xp, view, axes, fmt.maximum)
+        else:
+            scale = absmax_scale(xp, largest_of(xp, view, axes), fmt.maximum)
+            inverse = reciprocal(xp, scale)
+        result = fmt.nearest(xp, view * inverse) * scale
     elif not symmetric:
         result = _affine(xp, view, axes, entries)
     elif isinstance(scaling, TwoLevel) and scaling.rule is TwoLevelRule.EXACT:
@@ -374,6 +384,8 @@ def _apply(xp, x, how: tuple, grid: Grid | None, noise, family: Family = Family.
     else:
         if isinstance(scaling, TwoLevel):
             inverse, scale = scaling.steps(xp, view, axes, entries)
+        elif isinstance(scaling, DoubleBlock):
+            inverse, scale = scaling.steps(xp, view, axes, entries.maximum)
         else:
             scale = scaling.scale(xp, view, axes, entries)
             inverse = reciprocal(xp, scale)
@@ -428,3 +440,5 @@ MXINT8 = Quantizer(fixed_point(8, 6), PerBlock(32, scale_format=E8M0))
 NVFP4 = Quantizer(FP4_E2M1, TwoLevel(16))
 #: bitsandbytes: normal quantiles, blocks of 64 with a float32 scale.
 NF4 = Quantizer(Codebook("NF4", NF4_LEVELS), PerBlock(64))
+#: The same with its scales in 8 bits: what QLoRA calls double quantization.
+NF4_DOUBLE = Quantizer(NF4.format, DoubleBlock(64, outer=256))

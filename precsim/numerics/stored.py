@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from precsim.numerics.binary_format import Format
 from precsim.numerics.codebook import Codebook
+from precsim.numerics.double_block import DoubleBlock
 from precsim.numerics.formats import E8M0, FP8_E4M3
 from precsim.numerics.modes import NanRule
 from precsim.numerics.rounding import decode, encode
@@ -31,7 +32,7 @@ from precsim.numerics.two_level import TwoLevel, TwoLevelRule
 
 __all__ = ["Layout", "Quantized", "Scaling", "pack", "store", "unpack"]
 
-Scaling = PerTensor | PerChannel | PerToken | PerBlock | TwoLevel
+Scaling = PerTensor | PerChannel | PerToken | PerBlock | TwoLevel | DoubleBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Quantized:
     ----------
     codes : unsigned integer array, shape of the array
         One code an element; `packed` gives the bytes.
-    scales : float array, or uint8 codes of E8M0 (`PerBlock`) or E4M3 (`TwoLevel`), one for each group
-        The shape of the groups: () per tensor, (channels,), (..., blocks).
+    scales : float array, or uint8 codes of E8M0 (`PerBlock`), E4M3 (`TwoLevel`) or the dynamic map (`DoubleBlock`)
+        One for each group, in the shape of the groups: () per tensor, (channels,), (..., blocks).
     zero_points : int32 array, shape of scales, or None
     layout : Layout
     tensor_scale : float32, optional
-        `TwoLevel`: the scale of the array.
+        `TwoLevel`: the scale of the array. `DoubleBlock`: the mean of the scales.
+    outer_scales : float32 array, (runs,), optional
+        `DoubleBlock`: one for each run of scales.
     """
 
     codes: NDArray[np.unsignedinteger]
@@ -73,6 +76,7 @@ class Quantized:
     zero_points: NDArray[np.int32] | None
     layout: Layout
     tensor_scale: np.float32 | None = None
+    outer_scales: NDArray[np.float32] | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Quantized):
@@ -81,6 +85,8 @@ class Quantized:
         pairs = [(self.codes, other.codes), (self.scales, other.scales)]
         if self.zero_points is not None and other.zero_points is not None:
             pairs.append((self.zero_points, other.zero_points))
+        if self.outer_scales is not None and other.outer_scales is not None:
+            pairs.append((self.outer_scales, other.outer_scales))
         return same and all(np.array_equal(a, b) for a, b in pairs)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] - arrays can change
@@ -106,6 +112,10 @@ class Quantized:
         if isinstance(scaling, TwoLevel):
             assert self.tensor_scale is not None
             return self._spread(decode(self.scales, FP8_E4M3)) * self.tensor_scale
+        if isinstance(scaling, DoubleBlock):
+            assert self.outer_scales is not None
+            assert self.tensor_scale is not None
+            return self._spread(scaling.restored(np, self.scales, self.outer_scales, self.tensor_scale))
         if isinstance(scaling, PerBlock) and scaling.scale_format is not None:
             return self._spread(decode(self.scales, E8M0)).astype(self._dtype)
         return self._spread(self.scales)
@@ -123,7 +133,8 @@ class Quantized:
         """Bytes of the packed codes, of the scales and zero points."""
         whole = -(-self.layout.format.bits * self._row // 8) * (self.codes.size // self._row if self._row else 0)
         points = 0 if self.zero_points is None else -(-self.zero_points.size * self.layout.format.bits // 8)
-        return whole + self.scales.nbytes + points + (0 if self.tensor_scale is None else 4)
+        outer = 0 if self.outer_scales is None else self.outer_scales.nbytes
+        return whole + self.scales.nbytes + points + outer + (0 if self.tensor_scale is None else 4)
 
     @property
     def _row(self) -> int:
@@ -174,7 +185,7 @@ def store(x: NDArray[np.floating], layout: Layout, scales: Any = None) -> Quanti
     if not np.isfinite(x).all():
         raise ValueError(f"infinity and NaN are not stored in scaled formats; x holds {int((~np.isfinite(x)).sum())}")
     fmt, scaling = layout.format, layout.scaling
-    fixed = not isinstance(scaling, TwoLevel) and layout.symmetric
+    fixed = not isinstance(scaling, TwoLevel | DoubleBlock) and layout.symmetric
     if scales is not None and not fixed:
         raise ValueError(f"scales are given where there is one for each group and no zero point; received {layout}")
     view, axes = scaling.grouped(np, x)
@@ -182,11 +193,15 @@ def store(x: NDArray[np.floating], layout: Layout, scales: Any = None) -> Quanti
     kept = tuple(size for n, size in enumerate(view.shape) if n not in axes)
     if x.size == 0:
         return Quantized(np.zeros(x.shape, np.uint8), np.zeros(kept, x.dtype), None, layout)
-    tensor, zero_points = None, None
+    tensor, zero_points, outer = None, None, None
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(scaling, TwoLevel):
             codes, scale, tensor = _two_level(view, axes, fmt, scaling)
             held = encode(scale, FP8_E4M3)
+        elif isinstance(scaling, DoubleBlock):
+            first = absmax_scale(np, largest_of(np, view, axes), fmt.maximum)
+            codes = _codes(view * reciprocal(np, first), fmt)
+            held, outer, tensor = scaling.parts(np, first)
         elif not layout.symmetric:
             assert isinstance(fmt, Format)  # a codebook has no zero point
             grid = fmt.grid()
@@ -201,7 +216,7 @@ def store(x: NDArray[np.floating], layout: Layout, scales: Any = None) -> Quanti
                 raise ValueError(f"scales of {scaling} are powers of two; received {scales!r}")
             held = encode(scale, E8M0) if power else scale
     codes = scaling.ungrouped(np, codes, x.shape)
-    return Quantized(np.ascontiguousarray(codes), held.reshape(kept), zero_points, layout, tensor)
+    return Quantized(np.ascontiguousarray(codes), held.reshape(kept), zero_points, layout, tensor, outer)
 
 
 def _found(view, axes, layout: Layout):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from precsim.numerics.formats import Format
-from precsim.numerics.quantize import Quantizer, TwoLevel
+from precsim.numerics.quantize import DoubleBlock, Quantizer, TwoLevel
 from precsim.numerics.rounding import round_to
 
 
@@ -25,7 +25,7 @@ def check_fixed(quantizer: object) -> None:
     if (
         not isinstance(quantizer, Quantizer)
         or not isinstance(quantizer.format, Format)
-        or isinstance(quantizer.scaling, TwoLevel)
+        or isinstance(quantizer.scaling, TwoLevel | DoubleBlock)
         or not quantizer.symmetric
     ):
         raise ValueError(
@@ -51,7 +51,7 @@ def scales(weight: NDArray, quantizer: Quantizer) -> NDArray[np.float32]:
     """
     check_fixed(quantizer)
     assert isinstance(quantizer.format, Format)
-    assert not isinstance(quantizer.scaling, TwoLevel)
+    assert not isinstance(quantizer.scaling, TwoLevel | DoubleBlock)
     weight = np.asarray(weight, np.float32)
     view, axes = quantizer.scaling.grouped(np, weight)
     scale = quantizer.scaling.scale(np, view, axes, quantizer.format.grid())

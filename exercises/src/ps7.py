@@ -284,6 +284,13 @@ def largest_square(n: int) -> float:
     return quad(lambda y: 1 - math.erf(y / math.sqrt(2)) ** n, 0, 12, limit=200)[0]
 
 
+# %% exercise="largest_square" role="wrong" mistake="one side"
+def largest_square(n: int) -> float:
+    from scipy.integrate import quad
+
+    return quad(lambda y: 2 * y * (1 - ((1 + math.erf(y / math.sqrt(2))) / 2) ** n), 0, 12, limit=200)[0]
+
+
 # %% [markdown]
 # ## 7. A weight that is trained through its rounding (2 points)
 #
@@ -322,6 +329,11 @@ def chatter(h: float, nu: float) -> float:
 # %% exercise="chatter" role="wrong" mistake="even odds"
 def chatter(h: float, nu: float) -> float:
     return round(h * h * (nu**2 + (1 - nu) ** 2) / 2, 9)
+
+
+# %% exercise="chatter" role="wrong" mistake="mean over the cell"
+def chatter(h: float, nu: float) -> float:
+    return round(h * h / 6, 9)
 
 
 # %% [markdown]
@@ -363,6 +375,11 @@ def kept(v: float, K: float) -> float:
     return round(v / (K + v), 9)
 
 
+# %% exercise="kept" role="wrong" mistake="exponential"
+def kept(v: float, K: float) -> float:
+    return round(math.exp(-v / K), 9)
+
+
 # %% [markdown]
 # ## 9. Two tensors together (2 points)
 #
@@ -401,3 +418,13 @@ def joint_gap(g1: float, g2: float, K: float) -> float:
 # %% exercise="joint_gap" role="wrong" mistake="product law"
 def joint_gap(g1: float, g2: float, K: float) -> float:
     return round(g1 + g2 + g1 * g2 / K, 9)
+
+
+# %% exercise="joint_gap" role="wrong" mistake="second order"
+def joint_gap(g1: float, g2: float, K: float) -> float:
+    return round(g1 + g2 - g1 * g2 / K, 9)
+
+
+# %% exercise="joint_gap" role="wrong" mistake="bent twice"
+def joint_gap(g1: float, g2: float, K: float) -> float:
+    return round(K * math.log1p((g1 + g2) / K), 9)

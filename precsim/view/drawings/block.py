@@ -53,7 +53,7 @@ def transformer_block(recipes: Mapping[str, Recipe]) -> Drawing:
     """
     frames = []
     for name, recipe in recipes.items():
-        rules = {kind: told(getattr(recipe, kind)) for kind in PLACES}
+        rules = {kind: told(rule_of(recipe, kind)) for kind in PLACES}
         given = [f"{kind} {', '.join(filter(None, rule))}" for kind, rule in rules.items() if rule[0]]
         count = ("none", "one", "two", "three", "four", "five", "six")[len(PLACES) - len(given)]
         words = f"With {name}, rounded are: {'; '.join(given) or 'none'}. Left in float32: the other {count}."
@@ -69,10 +69,22 @@ def transformer_block(recipes: Mapping[str, Recipe]) -> Drawing:
     )
 
 
+def rule_of(recipe: Recipe, kind: str) -> Any:
+    """Return what rounds one kind of number; a recipe with a backward pass of its own has gradients and sums there."""
+    back = recipe.backward
+    if back is not None and kind in ("gradients", "accumulator"):
+        return back.dgrad_gradients if kind == "gradients" else back.unit
+    return getattr(recipe, kind)
+
+
 def told(rule: Any) -> tuple[str, str]:
     """Return format and scaling of one field of a recipe in few words; empty if it is left in float32."""
     if rule is None:
         return "", ""
+    if hasattr(rule, "quantizer"):  # rotated, fitted, learned, or an operand of the backward pass
+        return told(rule.quantizer)
+    if hasattr(rule, "fraction_bits"):
+        return f"{rule.fraction_bits} bits behind the largest", ""
     if hasattr(rule, "layers"):
         what, how = told(rule.default)
         return what, f"{how}, not everywhere".strip(", ")
@@ -89,7 +101,7 @@ def told(rule: Any) -> tuple[str, str]:
 def _picture(width: float, rules: Mapping[str, tuple[str, str]]) -> Canvas:
     wide = width == WIDE
     long = 402 if wide else 690
-    canvas = Canvas(width, long + (96 if wide else 6 * 44 + 8))
+    canvas = Canvas(width, long + (3 if wide else 6) * 44 + 8)
 
     def at(along: float, across: float) -> Point:
         """Wide: along is to the right; narrow: down, the same picture turned."""
@@ -186,11 +198,8 @@ def _backward(canvas: Canvas, at: Callable[[float, float], Point], wide: bool) -
 def _legend(canvas: Canvas, rules: Mapping[str, tuple[str, str]], top: float, wide: bool) -> None:
     for i, (kind, words) in enumerate(PLACES.items()):
         what, how = rules[kind]
-        x, y = ((i // 3) * 372, top + 22 + (i % 3) * 30) if wide else (0, top + 22 + i * 44)
+        x, y = ((i // 3) * 372, top + 22 + (i % 3) * 44) if wide else (0, top + 22 + i * 44)
         canvas.number(x + 10, y - 4, str(i + 1), "after" if what else "full")
         canvas.text(x + 28, y, words.split(",")[0], "strong")
         rounded = ", ".join(filter(None, (what, how))) or "float32"
-        if wide:
-            canvas.text(x + 152, y, rounded, "" if what else "muted")
-        else:
-            canvas.text(x + 28, y + 18, rounded, "" if what else "muted")
+        canvas.text(x + 28, y + 18, rounded, "" if what else "muted")

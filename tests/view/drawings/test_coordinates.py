@@ -15,7 +15,7 @@ from support.drawings import FACTORS, GALLERY, GRADIENTS, RECIPES, REGIONS, SAID
 import precsim as ps
 from precsim import laws
 from precsim.laws.published import KUMAR_2024
-from precsim.models import recipes
+from precsim.models import recipes, training_recipes
 from precsim.planning import B200, H200
 from precsim.planning.serving import LLAMA3_8B
 from precsim.view import drawings as draw
@@ -111,15 +111,26 @@ def test_a_block_needs_blocks():
         draw.block_memory({"INT4": ps.Quantizer(ps.INT4, ps.PerTensor())})
 
 
+#: What each recipe rounds, as its documentation says.
+ROUNDED = {
+    "Kumar, 4 bits": {"weights", "activations", "kv"},
+    "FP8": {"weights", "activations", "gradients"},
+    "MXFP4": {"weights", "activations", "gradients"},
+    "NVFP4": {"weights", "activations", "gradients"},
+    "BF16 master": {"master"},
+    "float32": set(),
+}
+
+
 @pytest.mark.parametrize("layout", BOTH)
 @pytest.mark.parametrize("frame", range(len(RECIPES)))
 def test_the_numbers_of_the_block_are_colored_where_the_recipe_rounds(layout, frame):
-    svg, recipe = picture("transformer_block", layout, frame), list(RECIPES.values())[frame]
+    svg = picture("transformer_block", layout, frame)
     for kind in PLACES:
         marks = of(svg, "circle", kind)
         assert marks
         looks = {"after" in e.get("class").split() for e in marks}
-        assert looks == {getattr(recipe, kind) is not None}
+        assert looks == {kind in ROUNDED[list(RECIPES)[frame]]}
     assert len(of(svg, "circle", "activations")) == 4  # one before each product with weights
 
 
@@ -129,12 +140,18 @@ def test_the_legend_names_what_the_recipe_rounds():
             "paper": recipes.kumar(weights=ps.INT4, activations=ps.INT8),
             "master": ps.Recipe(master=recipes.Stored(ps.BF16, ps.Rounding.STOCHASTIC_A)),
             "blocks": recipes.everywhere(ps.MXFP4),
+            "FP8": training_recipes.fp8_per_tensor(unit=ps.arithmetic.H100_FP8),
+            "MXFP4": training_recipes.mxfp4(),
         }
     )
-    paper, master, blocks = (words(ElementTree.fromstring(frame.wide.svg("", ""))) for frame in made.frames)
+    paper, master, blocks, fp8, mxfp4 = (words(ElementTree.fromstring(frame.wide.svg("", ""))) for frame in made.frames)
     assert {"INT8, one scale per tensor", "INT4, one per output"} <= set(paper)
     assert "BF16, stochastic" in master
     assert "FP4 E2M1, blocks of 32" in blocks
+    assert {"FP8 E4M3, one scale per tensor", "FP8 E5M2, one scale per tensor", "13 bits behind the largest"} <= set(
+        fp8
+    )
+    assert "FP4 E2M1, blocks of 32, stochastic" in mxfp4
     with pytest.raises(ValueError, match="one to eight"):
         draw.transformer_block({})
 

@@ -74,6 +74,12 @@ def test_the_notebooks_have_no_secret(secrets):
     assert leaks.leaked(released, secrets) == []
 
 
+def test_the_chapters_have_no_secret(secrets):
+    texts = list(leaks.files(ROOT / "book"))
+    assert len([name for name, _ in texts if name.endswith(".md")]) >= 40
+    assert leaks.leaked(texts, secrets) == []
+
+
 @pytest.mark.book
 @pytest.mark.skipif(not (HTML / "index.html").exists(), reason="the book is not built: make book, then make test")
 def test_the_book_its_downloads_and_its_search_index_have_no_secret(secrets):

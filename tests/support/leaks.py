@@ -37,9 +37,8 @@ def _lines(text: str) -> set[str]:
 
 
 def public() -> str:
-    """All that students have anyway: the library, the statements, what the problem sets give, hints, chapters."""
+    """All that students have anyway: the library, the statements, what the problem sets give, hints."""
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "precsim").rglob("*.py") if not path.match("ps?.py")]
-    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "book").rglob("*.md")]
     for path in sorted((ROOT / "exercises" / "src").glob("*.py")):
         texts += [stub(cell) if cell.role is Role.ANSWER else cell.text for cell in read(path) if _open(cell.role)]
         texts.append(given((ROOT / "precsim" / "course" / path.name).read_text(encoding="utf-8")))

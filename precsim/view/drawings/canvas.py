@@ -89,7 +89,7 @@ class Canvas:
             self.text(x, y + i * leading, line, look, anchor=anchor)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, look: str = "") -> None:
-        """Draw a straight stroke."""
+        """Draw a straight stroke between two points."""
         ends = " ".join(f'{name}="{_n(v)}"' for name, v in zip(("x1", "y1", "x2", "y2"), (x1, y1, x2, y2), strict=True))
         self.parts.append(f"<line {ends}{_look('stroke ' + look)}/>")
 

@@ -34,8 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from precsim.weights import FORMATS, survey
-    from precsim.weights.surveys import USUAL
+    from precsim.weights.surveys import FORMATS, USUAL, survey
 
     if options.formats == "help":
         print("\n".join(f"{name:10} {way.bits:g} bits" for name, way in FORMATS.items()))

@@ -123,11 +123,11 @@ class Bent(Bending):
     K_bend: Any = parameter(5e-3, 0.5, divides=True)
 
     def gap(self, v: Any, s: Setting) -> Any:
-        """K·ln(1 + v/K) [nats/token]."""
+        """The logarithm K·ln(1 + v/K), as long as v ≪ K all of v [nats/token]."""
         return self.K_bend * log(1.0 + v / self.K_bend)
 
     def kept(self, v: Any, s: Setting) -> Any:
-        """Its slope, by the envelope theorem."""
+        """The slope of the gap, by the envelope theorem."""
         return 1.0 / (1.0 + v / self.K_bend)
 
 
@@ -166,7 +166,7 @@ class BentPower(Bending):
         return "c_bend", 1
 
     def gap(self, v: Any, s: Setting) -> Any:
-        """c·v^p [nats/token]."""
+        """The power c·v^p of the damage [nats/token]."""
         return self.c_bend * v**self.p_bend
 
     def kept(self, v: Any, s: Setting) -> Any:
@@ -209,11 +209,11 @@ class BentRidge(Bending):
     D0: float = field(default=1e7, kw_only=True)
 
     def begins(self, s: Setting) -> Any:
-        """K after D tokens [nats/token]."""
+        """Where the bend begins after D tokens, K [nats/token]."""
         return self.K_bend * (s.D / self.D0) ** -self.exponent
 
     def gap(self, v: Any, s: Setting) -> Any:
-        """K·Φ(v/K) [nats/token]."""
+        """The ridge K·Φ(v/K), with K after D tokens [nats/token]."""
         return self.begins(s) * ridge.response(v / self.begins(s), self.exponent)
 
     def kept(self, v: Any, s: Setting) -> Any:

@@ -285,6 +285,13 @@ MUTANTS: list[Mutant] = [
         ("< 0.01, even", "< 1e-9, even"),
     ),
     *_of(
+        "evidence/claims",
+        "tests/book/test_claims.py",
+        ("for this in (one, _without_intervals(one)):", "for this in (one,):"),
+        ("if one.name not in SHARED:", "if one.name in SHARED:"),
+        ("gamma_post C_T alpha", "gamma_post alpha"),
+    ),
+    *_of(
         "evidence/sureness",
         "tests/evidence/test_sureness.py",
         ('_half(one - each["standard", N])', "_half(one)"),

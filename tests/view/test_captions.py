@@ -9,7 +9,7 @@ import pytest
 import precsim as ps
 from precsim.view import captioned
 from precsim.view.book import VegaLiteIsland
-from precsim.view.captions import Caption, caption_html
+from precsim.view.captions import caption_html
 from precsim.view.table import Table
 from precsim.view.theme import CAPTION, TABLE, VEGA_LITE, WIDGET, enable
 
@@ -75,10 +75,9 @@ def test_the_first_sentence_of_a_tables_caption_is_its_message():
 
 def test_what_is_given_goes_before_what_the_view_says():
     own = chart().properties(usermeta={"caption": {"message": "Own.", "reading": "Of the view.", "toy": "here"}})
-    assert captioned(own).caption == Caption("Own.", "Of the view.", toy="here")
-    assert captioned(own, "Given.", ours="2 models").caption == Caption(
-        "Given.", "Of the view.", "", "2 models", "here"
-    )
+    kept = {"message": "Own.", "reading": "Of the view.", "toy": "here"}
+    assert captioned(own).caption.data == kept
+    assert captioned(own, "Given.", ours="2 models").caption.data == {**kept, "message": "Given.", "ours": "2 models"}
     claim = SimpleNamespace(sentence="A claim.")
     assert captioned(own, claim).caption.message == "A claim."
 

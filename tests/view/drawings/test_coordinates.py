@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from support.drawings import FACTORS, GALLERY, GRADIENTS, RECIPES, REGIONS, SAID, SAYINGS, SEEN, TOY, TRUE
+from support.places import ROOT
 
 import precsim as ps
 from precsim import laws
@@ -63,6 +64,13 @@ def test_a_drawing_has_words_two_layouts_and_colors_by_name_only(name):
         assert (frame.wide.width, frame.narrow.width) == (688, 350)
     assert "#" not in made.html.replace("data:image/png;base64", "").replace("&#", "")
     assert " id=" not in made.html, "two drawings of a page would share it"
+
+
+def test_every_drawing_is_in_the_gallery_and_on_a_page():
+    made = {name for name in draw.__all__ if name[0].islower() and name != "drawn"}
+    assert made == set(GALLERY), "what is not in the gallery is not looked at in a browser"
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").rglob("*.md"))
+    assert [name for name in made if f"drawings.{name}(" not in pages] == []
 
 
 @pytest.mark.parametrize("layout", BOTH)

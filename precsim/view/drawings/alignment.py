@@ -31,10 +31,10 @@ def cut_products(a: Sequence[float], b: Sequence[float], unit: MatrixUnit, start
     --------
     >>> from precsim.numerics.arithmetic import H100_FP8
     >>> cut_products([1.5, 0.0625], [1.25, 0.01171875], H100_FP8).frames[0].description
-    'Terms of one instruction, cut behind 2^-13: 1.5 × 1.25 loses 0 of 4 bits; 0.0625 × 0.0117 loses 0 of 2 bits.'
+    'Terms of one instruction, cut behind 2^-13: 1.5 × 1.25 loses 0 of 4 bits; 0.0625 × 0.01172 loses 0 of 2 bits.'
     """
     steps = instruction(a, b, unit, start)
-    names = [f"{shown(x)} × {shown(y)}" for x, y in zip(a, b, strict=True)]
+    names = [f"{shown(x, 4)} × {shown(y, 4)}" for x, y in zip(a, b, strict=True)]
     names += [f"accumulator {shown(start)}"] if start else []
     terms = [term for term in steps.terms if term or start][: len(names)]
     rows = [(name, digits(term)) for name, term in zip(names, terms, strict=True)]

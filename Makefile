@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test test-all lab fmt lint type runs lessons records mutants faults bench course plain pythons ci lock clean
+.PHONY: help env book site test test-all lab fmt lint type runs lessons records mutants faults bench course plain pythons ci lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 book: $(STAMP)  ## build and execute the book; PAGE=3-training/populations: that page only; LIVE=1: train all that pages load
 	$(BIN)/python book/build.py $(if $(PAGE),--page $(PAGE)) $(if $(filter-out 0,$(LIVE)),--live)
+
+site: book  ## what is published, in dist/site: pages, sitemap, 404; URL=https://example.org/precsim: where it will be
+	$(BIN)/python book/publish.py $(or $(URL),$(error make site URL=https://where-it-will-be))
 
 test: $(STAMP)  ## the fast tests
 	$(TEST) -n 2 --dist worksteal -m "not slow and not weekly" -p no:benchmark $(ARGS)

@@ -129,4 +129,5 @@ GALLERY: dict[str, Callable[[], draw.Drawing]] = {
         budgets=(1e21, 1e23, 1e25),
     ),
     "cut_products": lambda: draw.cut_products(*FACTORS, ps.arithmetic.H100_FP8),
+    "bowl": lambda: draw.bowl([0.4, 0.35], [[1, 0.8], [0.8, 1]]),
 }

@@ -23,6 +23,7 @@ from precsim.view.drawings.memory import block_memory
 from precsim.view.drawings.multiplier import multiplier
 from precsim.view.drawings.outlier import one_outlier
 from precsim.view.drawings.pictures import posterised
+from precsim.view.drawings.quadratic import bowl
 from precsim.view.drawings.quantizing import divide_round_multiply
 from precsim.view.drawings.serving import roofline
 from precsim.view.drawings.sizes import smaller_network
@@ -40,6 +41,7 @@ __all__ = [
     "Said",
     "bit_layout",
     "block_memory",
+    "bowl",
     "chain",
     "common_end",
     "cut_products",

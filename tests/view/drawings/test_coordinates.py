@@ -413,3 +413,17 @@ def test_bits_right_of_the_cut_are_those_that_the_unit_drops(layout):
     assert len(kept) + len(dropped) == sum(len(alignment.digits(term)) for term in steps.terms)
     for term in steps.terms:
         assert sum(int(bit) * Fraction(2) ** place for place, bit in alignment.digits(term)) == abs(term)
+
+
+@pytest.mark.parametrize("layout", BOTH)
+def test_the_best_point_of_the_bowl_is_the_best_of_many(layout):
+    svg, w, H = picture("bowl", layout), np.array([0.4, 0.35]), np.array([[1.0, 0.8], [0.8, 1.0]])
+    points = np.stack(np.meshgrid(np.arange(-9, 10), np.arange(-9, 10)), axis=-1).reshape(-1, 2)
+    found = points[np.argmin(np.einsum("ki,ij,kj->k", points - w, H, points - w))]
+    best, near = of(svg, "circle", "best")[0], of(svg, "circle", "nearest")[0]
+    step = np.diff(sorted(set(numbers(of(svg, "circle", "grid"), "cx"))))[0]
+    assert float(best.get("cx")) - float(near.get("cx")) == pytest.approx(found[0] * step, abs=0.02)
+    assert float(near.get("cy")) - float(best.get("cy")) == pytest.approx(found[1] * step, abs=0.02)
+    assert of(svg, "path", "contour")
+    with pytest.raises(ValueError, match="positive definite"):
+        draw.bowl([0, 0], [[1, 2], [2, 1]])

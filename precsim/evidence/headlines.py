@@ -78,17 +78,16 @@ class Answer:
     words: str
 
     @property
+    def asked(self) -> str:
+        """The question in full, also where the one that it goes on from has no answer here."""
+        return _IN_FULL.get(self.question, self.question)
+
+    @property
     def cells(self) -> tuple[str, ...]:
-        """Words for one row of a table: question, the first edition, its models, the second, its models."""
-        theirs = Number(self.first.value, self.first.low, self.first.high)
-        ours = "" if self.second is None else _words(self.second) + _says(self.words)
-        return (
-            self.question,
-            _words(theirs) + _says(self.first.verdict),
-            f"{self.first.models:,}",
-            ours,
-            f"{self.models:,}",
-        )
+        """Words for one row of a table: question, the first edition, the second, and the models of both."""
+        first = _words(Number(self.first.value, self.first.low, self.first.high), self.first.verdict)
+        second = "" if self.second is None else _words(self.second, self.words)
+        return (self.asked, first, second, f"{self.first.models:,}; {self.models:,}")
 
 
 def constants(table: Table) -> tuple[Finding, ...]:
@@ -173,6 +172,15 @@ _WHY = {
     "the same at 2 bits, which no fit saw": "one size turns between its budgets",
     "MLPs on facts": _FACTS,
 }
+#: Questions that go on from another, in full.
+_IN_FULL = {
+    "the same at 2 bits, which no fit saw": "critical data at 2 bits, which no fit saw: the law's over the measured",
+    "the same, by a law fitted without the size": "critical data, by a law fitted without the size, over the measured",
+    "the same, every size and budget": "law of δ, single models of every size and budget, R² of ln",
+    "the same without robustness": "law of δ that does not know of training, both precisions, R² of ln",
+    "the same, activations by token over weights": "ln gap added at 3 and 4 bits, activations by token over weights",
+    "the same, KV cache over weights": "ln gap added at 3 and 4 bits, KV cache over weights",
+}
 #: The same question where the editions' settings differ: as the first edition is asked it, and the second.
 _ALIKE = {
     "weight decay 0.3": "weight decay 0.1",
@@ -241,11 +249,8 @@ def _stated(question: str, number: Number, rows: Table) -> Finding:
     return Finding(question, STATED, *number, len(rows), rows["job"].nunique(), None)
 
 
-def _words(number: Number) -> str:
+def _words(number: Number, verdict: str) -> str:
+    """A number with its interval; a count as its verdict begins, "6 of 7 sizes"."""
     if np.isnan(number.low):
-        return f"{number.value:,.4g}"
+        return verdict.partition(",")[0] or f"{number.value:,.4g}"
     return f"{number:.3g}"
-
-
-def _says(words: str) -> str:
-    return f"; {words}" if words else ""

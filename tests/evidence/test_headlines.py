@@ -63,7 +63,9 @@ def test_a_question_without_an_answer_has_a_reason_and_no_runs(answers):
     none = [a for a in answers.values() if a.second is None]
     assert len(none) > 20
     assert all(a.words and a.models == 0 and not a.languages for a in none)
-    assert all(a.cells[3] == "" for a in none)
+    assert all(a.cells[2] == "" for a in none)
+    turns = answers["sizes whose critical data at 3 bits lie, with the interval, between two budgets"]
+    assert turns.cells[1:] == ("5 of 5 sizes", "6 of 7 sizes", f"{turns.first.models:,}; {turns.models:,}")
     some = [a for a in answers.values() if a.second is not None]
     assert all(a.models > 0 and np.isfinite(a.second.value) for a in some)
 

@@ -305,6 +305,17 @@ MUTANTS: list[Mutant] = [
         ("np.prod(1 + alone", "np.sum(1 + alone"),
     ),
     *_of(
+        "symbolic/tails",
+        "tests/symbolic/test_tails.py",
+        ("two - 2 * c * one + c * c * zero", "two - c * one + c * c * zero"),
+        ("scale = (sp.simplify(beyond * y**nu) * n)", "scale = (sp.simplify(beyond * y**nu) / n)"),
+    ),
+    *_of(
+        "training/ptq/annealed_student",
+        "tests/training/ptq/test_annealed_student.py",
+        ("(1 + np.cos(np.pi * t / steps)) / 2", "1.0"),
+    ),
+    *_of(
         "symbolic/emergence",
         "tests/symbolic/test_emergence.py",
         ("p * (1 - nu) * h - (1 - p) * nu * h", "p * nu * h - (1 - p) * (1 - nu) * h"),

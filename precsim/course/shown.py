@@ -19,7 +19,7 @@ from typing import Any
 from precsim.course.checking import Case, Exercise, Hint, fresh, told
 from precsim.course.values import answered, encoded, revived
 
-#: Of the function that makes guessing slow; measured: 3 ms a hash.
+#: Of the function that makes guessing slow; measured: 2 ms a hash.
 ROUNDS = 10_000
 #: So many of the first inputs are shown with their values, as a statement shows examples.
 EXAMPLES = 2

@@ -16,7 +16,7 @@ function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "ps-hero";
 
-  // Left: the picture. Right, or below on a phone: the answer, then what can be chosen.
+  // Left: the picture. Right, or below where there is little room: the answer, then what can be chosen.
   const picture = document.createElement("div");
   picture.className = "picture";
   const answer = document.createElement("output");
@@ -150,7 +150,10 @@ function render({ model, el }) {
     draw();
   }
   for (const name of ["way", "bit", "stop"]) model.on(`change:${name}`, show);
-  box.append(picture, answer, controls);
+  const side = document.createElement("div");
+  side.className = "side";
+  side.append(answer, controls);
+  box.append(picture, side);
   el.append(box);
   new ResizeObserver(() => draw()).observe(picture);
   show();

@@ -91,5 +91,7 @@ def claims(of: Reader = open_table) -> tuple[tuple[str, str, str, str], ...]:
             found.append((str(claim.number), claim.says, NOT_JUDGED, words))
             continue
         verdict, evidence = claim.judge(of)
+        if claim.of:
+            evidence += f" Of {claim.of(of())['job'].nunique():,} networks."
         found.append((str(claim.number), claim.says, verdict.value, evidence))
     return tuple(found)

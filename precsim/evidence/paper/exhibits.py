@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import ArrayLike
 
 from precsim.evidence.editions import Reader
+from precsim.runs import Table
 
 
 class Drawing(NamedTuple):
@@ -105,6 +106,8 @@ class Claim:
     says : str
     judge : callable
         Reader of a table → Judged; the verdict follows from the numbers by rules in the code.
+    of : callable or None
+        Selection of `precsim.evidence.rows` whose networks are counted; None where no run is asked.
     batch : str
         Batch of runs without which it cannot be judged, where an edition lacks it.
     """
@@ -112,4 +115,5 @@ class Claim:
     number: int
     says: str
     judge: Callable[[Reader], Judged]
+    of: Callable[[Table], Table] | None = None
     batch: str = ""

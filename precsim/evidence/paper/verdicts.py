@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from precsim import laws
-from precsim.evidence import findings, resampling
+from precsim.evidence import findings, resampling, rows
 from precsim.evidence.editions import Reader
 from precsim.evidence.paper import (
     after_training,
@@ -57,6 +57,7 @@ def methods(of: Reader = open_table) -> Judged:
     schedules = other_settings.growth_by_schedule(of)
     found |= schedules
     text = "Exponent of D: " + ", ".join(f"{n} {v:.2f}" for n, v in found.items())
+    text += f"; GPTQ and AWQ of {rows.methods(of())['job'].nunique()} networks"
     text += "." if schedules else ", all under one schedule, the cosine: linear decay was not trained."
     return Judged(YES if min(v.low for v in found.values()) > 0 and len(found) >= 5 else PARTLY, text)
 
@@ -228,16 +229,46 @@ CLAIMS = (
         says="δ grows with D, falls with N, and is exponential in the bits after training.",
         judge=law_of_damage,
     ),
-    Claim(number=2, says="This holds for GPTQ, AWQ, round-to-nearest, and for linear decay.", judge=methods),
-    Claim(number=3, says="There is a critical amount of data; at 8 bits it is out of reach.", judge=critical),
-    Claim(number=4, says="Weights in training obey N_eff and saturate at 6 to 7 bits.", judge=effective_size),
+    Claim(
+        number=2,
+        says="This holds for GPTQ, AWQ, round-to-nearest, and for linear decay.",
+        judge=methods,
+        of=rows.damage,
+    ),
+    Claim(
+        number=3,
+        says="There is a critical amount of data; at 8 bits it is out of reach.",
+        judge=critical,
+        of=rows.turning,
+    ),
+    Claim(
+        number=4,
+        says="Weights in training obey N_eff and saturate at 6 to 7 bits.",
+        judge=effective_size,
+        of=rows.networks,
+    ),
     Claim(number=5, says="Weights, activations and KV cache compose by multiplication.", judge=composition),
-    Claim(number=6, says="With N, D, P free P* is independent of compute, 7 to 8 bits.", judge=independent_of_compute),
+    Claim(
+        number=6,
+        says="With N, D, P free P* is independent of compute, 7 to 8 bits.",
+        judge=independent_of_compute,
+        of=rows.trained_weights,
+    ),
     Claim(number=7, says="At fixed P, fewer bits want more parameters for each token.", judge=ratio),
     Claim(number=8, says="At fixed N, P* grows like the logarithm of compute.", judge=logarithm),
-    Claim(number=9, says="Training in fewer bits lessens the damage after training.", judge=made_robust),
-    Claim(number=10, says="Activations are the most sensitive, the KV cache the least.", judge=order_of_tensors),
+    Claim(
+        number=9,
+        says="Training in fewer bits lessens the damage after training.",
+        judge=made_robust,
+        of=rows.trained_and_rounded,
+    ),
+    Claim(
+        number=10,
+        says="Activations are the most sensitive, the KV cache the least.",
+        judge=order_of_tensors,
+        of=rows.networks_of_parts,
+    ),
     Claim(number=11, says="Float weights follow the same form.", judge=float_weights, batch="formats"),
-    Claim(number=12, says="2N parameters at 8 bits beat N at 16.", judge=double_size),
-    Claim(number=13, says="As reported: 7 to 8 bits as a limit of quantization.", judge=press),
+    Claim(number=12, says="2N parameters at 8 bits beat N at 16.", judge=double_size, of=rows.networks),
+    Claim(number=13, says="As reported: 7 to 8 bits as a limit of quantization.", judge=press, of=rows.trained_weights),
 )

@@ -7,7 +7,7 @@ for other languages is as sure as languages agree. A question that the second ed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,12 @@ class Answer:
         first = _words(Number(self.first.value, self.first.low, self.first.high), self.first.verdict)
         second = "" if self.second is None else _words(self.second, self.words)
         return (self.asked, first, second, f"{self.first.models:,}; {self.models:,}")
+
+
+def selections(answers: Iterable[Answer]) -> str:
+    """The selections behind some answers, each once, in the words of a source."""
+    names = dict.fromkeys(name for answer in answers for name in answer.of.split(", "))
+    return f"precsim-2026, and precsim-2027 by editions.standard_table; {', '.join(names)}"
 
 
 def constants(table: Table) -> tuple[Finding, ...]:

@@ -59,6 +59,8 @@ class _Printer(JavascriptCodePrinter):
 
 def _plain(expr: sp.Expr) -> sp.Basic:
     """The expression without functions that both notations lack, its names checked."""
+    if isinstance(expr, str):  # which SymPy would evaluate
+        raise ValueError(f"an expression of SymPy is wanted, not text: {expr!r}")
     plain = sp.sympify(expr).replace(sp.tanh, lambda x: sp.tanh(x).rewrite(sp.exp))
     names = sorted(str(s) for s in plain.free_symbols)
     taken = [n for n in names if n in RESERVED]
@@ -79,7 +81,7 @@ def to_vega(expr: sp.Expr) -> str:
     Raises
     ------
     ValueError
-        If a symbol's name is one of Vega's constants or functions, or no identifier, or a function has no
+        If it is text, a symbol's name is one of Vega's constants or functions, or no identifier, or a function has no
         counterpart. Vega would compute without complaint: with a symbol named E it takes 2.718….
 
     Examples

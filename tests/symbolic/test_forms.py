@@ -298,3 +298,12 @@ def test_what_is_typeset_is_the_law(law):
     reader = _Latex(symbolic.to_latex(expr), values)
     assert reader.total() == pytest.approx(expected, rel=1e-12)
     assert reader.tokens == []
+
+
+def test_text_is_no_formula_and_is_not_evaluated(tmp_path):
+    """SymPy reads text by evaluating it: a law's words must never get there."""
+    trap = tmp_path / "sprung"
+    for write in (symbolic.to_vega, symbolic.to_tree):
+        with pytest.raises(ValueError, match="not text"):
+            write(f"__import__('pathlib').Path({str(trap)!r}).touch() or 1")
+    assert not trap.exists()

@@ -37,6 +37,7 @@ from precsim.view.numbers.weight_distribution import weight_distribution
 from precsim.view.planning.budgets import added_loss, fixed_model, iso_flop, serving_cost
 from precsim.view.planning.decisions import design_map, held_out_error, profile_likelihood, regret_curve
 from precsim.view.planning.planner import planner
+from precsim.view.predict import Guess, predict, predict_number
 from precsim.view.report import page
 from precsim.view.table import Table, Words
 from precsim.view.theme import enable, finish
@@ -50,6 +51,7 @@ __all__ = [
     "Derived",
     "Explored",
     "Explorer",
+    "Guess",
     "Table",
     "Words",
     "added_loss",
@@ -92,6 +94,8 @@ __all__ = [
     "parameter_table",
     "plan_table",
     "planner",
+    "predict",
+    "predict_number",
     "predicted_against_observed",
     "profile_likelihood",
     "regret_curve",

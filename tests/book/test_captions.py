@@ -14,7 +14,10 @@ HTML = ROOT / "_build" / "html"
 PAGES = {p.relative_to(BOOK).with_suffix("").as_posix(): p for p in sorted(BOOK.rglob("*.md"))}
 BUILT = {name: HTML / f"{name}.html" for name in PAGES if (HTML / f"{name}.html").exists()}
 FIGURE = re.compile(r'<figure class="ps-figure" id="([^"]+)">(.*?)</figure>', re.S)
-SHOWN = re.compile(r'<div class="ps-(?:chart|widget|drawing)"|<div class="ps-scroll"[^>]*><table class="table ps-')
+SHOWN = re.compile(
+    r'<div class="ps-(?:chart|drawing)"|<div class="ps-widget"(?![^>]*data-module="predict")'
+    r'|<div class="ps-scroll"[^>]*><table class="table ps-'
+)
 TAG = re.compile(r'<b class="ps-tag ps-(\w+)">(\w+)</b> (?:<code>)?[^<]{4}')
 
 

@@ -13,6 +13,7 @@ SOURCES = {"paper", "ours", "toy", "computed"}
 #: Of `ps.view`: what makes tables, and what draws nothing or has a caption by itself.
 TABLES = {"Table", "Words", "format_table", "comparison_table", "plan_table", "parameter_table"}
 OTHERS = {"captioned", "Explored", "paper_and_ours", "derivation", "enable", "finish", "page", "Caption", "Figure"}
+OTHERS |= {"predict", "predict_number"}  # questions
 #: As the pages write them in formulas, and captions as letters.
 _SIGNS = {"√": "\\sqrt ", "^*": "*", "α": "alpha", "γ": "gamma", "δ": "delta"}
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.M | re.S)

@@ -68,7 +68,7 @@ class Guess(Widget):
 
     @property
     def text(self) -> str:
-        """Question and answer."""
+        """The question with its answer and the reason."""
         return f"{self.question} Answer: {self.said}. {self.because}"
 
     @property
@@ -81,7 +81,7 @@ class Guess(Widget):
 
     @property
     def description(self) -> str:
-        """What can be done with it."""
+        """What the reader is asked to do, in words."""
         return f"A question to answer before you read on: {self.question}"
 
     @property

@@ -63,7 +63,7 @@ class Guess(Widget):
 
     @property
     def said(self) -> str:
-        """The answer in words."""
+        """The answer in words, with its unit."""
         return self.options[self.right] if self.options else f"{self.answer:.3g} {self.unit}".strip()
 
     @property

@@ -46,7 +46,7 @@ def test_every_part_that_can_be_composed_has_a_word():
     words = "chinchilla tied outer beta-of-n kaplan kumar robust ouyang second-order sun per-scheme:a chen:tied".split()
     words += "frontier mixed phase repeated-tokens excess-parameters experts".split()
     words += [f"{w}:weights" for w in "saturating plain offset powered gaussian drifting:saturating".split()]
-    words += ["bent:kumar"]
+    words += ["bent:kumar", "bent-power:kumar", "bent-ridge:kumar"]
     assert {type(form(word)).__name__ for word in words} == _kinds()
 
 

@@ -26,7 +26,7 @@ pytestmark = [
 BUILT = {p.relative_to(HTML).as_posix() for p in HTML.rglob("*.html") if "_static" not in p.parts}
 PAGES = sorted(BUILT - {"index.html"}) or ["intro.html"]
 # Opened in a fast run too; every other page by `make test-all`.
-OFTEN = {"0-one-sitting.html", "explorer.html", "intro.html", "planner.html", "4-laws/effective-parameters.html"}
+OFTEN = {"explorer.html", "intro.html", "planner.html", "2-arithmetic/sums.html"}
 EVERY = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAGES]
 SPHINX = {"genindex.html", "search.html"}  # its own pages
 # Findings of axe that come from the theme's own header and are no obstacle to reading.

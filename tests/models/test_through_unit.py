@@ -49,7 +49,7 @@ def test_float_operations_give_the_bits_of_the_integer_kernel(right, chain):
     assert np.array_equal(np.asarray(got).view(np.uint32), want.view(np.uint32))
 
 
-@pytest.mark.parametrize("chain", [Chain(), Chain(promote=64)])
+@pytest.mark.parametrize("chain", [pytest.param(Chain(), marks=pytest.mark.slow), Chain(promote=64)])
 def test_all_three_products_of_two_matrices_are_the_units(chain):
     """Each factor is an odd scale times codes that hold their format's maximum: rounding changes nothing."""
     rng = np.random.default_rng(1)

@@ -84,7 +84,7 @@ def _picture(
         inside = (line >= D[0]) & (line <= D[1])
         canvas.path([(x(n), y(d)) for n, d in zip(sizes[inside], line[inside], strict=True)], "full thin dashed budget")
         inner = sizes[inside]
-        best = int(np.argmin([float(law(n, budget / 6 / n, **given)) for n in inner]))
+        best = int(np.argmin(law(inner, budget / 6 / inner, **given)))
         canvas.circle(x(inner[best]), y(budget / 6 / inner[best]), 4.5, "solid ink best")
     look = f"b{b}" if b <= 8 else "accent"
     for loss in losses:
@@ -111,7 +111,7 @@ def _equal(
     low, high = (np.full(len(sizes), np.log(end)) for end in D)
     for _ in range(50):
         middle = (low + high) / 2
-        above = np.array([float(law(n, np.exp(m), **given)) for n, m in zip(sizes, middle, strict=True)]) > loss
+        above = np.asarray(law(sizes, np.exp(middle), **given)) > loss
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     found = np.exp((low + high) / 2)
     inside = (found > D[0] * 1.001) & (found < D[1] / 1.001)

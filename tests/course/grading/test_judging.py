@@ -282,6 +282,7 @@ def test_loops_are_compiled_once_for_all_guests(sandbox, tmp_path):
     assert [(tmp_path / path).stat().st_mtime_ns for path in kept] == before
 
 
+@pytest.mark.slow
 def test_many_exercises_that_hang_cost_the_others_nothing(sandbox, tmp_path):
     """Four of nine loop for ever: the five that are right keep their points, and it is said what was stopped."""
     cells = read(ROOT / "exercises" / "src" / "ps7.py")

@@ -186,7 +186,7 @@ def test_text_that_is_no_number_stays_and_is_marked_and_sliders_write_it(page):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 768, 390])
+@pytest.mark.parametrize("width", [*(pytest.param(w, marks=pytest.mark.slow) for w in (1280, 768)), 390])
 def test_it_fits_its_window_and_axe_finds_nothing_in_both_themes(chromium, tmp_path, width):
     widgets.write(tmp_path, explore(*OFFERED))
     with browsing.serve(tmp_path) as address:

@@ -326,7 +326,7 @@ def test_a_keyboard_reaches_every_field_that_is_shown(visit):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 768, 390])
+@pytest.mark.parametrize("width", [*(pytest.param(w, marks=pytest.mark.slow) for w in (1280, 768)), 390])
 def test_it_fits_its_window_and_axe_finds_nothing_in_both_themes(visit, width):
     for link in ("", "#v=1&size=fixed&N=70B&serve=24 GB&fit=yes", "#v=1&C=1e25", "#v=1&law=epoch-2024&by=gpus&N=x"):
         assert widgets.faults(visit(link, width=width), width) == {}, link

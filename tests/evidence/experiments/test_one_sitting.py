@@ -42,7 +42,7 @@ def test_damage_rises_with_data_in_95_percent_of_steps(printed):
 def test_more_data_hurts_at_two_and_three_bits(printed):
     largest = 3.13
     for bits in (2, 3):
-        (seen,) = _numbers(rf"{bits} bits: by the law .*\n *least gap seen at ([\d.]+) million", printed)
+        (seen,) = _numbers(rf"{bits} bits: by the law .*\s+least gap seen at ([\d.]+) million", printed)
         assert seen < largest
 
 

@@ -62,6 +62,12 @@ def test_a_link_that_leads_nowhere_is_named_and_nothing_is_written(built, tmp_pa
     assert not (tmp_path / "site").exists()
 
 
+def test_a_link_from_the_root_of_a_server_is_refused_even_where_such_a_file_is(built, tmp_path):
+    (built / "intro.html").write_text(PAGE.format("", (built / "1 part" / "page.html").as_posix()))
+    with pytest.raises(ValueError, match=r"intro.html → /"):
+        site.publish(built, tmp_path / "site", URL)
+
+
 @pytest.mark.parametrize("url", ["", "precsim", "ftp://example.org", "https://example.org/?a=1", "file:///tmp"])
 def test_an_address_that_is_none_is_refused(built, tmp_path, url):
     with pytest.raises(ValueError, match="URL is where the site will be"):

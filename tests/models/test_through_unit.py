@@ -49,6 +49,18 @@ def test_float_operations_give_the_bits_of_the_integer_kernel(right, chain):
     assert np.array_equal(np.asarray(got).view(np.uint32), want.view(np.uint32))
 
 
+def test_subnormal_factors_align_by_the_least_exponent_of_their_format():
+    """2^-9 counts as 2^-6: what lies between the two cuts is lost."""
+    rng = np.random.default_rng(2)
+    a = (rng.integers(-7, 8, (32, 64)) * 2.0**-9).astype(np.float32)
+    b = ps.round_to((rng.standard_normal((64, 16)) * 2.0 ** rng.integers(-6, 8, (64, 16))).astype(np.float32), FP8_E4M3)
+    for left, right in ((a, b), (b.T, a.T)):
+        want = ps.arithmetic.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right), H100_FP8)
+        got = aligned_product(H100_FP8, Chain(), jnp.asarray(left), jnp.asarray(right), FP8_E4M3, FP8_E4M3)
+        assert np.array_equal(np.asarray(got), want)
+        assert (want != left.astype(np.float64) @ right).mean() > 0.5
+
+
 @pytest.mark.parametrize("chain", [pytest.param(Chain(), marks=pytest.mark.slow), Chain(promote=64)])
 def test_all_three_products_of_two_matrices_are_the_units(chain):
     """Each factor is an odd scale times codes that hold their format's maximum: rounding changes nothing."""
